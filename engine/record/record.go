@@ -1,0 +1,162 @@
+// Package record holds the types every other package speaks in: records, batches of
+// records, shard ids, ordinals and hash keys. It imports the standard library only.
+//
+// The invariant to remember: a record's data is opaque bytes here. Nothing in this
+// package looks inside it.
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// ErrCorrupt reports a body that does not follow the record layout of docs/formats/segment.md.
+var ErrCorrupt = errors.New("record body is corrupt")
+
+// Record is one record as read from a body. Key and Data alias the body they were read from.
+type Record struct {
+	// Key is the partition key, UTF-8, 1 to 256 characters for API clients; may be empty for
+	// sources that have none.
+	Key []byte
+	// Explicit is the explicit hash key and overrides the hash of Key when HasExplicit is set.
+	Explicit    HashKey
+	HasExplicit bool
+	Data        []byte
+}
+
+// Producer names who appends, so that an append can be repeated without effect.
+type Producer struct {
+	// ID is unique among the producers of a stream; zero means the batch has no producer.
+	ID uint64
+	// Epoch fences: a shard refuses a producer's older epochs.
+	Epoch uint32
+}
+
+// Ordinal is a record's place in its shard: dense within a frame, strictly rising, never reused.
+// The first record of a shard has ordinal 0.
+type Ordinal int64
+
+// ShardID is the number of a shard in its stream, never reused.
+type ShardID uint32
+
+// String is the Kinesis spelling, shardId-%012d.
+func (id ShardID) String() string { return fmt.Sprintf("shardId-%012d", uint32(id)) }
+
+type entry struct {
+	start uint32
+	pos   int64
+	hash  HashKey
+}
+
+// Batch is a list of records, encoded as they are added in the layout a frame stores.
+// It is the unit of an append. A Batch is not safe for concurrent use; Reset keeps its memory.
+type Batch struct {
+	// Producer makes the append idempotent: a shard skips records whose position it already has.
+	Producer Producer
+	// End is the producer's position once the whole batch is stored; it is at least the
+	// position of every record in the batch. A batch without records but with End moves the
+	// producer's position only.
+	End int64
+
+	body    []byte
+	entries []entry
+}
+
+// Add appends a record whose shard follows from key. pos is the producer's position after this
+// record; positions must rise strictly within a producer and are ignored without one.
+func (b *Batch) Add(key, data []byte, pos int64) {
+	b.entries = append(b.entries, entry{start: uint32(len(b.body)), pos: pos, hash: Hash(key)})
+	b.body = binary.AppendUvarint(b.body, uint64(len(key))<<1)
+	b.body = append(b.body, key...)
+	b.body = binary.AppendUvarint(b.body, uint64(len(data)))
+	b.body = append(b.body, data...)
+}
+
+// AddExplicit is Add with an explicit hash key.
+func (b *Batch) AddExplicit(key []byte, hash HashKey, data []byte, pos int64) {
+	b.entries = append(b.entries, entry{start: uint32(len(b.body)), pos: pos, hash: hash})
+	b.body = binary.AppendUvarint(b.body, uint64(len(key))<<1|1)
+	b.body = append(b.body, key...)
+	b.body = binary.BigEndian.AppendUint64(b.body, hash.Hi)
+	b.body = binary.BigEndian.AppendUint64(b.body, hash.Lo)
+	b.body = binary.AppendUvarint(b.body, uint64(len(data)))
+	b.body = append(b.body, data...)
+}
+
+// AddFrom appends record i of src without decoding it.
+func (b *Batch) AddFrom(src *Batch, i int) {
+	e := src.entries[i]
+	raw := src.raw(i)
+	e.start = uint32(len(b.body))
+	b.entries = append(b.entries, e)
+	b.body = append(b.body, raw...)
+}
+
+// Len is the number of records.
+func (b *Batch) Len() int { return len(b.entries) }
+
+// Size is the encoded size in bytes.
+func (b *Batch) Size() int { return len(b.body) }
+
+// Hash is the hash key that routes record i.
+func (b *Batch) Hash(i int) HashKey { return b.entries[i].hash }
+
+// Position is the producer's position after record i.
+func (b *Batch) Position(i int) int64 { return b.entries[i].pos }
+
+// Body is the encoded records from record i on. It aliases the batch.
+func (b *Batch) Body(i int) []byte {
+	if i >= len(b.entries) {
+		return nil
+	}
+	return b.body[b.entries[i].start:]
+}
+
+// Record decodes record i. The result aliases the batch.
+func (b *Batch) Record(i int) Record {
+	r, _, err := Next(b.raw(i))
+	if err != nil {
+		panic("record: a batch holds a record it did not encode: " + err.Error())
+	}
+	return r
+}
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() {
+	b.Producer, b.End = Producer{}, 0
+	b.body, b.entries = b.body[:0], b.entries[:0]
+}
+
+func (b *Batch) raw(i int) []byte {
+	end := uint32(len(b.body))
+	if i+1 < len(b.entries) {
+		end = b.entries[i+1].start
+	}
+	return b.body[b.entries[i].start:end]
+}
+
+// Next decodes the first record of body and returns what follows it. Both alias body.
+func Next(body []byte) (r Record, rest []byte, err error) {
+	head, n := binary.Uvarint(body)
+	if n <= 0 || head>>1 > uint64(len(body)-n) {
+		return Record{}, nil, ErrCorrupt
+	}
+	body = body[n:]
+	r.Key, body = body[:head>>1:head>>1], body[head>>1:]
+	if head&1 != 0 {
+		if len(body) < 16 {
+			return Record{}, nil, ErrCorrupt
+		}
+		r.Explicit = HashKey{Hi: binary.BigEndian.Uint64(body), Lo: binary.BigEndian.Uint64(body[8:])}
+		r.HasExplicit = true
+		body = body[16:]
+	}
+	size, n := binary.Uvarint(body)
+	if n <= 0 || size > uint64(len(body)-n) {
+		return Record{}, nil, ErrCorrupt
+	}
+	body = body[n:]
+	r.Data = body[:size:size]
+	return r, body[size:], nil
+}

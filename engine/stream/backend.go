@@ -1,0 +1,156 @@
+// Package stream holds the semantics of a sharded, durable stream without doing I/O: how
+// records find their shard, what a reader may see, how long records stay. The I/O is behind
+// Backend, Log and Meta, which engine/stream/disk implements.
+//
+// The invariant to remember: when Append returns nil the records are durable, and nothing a
+// reader can see is ever taken back.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/record"
+)
+
+// Errors that callers branch on.
+var (
+	// ErrConflict: the document changed since its revision was read.
+	ErrConflict = errors.New("document was changed by someone else")
+	// ErrNotFound: no document, stream or shard of that name.
+	ErrNotFound = errors.New("not found")
+	// ErrFenced: the producer's epoch is older than one the shard has seen.
+	ErrFenced = errors.New("producer was replaced by a newer epoch")
+	// ErrTrimmed: the position asked for is older than what the shard still holds.
+	ErrTrimmed = errors.New("position is older than the oldest record kept")
+	// ErrClosed: the log, shard or backend was closed.
+	ErrClosed = errors.New("closed")
+	// ErrFull: the stream holds max_disk bytes that consumers still need, or the disk is nearly
+	// full. The caller may retry later.
+	ErrFull = errors.New("stream accepts no more records for now")
+)
+
+// CorruptError reports damage before a log's tail. The records before From are readable.
+type CorruptError struct {
+	Path   string
+	Offset int64
+	From   record.Ordinal
+	Reason string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("%s is damaged at byte %d (record %d on): %s", e.Path, e.Offset, e.From, e.Reason)
+}
+
+// Frame is what one append stored in one shard.
+type Frame struct {
+	// First is the ordinal of the first record; the rest follow densely.
+	First record.Ordinal
+	Count int
+	// Arrival is when the frame was stored, in milliseconds since the epoch. It never falls
+	// within a shard.
+	Arrival int64
+	// Producer and Position are the idempotence triple; Producer.ID is zero without one.
+	Producer record.Producer
+	Position int64
+	// Body is Count records in the layout of record.Next. It aliases the Buffer it was read into.
+	Body []byte
+}
+
+// Next is the ordinal after the frame's last record.
+func (f Frame) Next() record.Ordinal { return f.First + record.Ordinal(f.Count) }
+
+// Buffer is the memory of one reader. Frames returned by Read alias it until its next use.
+type Buffer struct {
+	// Max is how many bytes of frames one Read returns at most; a single larger frame is
+	// returned alone. Zero means 1 MiB.
+	Max int
+
+	Bytes  []byte
+	Frames []Frame
+}
+
+// Appended says what an append did.
+type Appended struct {
+	First record.Ordinal
+	// Count records were stored and Skipped were not, because the shard already had them.
+	Count, Skipped int
+}
+
+// Bounds are the ordinals a shard holds: Oldest up to but not including Next.
+type Bounds struct {
+	Oldest, Next record.Ordinal
+	// Closed is set once the shard takes no more records.
+	Closed bool
+	// Bytes is the size on disk.
+	Bytes int64
+}
+
+// Position is how far a producer's records are stored in a shard.
+type Position struct {
+	Epoch uint32
+	Value int64
+}
+
+// Log is one shard. All methods may be called from any goroutine.
+type Log interface {
+	// Append stores the batch and returns nil once it is durable. Records whose position the
+	// shard already has from the same producer are skipped. Appends are stored in the order of
+	// the calls to Enqueue. Errors: ErrFenced, ErrFull, ErrClosed.
+	Append(ctx context.Context, b *record.Batch) (Appended, error)
+	// Enqueue is Append in two steps: when it returns the batch has its place in the log, and
+	// the batch must not be changed until wait returned. wait must be called once.
+	Enqueue(ctx context.Context, b *record.Batch) (wait func() (Appended, error), err error)
+	// Read returns the durable frames from ordinal from on, without waiting: none when from is
+	// the end of the log. The first frame may begin before from. Frames without records are
+	// not returned. Errors: ErrTrimmed, *CorruptError.
+	Read(ctx context.Context, from record.Ordinal, buf *Buffer) ([]Frame, error)
+	// Seek returns the ordinal of the first record that arrived at or after t.
+	Seek(ctx context.Context, t time.Time) (record.Ordinal, error)
+	// Trim lets go of records before an ordinal; what shares a segment with younger ones may stay.
+	Trim(ctx context.Context, before record.Ordinal) error
+	Bounds() Bounds
+	// Position reports how far the producer's records are stored; ok is false when none are.
+	Position(producer uint64) (p Position, ok bool)
+	// Updated returns a channel that is closed when more can be read than at the call, or the
+	// log is closed.
+	Updated() <-chan struct{}
+}
+
+// Meta holds small documents that change by compare-and-swap. Keys are paths of a-z, A-Z, 0-9,
+// '_', '-', '.' and '/'.
+type Meta interface {
+	// Get returns a document and its revision. Error: ErrNotFound.
+	Get(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	// CAS stores a document if its revision is still the given one; 0 means it must not exist.
+	// It is durable when CAS returns nil. Error: ErrConflict.
+	CAS(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
+	// List returns the keys that begin with prefix, sorted.
+	List(ctx context.Context, prefix string) ([]string, error)
+	// Delete removes a document if its revision is still the given one. Error: ErrConflict.
+	Delete(ctx context.Context, key string, revision uint64) error
+}
+
+// Backend stores the shards and documents of all streams.
+type Backend interface {
+	// Shard opens a shard's log and creates it if need be. The same log is returned each time.
+	Shard(ctx context.Context, stream string, id record.ShardID, o ShardOptions) (Log, error)
+	// DeleteStream removes all shards of a stream.
+	DeleteStream(ctx context.Context, stream string) error
+	Meta() Meta
+	// Sync names the durability of an append: "always", "interval" or "never".
+	Sync() string
+	// Close waits for running appends and closes every log.
+	Close() error
+}
+
+// ShardOptions are the settings of a shard's log.
+type ShardOptions struct {
+	// Retention is how long records stay; zero means for ever.
+	Retention time.Duration
+	// MinArrival is an arrival time in milliseconds that the shard's first record must not
+	// precede: its parents' last.
+	MinArrival int64
+}

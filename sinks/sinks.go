@@ -1,0 +1,60 @@
+// Package sinks is the contract of a destination. Each child package is one sink; the list of
+// them is cmd/millrace/components.go.
+package sinks
+
+import (
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/flow"
+)
+
+// Sink delivers the rows of one consumer.
+type Sink interface {
+	flow.Processor
+	// Guarantee says, in one line for people, how often a row arrives and why. It is final once
+	// Start returned nil.
+	Guarantee() string
+	// Trigger says when an open chunk is cut.
+	Trigger() flow.Trigger
+}
+
+// Env is what a sink gets besides its configuration.
+type Env struct {
+	Identity flow.Identity
+	// Schema of the rows.
+	Schema *column.Schema
+	// Dir is a directory of the sink's own for temporary files; it may be deleted between runs.
+	Dir string
+	// Data is the data directory, shared by all.
+	Data string
+	// Memory is how many bytes the sink may hold.
+	Memory int64
+	Log    *slog.Logger
+	Now    func() time.Time
+	// Stdout is where a terminal sink writes.
+	Stdout io.Writer
+}
+
+// Component is one kind of sink.
+type Component struct {
+	// Type is the value of `type:` in a pipeline file.
+	Type string
+	// Config returns a pointer to a configuration with its defaults.
+	Config func() any
+	// Open makes the sink without touching the outside.
+	Open func(cfg any, env Env) (Sink, error)
+}
+
+// Define makes a Component of a typed configuration. If *C has a method
+// Validate() []config.Problem, the loader calls it.
+func Define[C any](kind string, defaults func() C, open func(C, Env) (Sink, error)) Component {
+	return Component{
+		Type:   kind,
+		Config: config.Defaults(defaults),
+		Open:   func(cfg any, env Env) (Sink, error) { return open(*cfg.(*C), env) },
+	}
+}

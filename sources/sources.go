@@ -1,0 +1,67 @@
+// Package sources is the contract of a producer. Each child package is one source; the list of
+// them is cmd/millrace/components.go.
+package sources
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/record"
+)
+
+// Source reads from the outside and writes to one stream.
+type Source interface {
+	// Run reads until the input ends, and returns nil then, or until ctx is done, and returns
+	// nil too. It confirms upstream only what Write returned nil for. Errors that may pass are
+	// retried inside and reported with Env.Status; a returned error ends the pipeline.
+	Run(ctx context.Context, w Writer) error
+	// Bounded reports whether the input has an end.
+	Bounded() bool
+}
+
+// Writer is the stream as a source sees it. It may be called from several goroutines.
+type Writer interface {
+	// Write stores the batch and returns nil once it is durable. It waits while the stream is
+	// full, until ctx is done. The batch may be changed once it returned.
+	Write(ctx context.Context, b *record.Batch) error
+	// TryWrite is Write for callers with an impatient client: it returns stream.ErrFull instead
+	// of waiting.
+	TryWrite(ctx context.Context, b *record.Batch) error
+	// Position is the smallest position that the stream's open shards hold of a producer: where
+	// to resume. ok is false when some shard has none, so reading starts at the beginning.
+	Position(producer uint64) (position int64, ok bool)
+}
+
+// Env is what a source gets besides its configuration.
+type Env struct {
+	// Pipeline and Name identify the source; producer ids are derived from them.
+	Pipeline, Name string
+	Log            *slog.Logger
+	Now            func() time.Time
+	// Status reports the source's health: nil when all is well. Readiness and `status` show it.
+	Status func(error)
+	// Progress reports how much of a known total is read, both in bytes; total 0 means unknown.
+	Progress func(done, total int64)
+}
+
+// Component is one kind of source.
+type Component struct {
+	// Type is the value of `type:` in a pipeline file.
+	Type string
+	// Config returns a pointer to a configuration with its defaults.
+	Config func() any
+	// Open makes the source without touching the outside.
+	Open func(cfg any, env Env) (Source, error)
+}
+
+// Define makes a Component of a typed configuration. If *C has a method
+// Validate() []config.Problem, the loader calls it.
+func Define[C any](kind string, defaults func() C, open func(C, Env) (Source, error)) Component {
+	return Component{
+		Type:   kind,
+		Config: config.Defaults(defaults),
+		Open:   func(cfg any, env Env) (Source, error) { return open(*cfg.(*C), env) },
+	}
+}

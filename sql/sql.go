@@ -1,0 +1,52 @@
+// Package sql compiles SELECT statements and expressions to operators on columns.
+//
+// The invariant to remember: what an operator emits follows from the rows of each shard in their
+// order, never from how they were split into batches or how shards interleaved.
+package sql
+
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/engine/column"
+)
+
+// Error is a mistake in a text, at a line and column that count from 1 within the text.
+type Error struct {
+	Line, Column int
+	Message      string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Message) }
+
+// Input is a stream, transform or query that a query may select from.
+type Input struct {
+	Schema *column.Schema
+	// EventTime is the timestamp column that windows go by; empty when there is none.
+	EventTime string
+}
+
+// Operator is a running query. One goroutine uses it.
+type Operator interface {
+	// Add folds in the selected rows of b.
+	Add(b *column.Batch) (Taken, error)
+	// Ready reports whether Emit(watermark) would return rows.
+	Ready(watermark int64) bool
+	// Emit returns and forgets the final rows at a watermark (microseconds since the epoch;
+	// column.MaxWatermark closes everything), in an order that depends on nothing but the rows.
+	// Rows that belong to windows emitted once are late from then on. Nil when there are none.
+	Emit(watermark int64) (*column.Batch, error)
+	// Snapshot encodes the state; Restore sets it.
+	Snapshot() ([]byte, error)
+	Restore(snapshot []byte) error
+	// Memory is the size of the state in bytes, roughly.
+	Memory() int64
+}
+
+// Taken says what Add did with the selected rows.
+type Taken struct {
+	// Aggregated rows went into the state, Filtered ones failed the WHERE clause or had no event
+	// time to be put in a window by.
+	Aggregated, Filtered int64
+	// Late are indices of rows whose window had been closed by their own shard's watermark.
+	Late []int32
+}
