@@ -9,10 +9,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"time"
 
+	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/column"
-	"github.com/millrace-io/millrace/engine/record"
 )
 
 // Processor is the end of a task: a sink or a query. It gathers rows into an open chunk, which
@@ -42,31 +41,6 @@ type Processor interface {
 	Close() error
 }
 
-// Counts says what became of input rows (DESIGN section 2, rule 6). In is the sum of the others
-// and of the rows still in flight.
-type Counts struct {
-	In         int64 `json:"in"`
-	Passed     int64 `json:"passed,omitempty"`
-	Aggregated int64 `json:"aggregated,omitempty"`
-	Filtered   int64 `json:"filtered,omitempty"`
-	Dropped    int64 `json:"dropped,omitempty"`
-	Late       int64 `json:"late,omitempty"`
-	Bad        int64 `json:"bad,omitempty"`
-	Expired    int64 `json:"expired,omitempty"`
-}
-
-// Add sums the counts.
-func (c *Counts) Add(o Counts) {
-	c.In += o.In
-	c.Passed += o.Passed
-	c.Aggregated += o.Aggregated
-	c.Filtered += o.Filtered
-	c.Dropped += o.Dropped
-	c.Late += o.Late
-	c.Bad += o.Bad
-	c.Expired += o.Expired
-}
-
 // Outcome is what a processor or transform did with the rows of a batch.
 type Outcome struct {
 	Counts Counts
@@ -93,45 +67,14 @@ type Open struct {
 	OutputReady bool
 }
 
-// Cut is the recorded decision to end a chunk. Nothing in it is recomputed after a crash.
-type Cut struct {
-	// Chunk counts the task's chunks from 1.
-	Chunk int64 `json:"chunk"`
-	// Reason is size, age, rows, memory, shutdown or end.
-	Reason string `json:"reason"`
-	// Now is the time that everything in the plan uses.
-	Now time.Time `json:"now"`
-	// Ranges are the records of the chunk, per shard.
-	Ranges map[record.ShardID]Range `json:"ranges"`
-	// Watermark is the smallest of the shards' watermarks at the end of the chunk, in microseconds
-	// since the epoch; column.MaxWatermark when the input has ended.
-	Watermark int64 `json:"watermark"`
-}
-
-// Range is the ordinals From up to but not including To.
-type Range struct {
-	From record.Ordinal `json:"from"`
-	To   record.Ordinal `json:"to"`
-}
-
-// Plan is what a chunk will create.
-type Plan struct {
-	Cut Cut `json:"cut"`
-	// Objects are what Put creates; empty when the chunk creates nothing.
-	Objects []Object `json:"objects,omitempty"`
-	// State is the processor's state once the chunk is published.
-	State json.RawMessage `json:"state,omitempty"`
-}
-
-// Object is one thing a plan creates: an S3 object, a file, a stretch of a file, rows of a stream.
-type Object struct {
-	Key  string `json:"key"`
-	Rows int64  `json:"rows"`
-	// Hash is a hash of the rows that does not depend on their order or encoding, hexadecimal.
-	Hash string `json:"hash"`
-	// Bytes is the encoded size; it may differ when a plan is redone.
-	Bytes int64 `json:"bytes"`
-}
+// What a task commits is defined with the checkpoint documents that hold it.
+type (
+	Counts = checkpoint.Counts
+	Cut    = checkpoint.Cut
+	Range  = checkpoint.Range
+	Plan   = checkpoint.Plan
+	Object = checkpoint.Object
+)
 
 // Identity names a task for good: it is part of object keys and of producer ids.
 type Identity struct {

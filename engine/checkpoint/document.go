@@ -1,0 +1,161 @@
+// Package checkpoint keeps the documents of tasks: where each stands, what it holds and what it
+// was about to do. A document changes by compare-and-swap only.
+//
+// The invariant to remember: a document with a pending plan is frozen; nothing but the redoing of
+// that plan may move it on.
+package checkpoint
+
+import (
+	"encoding/json"
+	"maps"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/record"
+)
+
+// Version of the document's layout, see docs/formats/checkpoint.md.
+const Version = 1
+
+// Document is the state of one task as of its last commit.
+type Document struct {
+	Version int `json:"version"`
+	// Fence rises each time a process takes the task over; an older holder's commits fail.
+	Fence uint64 `json:"fence"`
+	// Generation is a hash of the consumer's configuration when it was last opened.
+	Generation string `json:"generation,omitempty"`
+	// Chunk is the number of the last published chunk, 0 before the first.
+	Chunk int64 `json:"chunk"`
+	// Positions are the next records to read, per shard.
+	Positions map[record.ShardID]record.Ordinal `json:"positions"`
+	// Watermarks are per shard, in microseconds since the epoch; a shard without events has none.
+	Watermarks map[record.ShardID]int64 `json:"watermarks,omitempty"`
+	// State is the processor's; see Store about large ones.
+	State json.RawMessage `json:"state,omitempty"`
+	// Ledger counts rows per step, in the order of the steps.
+	Ledger []Step `json:"ledger,omitempty"`
+	// Delivered counts what plans created: objects, rows and bytes.
+	Delivered Delivered `json:"delivered"`
+	// Pending is a plan that was recorded and not yet published.
+	Pending *Pending `json:"pending,omitempty"`
+}
+
+// Pending is a recorded plan and what the document becomes once it is published.
+type Pending struct {
+	Plan Plan `json:"plan"`
+	// Generation of the configuration that planned it.
+	Generation string                   `json:"generation,omitempty"`
+	Watermarks map[record.ShardID]int64 `json:"watermarks,omitempty"`
+	Ledger     []Step                   `json:"ledger,omitempty"`
+}
+
+// Step is the ledger of one step of a task.
+type Step struct {
+	Name string `json:"name"`
+	Counts
+}
+
+// Delivered sums the objects of published plans.
+type Delivered struct {
+	Objects int64 `json:"objects"`
+	Rows    int64 `json:"rows"`
+	Bytes   int64 `json:"bytes"`
+}
+
+// Counts says what became of input rows. In is the sum of the others and of the rows in flight.
+type Counts struct {
+	In         int64 `json:"in"`
+	Passed     int64 `json:"passed"`
+	Aggregated int64 `json:"aggregated"`
+	Filtered   int64 `json:"filtered"`
+	Dropped    int64 `json:"dropped"`
+	Late       int64 `json:"late"`
+	Bad        int64 `json:"bad"`
+	Expired    int64 `json:"expired"`
+}
+
+// Add sums the counts.
+func (c *Counts) Add(o Counts) {
+	c.In += o.In
+	c.Passed += o.Passed
+	c.Aggregated += o.Aggregated
+	c.Filtered += o.Filtered
+	c.Dropped += o.Dropped
+	c.Late += o.Late
+	c.Bad += o.Bad
+	c.Expired += o.Expired
+}
+
+// Sub is c less o: what happened since o.
+func (c Counts) Sub(o Counts) Counts {
+	return Counts{
+		In: c.In - o.In, Passed: c.Passed - o.Passed, Aggregated: c.Aggregated - o.Aggregated,
+		Filtered: c.Filtered - o.Filtered, Dropped: c.Dropped - o.Dropped, Late: c.Late - o.Late,
+		Bad: c.Bad - o.Bad, Expired: c.Expired - o.Expired,
+	}
+}
+
+// InFlight is the rows that have come in and are not yet accounted for.
+func (c Counts) InFlight() int64 {
+	return c.In - c.Passed - c.Aggregated - c.Filtered - c.Dropped - c.Late - c.Bad - c.Expired
+}
+
+// Cut is the recorded decision to end a chunk. Nothing in it is recomputed after a crash.
+type Cut struct {
+	// Chunk counts the task's chunks from 1.
+	Chunk int64 `json:"chunk"`
+	// Reason is size, age, rows, memory, output, shutdown or end.
+	Reason string `json:"reason"`
+	// Now is the time that everything in the plan uses.
+	Now time.Time `json:"now"`
+	// Ranges are the records of the chunk, per shard.
+	Ranges map[record.ShardID]Range `json:"ranges"`
+	// Watermark is the smallest of the shards' watermarks at the end of the chunk, in microseconds
+	// since the epoch; column.MaxWatermark when the input has ended.
+	Watermark int64 `json:"watermark"`
+}
+
+// Range is the ordinals From up to but not including To.
+type Range struct {
+	From record.Ordinal `json:"from"`
+	To   record.Ordinal `json:"to"`
+}
+
+// Plan is what a chunk will create.
+type Plan struct {
+	Cut Cut `json:"cut"`
+	// Objects are what Put creates; empty when the chunk creates nothing.
+	Objects []Object `json:"objects,omitempty"`
+	// State is the processor's state once the chunk is published.
+	State json.RawMessage `json:"state,omitempty"`
+}
+
+// Object is one thing a plan creates: an S3 object, a file, a stretch of a file, rows of a stream.
+type Object struct {
+	Key  string `json:"key"`
+	Rows int64  `json:"rows"`
+	// Hash is a hash of the rows that does not depend on their order or encoding, hexadecimal.
+	Hash string `json:"hash"`
+	// Bytes is the encoded size; it may differ when a plan is redone.
+	Bytes int64 `json:"bytes"`
+}
+
+// publish applies the pending plan.
+func (d Document) publish() Document {
+	p := d.Pending
+	d.Pending = nil
+	d.Generation = p.Generation
+	d.Chunk = p.Plan.Cut.Chunk
+	d.Positions = maps.Clone(d.Positions)
+	for shard, r := range p.Plan.Cut.Ranges {
+		d.Positions[shard] = r.To
+	}
+	d.Watermarks = p.Watermarks
+	d.Ledger = p.Ledger
+	d.State = p.Plan.State
+	for _, o := range p.Plan.Objects {
+		d.Delivered.Objects++
+		d.Delivered.Rows += o.Rows
+		d.Delivered.Bytes += o.Bytes
+	}
+	return d
+}
