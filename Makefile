@@ -1,0 +1,31 @@
+# Targets for people and for CI; `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help build lint unit fuzz test bench prove
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## compile ./millrace
+	go build -o millrace ./cmd/millrace
+
+# staticcheck is a tool of the e2e module, so that users of this one never download it.
+lint: ## gofmt, go vet and staticcheck in both modules
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w is due on:"; echo "$$unformatted"; exit 1; }
+	go vet ./...
+	cd e2e && go vet ./...
+	staticcheck=$$(cd e2e && go tool -n staticcheck) && "$$staticcheck" ./... && cd e2e && "$$staticcheck" ./...
+
+unit: ## tests of this module with the race detector, MinIO included
+	MILLRACE_MINIO=$$(e2e/minio.sh) go test -race ./...
+
+fuzz: ## every fuzz target for a few seconds
+	e2e/fuzz.sh
+
+test: lint unit fuzz ## everything, also what CI runs; builds MinIO the first time
+	cd e2e && MILLRACE_MINIO=$$(./minio.sh) go test -timeout 20m ./...
+
+bench: ## the figures of docs/benchmarks.md, two million events into MinIO
+	cd e2e && MILLRACE_MINIO=$$(./minio.sh) go run ./bench
+
+prove: ## the end-to-end tests in their long forms: hundreds of kills
+	cd e2e && MILLRACE_PROVE=1 MILLRACE_MINIO=$$(./minio.sh) go test -count 1 -timeout 60m -v ./...
