@@ -32,6 +32,9 @@ type Writer interface {
 	// Position is the smallest position that the stream's open shards hold of a producer: where
 	// to resume. ok is false when some shard has none, so reading starts at the beginning.
 	Position(producer uint64) (position int64, ok bool)
+	// Flush makes every open shard hold a position of the producer, also those that got none of
+	// its records: at the end of an input, so that Position finds it there.
+	Flush(ctx context.Context, p record.Producer, position int64) error
 }
 
 // Env is what a source gets besides its configuration.
