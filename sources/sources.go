@@ -47,6 +47,23 @@ type Env struct {
 	Status func(error)
 	// Progress reports how much of a known total is read, both in bytes; total 0 means unknown.
 	Progress func(done, total int64)
+	// Reject keeps input that cannot become a record, once, with its reason. It returns nil when
+	// that is durable; nil instead of a function means the source only logs. It is called before
+	// the Write that moves the producer's position past it, so a crash repeats it at worst.
+	Reject func(ctx context.Context, r Rejected) error
+}
+
+// Rejected is a piece of input that cannot become a record.
+type Rejected struct {
+	// Producer and Position tell a repetition: they are those the record would have had.
+	Producer record.Producer
+	Position int64
+	// Data is the piece or, if it is long, its beginning; Size is its whole length in bytes. Data
+	// may be changed once Reject returned.
+	Data []byte
+	Size int64
+	// Code is one word for machines ("too-large", "incomplete"); Reason is for people.
+	Code, Reason string
 }
 
 // Component is one kind of source.
