@@ -63,8 +63,6 @@ type Open struct {
 	Encoded int64
 	// Memory is what the processor holds in memory, in bytes.
 	Memory int64
-	// OutputReady is set when an Emit would give rows now (a query whose windows closed).
-	OutputReady bool
 }
 
 // What a task commits is defined with the checkpoint documents that hold it.

@@ -1,0 +1,200 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record"
+)
+
+// cut ends the open chunk where the readers stand.
+func (t *Task) cut(reason string) Cut {
+	c := Cut{
+		Chunk:     t.store.Document().Chunk + 1,
+		Reason:    reason,
+		Now:       t.Now().UTC(),
+		Ranges:    make(map[record.ShardID]Range, len(t.readers)),
+		Watermark: t.watermark(),
+	}
+	for _, r := range t.readers {
+		if from := t.chunk.from[r.id]; from != r.next {
+			c.Ranges[r.id] = Range{From: from, To: r.next}
+		}
+	}
+	return c
+}
+
+// commit plans, puts and publishes the open chunk.
+func (t *Task) commit(ctx context.Context, cut Cut) error {
+	plan, err := t.Processor.Plan(ctx, cut)
+	if err != nil {
+		return Permanent(fmt.Errorf("plan chunk %d: %w", cut.Chunk, err))
+	}
+	plan.Cut = cut
+	pending := checkpoint.Pending{Plan: plan, Generation: t.Generation, Watermarks: t.watermarks(), Ledger: slices.Clone(t.ledger)}
+	if len(plan.Objects) == 0 && t.chunk.dead.len() == 0 {
+		if err := t.store.Advance(ctx, pending); err != nil {
+			return err
+		}
+		return t.published(plan)
+	}
+	if err := t.store.Plan(ctx, pending); err != nil {
+		return err
+	}
+	return t.deliver(ctx, plan)
+}
+
+// deliver puts a recorded plan and publishes it.
+func (t *Task) deliver(ctx context.Context, plan Plan) error {
+	if err := t.insist(ctx, func() error { return t.Processor.Put(ctx, plan) }); err != nil {
+		return fmt.Errorf("deliver chunk %d: %w", plan.Cut.Chunk, err)
+	}
+	if err := t.insist(ctx, func() error { return t.chunk.dead.write(ctx, t.DeadLetters) }); err != nil {
+		return fmt.Errorf("keep dead letters of chunk %d: %w", plan.Cut.Chunk, err)
+	}
+	if err := t.store.Publish(ctx); err != nil {
+		return err
+	}
+	return t.published(plan)
+}
+
+// published starts the next chunk.
+func (t *Task) published(plan Plan) error {
+	t.Processor.Published(plan)
+	for _, r := range t.readers {
+		r.log.SetHold(r.next)
+	}
+	t.openChunk()
+	t.status.committed(t.store.Document(), plan, t.ledger)
+	return nil
+}
+
+// redo delivers the plan that an earlier run recorded and did not publish: the same records, cut
+// at the same places, with the recorded time.
+func (t *Task) redo(ctx context.Context) error {
+	pending := t.store.Document().Pending
+	cut := pending.Plan.Cut
+	t.Log.Info("redoing a chunk that was planned before the last stop", "task", t.Identity.Name, "chunk", cut.Chunk)
+	for _, r := range t.readers {
+		r.limit = r.next
+		if x, ok := cut.Ranges[r.id]; ok {
+			r.limit = x.To
+		}
+	}
+	if err := t.replay(ctx); err != nil {
+		return err
+	}
+	plan, err := t.Processor.Plan(ctx, cut)
+	if err != nil {
+		return Permanent(fmt.Errorf("plan chunk %d again: %w", cut.Chunk, err))
+	}
+	if err := sameObjects(pending.Plan.Objects, plan.Objects); err != nil {
+		return Permanent(t.explain(pending, err))
+	}
+	t.ledger = slices.Clone(pending.Ledger)
+	for _, r := range t.readers {
+		r.limit = noLimit
+		if w, ok := pending.Watermarks[r.id]; ok {
+			r.watermark = w
+		}
+	}
+	return t.deliver(ctx, pending.Plan)
+}
+
+// replay reads up to the readers' limits.
+func (t *Task) replay(ctx context.Context) error {
+	for {
+		read, err := t.readAll(ctx)
+		if err != nil || !read {
+			return t.complete(err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+func (t *Task) complete(err error) error {
+	for _, r := range t.readers {
+		if err == nil && r.next != r.limit {
+			err = Permanent(fmt.Errorf("a planned chunk needs records up to %d of %s in stream %q, which ends at %d; was the data directory replaced?", r.limit, r.id, t.Input.Name, r.next))
+		}
+	}
+	return err
+}
+
+func (t *Task) explain(pending *checkpoint.Pending, err error) error {
+	if pending.Generation != t.Generation {
+		return fmt.Errorf("chunk %d was planned with another version of the pipeline file and is half delivered: %w; run once with the previous version to complete it", pending.Plan.Cut.Chunk, err)
+	}
+	return fmt.Errorf("chunk %d came out differently when it was redone: %w", pending.Plan.Cut.Chunk, err)
+}
+
+// sameObjects reports how two plans differ in what they create.
+func sameObjects(want, got []Object) error {
+	if len(want) != len(got) {
+		return fmt.Errorf("%d objects were planned, now there are %d", len(want), len(got))
+	}
+	for i, w := range want {
+		g := got[i]
+		if w.Key != g.Key || w.Rows != g.Rows || w.Hash != g.Hash {
+			return fmt.Errorf("planned %s with %d rows (hash %s), now %s with %d rows (hash %s)", w.Key, w.Rows, w.Hash, g.Key, g.Rows, g.Hash)
+		}
+	}
+	return nil
+}
+
+func (t *Task) watermarks() map[record.ShardID]int64 {
+	marks := maps.Clone(t.store.Document().Watermarks)
+	if marks == nil {
+		marks = make(map[record.ShardID]int64, len(t.readers))
+	}
+	for _, r := range t.readers {
+		if r.watermark != column.MinWatermark {
+			marks[r.id] = r.watermark
+		}
+	}
+	return marks
+}
+
+// insist calls f until it returns nil or an error that trying again cannot cure. Once the task
+// is asked to stop it gives up after stopGrace with errStopped.
+func (t *Task) insist(ctx context.Context, f func() error) error {
+	wait := backoff.NewExponentialBackOff()
+	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, 15*time.Second
+	var grace <-chan time.Time
+	for {
+		err := f()
+		if err == nil || IsPermanent(err) || errors.Is(err, context.Canceled) {
+			t.status.fault(nil)
+			return err
+		}
+		pause := wait.NextBackOff()
+		t.status.fault(err)
+		t.Log.Warn(err.Error(), "task", t.Identity.Name, "retry_in", pause.Round(time.Millisecond).String())
+		stop := t.Stop
+		if isClosed(stop) {
+			stop = nil
+			if grace == nil {
+				grace = time.After(stopGrace)
+			}
+			pause = min(pause, time.Second)
+		}
+		select {
+		case <-time.After(pause):
+		case <-stop:
+		case <-grace:
+			return fmt.Errorf("%w: %w", errStopped, err)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

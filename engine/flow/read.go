@@ -1,0 +1,256 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+const noLimit = record.Ordinal(1<<63 - 1)
+
+// reader is a task's place in one shard.
+type reader struct {
+	id   record.ShardID
+	log  stream.Log
+	next record.Ordinal
+	// limit ends reading while a recorded range is redone.
+	limit record.Ordinal
+	// watermark is in microseconds since the epoch.
+	watermark int64
+	// active is when the shard last had something to read.
+	active time.Time
+}
+
+// readAll reads once from each shard and reports whether there was anything.
+func (t *Task) readAll(ctx context.Context) (bool, error) {
+	any := false
+	for _, r := range t.readers {
+		n, err := t.readShard(ctx, r)
+		if err != nil {
+			return any, fmt.Errorf("read %s of stream %q: %w", r.id, t.Input.Name, err)
+		}
+		any = any || n > 0
+	}
+	return any, nil
+}
+
+// readShard takes one read's worth of records and returns how many.
+func (t *Task) readShard(ctx context.Context, r *reader) (int, error) {
+	if r.next >= r.limit {
+		return 0, nil
+	}
+	frames, err := r.log.Read(ctx, r.next, &t.buffer)
+	if errors.Is(err, stream.ErrTrimmed) && r.limit == noLimit {
+		return t.expire(r), nil
+	}
+	if err != nil {
+		return 0, Permanent(err)
+	}
+	start := r.next
+	for _, f := range frames {
+		if err := t.decode(ctx, r, f, frames); err != nil {
+			return 0, err
+		}
+	}
+	if err := t.flush(ctx, r, frames); err != nil {
+		return 0, err
+	}
+	n := int(r.next - start)
+	if n > 0 {
+		r.active = t.Now()
+		t.touch()
+	}
+	return n, nil
+}
+
+// touch opens the chunk's clock at its first record.
+func (t *Task) touch() {
+	if t.chunk.opened.IsZero() {
+		t.chunk.opened = t.Now()
+	}
+}
+
+// expire moves a reader past records that retention took before they were read.
+func (t *Task) expire(r *reader) int {
+	oldest := r.log.Bounds().Oldest
+	lost := oldest - r.next
+	if lost <= 0 {
+		return 0
+	}
+	t.Log.Warn("records expired before they were read", "task", t.Identity.Name, "stream", t.Input.Name, "shard", r.id.String(), "records", int64(lost))
+	t.ledger[0].In += int64(lost)
+	t.ledger[0].Expired += int64(lost)
+	r.next = oldest
+	t.touch()
+	return int(lost)
+}
+
+// decode adds the records of a frame to the open batch.
+func (t *Task) decode(ctx context.Context, r *reader, f stream.Frame, frames []stream.Frame) error {
+	body := f.Body
+	for i := range f.Count {
+		rec, rest, err := record.Next(body)
+		if err != nil {
+			return Permanent(fmt.Errorf("record %d: %w", f.First+record.Ordinal(i), err))
+		}
+		body = rest
+		ordinal := f.First + record.Ordinal(i)
+		if ordinal < r.next {
+			continue
+		}
+		if ordinal >= r.limit {
+			return nil
+		}
+		r.next = ordinal + 1
+		t.ledger[0].In++
+		if err := t.decoder.Add(rec.Data, ordinal, f.Arrival); err != nil {
+			t.rejectRecord(ordinal, f.Arrival, rec.Data, err)
+		}
+		if t.decoder.Len() >= maxBatchRows || t.decoder.Bytes() >= maxBatchBytes {
+			if err := t.flush(ctx, r, frames); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rejectRecord keeps a record that is not a row of the schema.
+func (t *Task) rejectRecord(ordinal record.Ordinal, arrival int64, data []byte, err error) {
+	t.ledger[0].Bad++
+	code := "parse-error"
+	var row *column.RowError
+	if errors.As(err, &row) {
+		code = row.Code
+	}
+	t.rejects = append(t.rejects, reject{step: t.Input.Name, ordinal: ordinal, arrival: arrival, code: code, reason: err.Error(), data: data})
+}
+
+// flush sends the open batch through the steps into the processor and keeps what was rejected.
+func (t *Task) flush(ctx context.Context, r *reader, frames []stream.Frame) error {
+	if t.decoder.Len() > 0 {
+		b := t.decoder.Take(column.Origin{Stream: t.Input.Name, Shard: r.id})
+		err := t.process(ctx, r, b, frames)
+		t.decoder.Release(b)
+		if err != nil {
+			return err
+		}
+	}
+	if len(t.rejects) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(t.rejects, func(a, b reject) int { return int(a.ordinal - b.ordinal) })
+	for _, x := range t.rejects {
+		t.chunk.dead.add(t, r.id, x)
+	}
+	t.rejects = t.rejects[:0]
+	return nil
+}
+
+// process sends one batch on.
+func (t *Task) process(ctx context.Context, r *reader, b *column.Batch, frames []stream.Frame) error {
+	b = t.stamp(r, b, frames)
+	t.ledger[0].Passed += int64(b.Selected())
+	t.status.sample(0, t.Now(), b)
+	for i, s := range t.Steps {
+		out, outcome, err := s.Transform.Apply(b)
+		if err != nil {
+			return Permanent(fmt.Errorf("transform %q: %w", s.Name, err))
+		}
+		outcome.Counts.In, outcome.Counts.Passed = int64(b.Selected()), int64(out.Selected())
+		t.ledger[i+1].Counts.Add(outcome.Counts)
+		t.rejectRows(s.Name, b, outcome.Rejects, frames)
+		b = out
+		t.status.sample(i+1, t.Now(), b)
+	}
+	if b.Selected() == 0 {
+		return nil
+	}
+	outcome, err := t.Processor.Add(ctx, b)
+	if err != nil {
+		return Permanent(err)
+	}
+	outcome.Counts.In = int64(b.Selected())
+	t.ledger[len(t.ledger)-1].Counts.Add(outcome.Counts)
+	t.rejectRows(t.Identity.Name, b, outcome.Rejects, frames)
+	return nil
+}
+
+// stamp puts the shard's watermark before each row and takes rows out that claim to be from the
+// far future.
+func (t *Task) stamp(r *reader, b *column.Batch, frames []stream.Frame) *column.Batch {
+	if t.event < 0 {
+		return b
+	}
+	events := b.Columns[t.event]
+	t.marks = slices.Grow(t.marks[:0], b.Rows)[:b.Rows]
+	delay, future := t.Input.Delay.Microseconds(), maxFuture.Microseconds()
+	mark := r.watermark
+	var bad []Reject
+	for i := range b.Rows {
+		t.marks[i] = mark
+		if events.IsNull(i) {
+			continue
+		}
+		at := events.Int64s[i]
+		if at > b.Origin.Arrivals[i]*1000+future {
+			bad = append(bad, Reject{Row: i, Code: "far-future", Reason: fmt.Sprintf("%s lies more than %s after the record's arrival", t.Input.EventTime, maxFuture)})
+			continue
+		}
+		mark = max(mark, at-delay)
+	}
+	r.watermark = mark
+	out := *b
+	out.Watermarks = t.marks
+	if len(bad) > 0 {
+		t.ledger[0].Bad += int64(len(bad))
+		t.rejectRows(t.Input.Name, b, bad, frames)
+		out.Selection = without(b, bad)
+	}
+	return &out
+}
+
+// without is the selection of b less the rejected rows, which are in order.
+func without(b *column.Batch, rejects []Reject) []int32 {
+	rows := make([]int32, 0, b.Selected())
+	for i := range int32(b.Rows) {
+		if len(rejects) > 0 && rejects[0].Row == int(i) {
+			rejects = rejects[1:]
+			continue
+		}
+		rows = append(rows, i)
+	}
+	return rows
+}
+
+// watermark is the smallest of the shards' watermarks. A shard that brought nothing for idleAfter
+// does not count; when none counts, time passes with the clock from the latest of them on.
+func (t *Task) watermark() int64 {
+	if t.event < 0 {
+		return column.MinWatermark
+	}
+	now := t.Now()
+	low, latest := int64(column.MaxWatermark), int64(column.MinWatermark)
+	var quiet time.Duration = 1<<63 - 1
+	for _, r := range t.readers {
+		latest = max(latest, r.watermark)
+		idle := now.Sub(r.active)
+		quiet = min(quiet, idle)
+		if idle < idleAfter {
+			low = min(low, r.watermark)
+		}
+	}
+	switch {
+	case low != column.MaxWatermark:
+		return low
+	case latest == column.MinWatermark:
+		return latest
+	}
+	return latest + quiet.Microseconds()
+}

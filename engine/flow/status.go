@@ -1,0 +1,236 @@
+package flow
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record"
+)
+
+// Status is a snapshot of a task for people and programs: metrics, `status`, the end of a run.
+type Status struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	Type string `json:"type,omitempty"`
+	From string `json:"from"`
+	// State is starting, running, retrying, done or failed; Error says why it retries or failed.
+	State string `json:"state"`
+	Error string `json:"error,omitempty"`
+	// Guarantee of a sink, once it started.
+	Guarantee string `json:"guarantee,omitempty"`
+	// Steps are the ledgers since the task was first run, the last one the processor's. Before
+	// are the same ledgers as they stood when this run began.
+	Steps  []checkpoint.Step `json:"steps"`
+	Before []checkpoint.Step `json:"before"`
+	// Delivered since the task was first run, and as it stood when this run began.
+	Delivered       checkpoint.Delivered `json:"delivered"`
+	DeliveredBefore checkpoint.Delivered `json:"delivered_before"`
+	// Objects of this run, the latest maxObjects.
+	Objects []Object `json:"objects"`
+	// Watermark of the input; nil while no event was seen.
+	Watermark *time.Time    `json:"watermark,omitempty"`
+	Shards    []ShardStatus `json:"shards"`
+	Edges     []Edge        `json:"edges"`
+	// Committed is when the last chunk was published.
+	Committed *time.Time `json:"committed,omitempty"`
+	// Cuts counts this run's chunks by the reason they were cut.
+	Cuts map[string]int64 `json:"cuts,omitempty"`
+}
+
+// ShardStatus is a task's place in a shard.
+type ShardStatus struct {
+	Shard string         `json:"shard"`
+	Next  record.Ordinal `json:"next"`
+	// Lag is the records that the shard holds and the task has not read.
+	Lag       int64      `json:"lag"`
+	Watermark *time.Time `json:"watermark,omitempty"`
+}
+
+// Edge is what leaves a step: how many rows so far, and some of the latest, cut short.
+type Edge struct {
+	Step    string   `json:"step"`
+	Rows    int64    `json:"rows"`
+	Samples []string `json:"samples"`
+}
+
+const (
+	maxObjects  = 1000
+	maxSamples  = 8
+	sampleEvery = 250 * time.Millisecond
+	sampleBytes = 256
+)
+
+// status is the part of a task that other goroutines look at.
+type status struct {
+	mu      sync.Mutex
+	now     Status
+	sampled []time.Time
+	readers []*reader
+	text    []byte
+}
+
+func (s *status) init(t *Task) {
+	s.now = Status{Name: t.Identity.Name, Kind: t.Kind, Type: t.Type, From: t.Input.Name, State: "starting", Cuts: map[string]int64{}}
+	for _, step := range t.ledger {
+		s.now.Edges = append(s.now.Edges, Edge{Step: step.Name})
+		s.now.Steps = append(s.now.Steps, step)
+	}
+	s.now.Before = slices.Clone(s.now.Steps)
+	s.sampled = make([]time.Time, len(t.ledger))
+}
+
+// Status returns a snapshot.
+func (t *Task) Status() Status {
+	s := &t.status
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.now
+	out.Steps, out.Before = slices.Clone(s.now.Steps), slices.Clone(s.now.Before)
+	out.Objects, out.Shards = slices.Clone(s.now.Objects), slices.Clone(s.now.Shards)
+	out.Edges = slices.Clone(s.now.Edges)
+	for i := range out.Edges {
+		out.Edges[i].Samples = slices.Clone(out.Edges[i].Samples)
+	}
+	out.Cuts = make(map[string]int64, len(s.now.Cuts))
+	for k, v := range s.now.Cuts {
+		out.Cuts[k] = v
+	}
+	for i, sh := range t.Input.Shards {
+		if i < len(out.Shards) {
+			out.Shards[i].Lag = max(int64(sh.Log.Bounds().Next-out.Shards[i].Next), 0)
+		}
+	}
+	return out
+}
+
+// baseline records where this run begins.
+func (s *status) baseline(doc checkpoint.Document, ledger []checkpoint.Step) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Before, s.now.Steps = slices.Clone(ledger), slices.Clone(ledger)
+	s.now.DeliveredBefore, s.now.Delivered = doc.Delivered, doc.Delivered
+}
+
+func (s *status) started() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.State = "running"
+}
+
+// describe takes what the processor says of its guarantee.
+func (s *status) describe(guarantee string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Guarantee = guarantee
+}
+
+func (s *status) fault(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.now.State, s.now.Error = "running", ""
+		return
+	}
+	s.now.State, s.now.Error = "retrying", err.Error()
+}
+
+func (s *status) end(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.State, s.now.Error = "done", ""
+	if err != nil {
+		s.now.State, s.now.Error = "failed", err.Error()
+	}
+}
+
+// progress publishes the ledger and the places of the readers.
+func (s *status) progress(ledger []checkpoint.Step, readers []*reader, watermark int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copy(s.now.Steps, ledger)
+	if len(s.now.Shards) != len(readers) {
+		s.now.Shards = make([]ShardStatus, len(readers))
+	}
+	for i, r := range readers {
+		s.now.Shards[i] = ShardStatus{Shard: r.id.String(), Next: r.next, Watermark: instant(r.watermark)}
+	}
+	s.now.Watermark = instant(watermark)
+}
+
+func (s *status) committed(doc checkpoint.Document, plan Plan, ledger []checkpoint.Step) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	copy(s.now.Steps, ledger)
+	s.now.Delivered = doc.Delivered
+	s.now.Objects = append(s.now.Objects, plan.Objects...)
+	if n := len(s.now.Objects) - maxObjects; n > 0 {
+		s.now.Objects = slices.Delete(s.now.Objects, 0, n)
+	}
+	at := plan.Cut.Now
+	s.now.Committed = &at
+	s.now.Cuts[plan.Cut.Reason]++
+}
+
+// sample keeps a row of what leaves a step, now and then.
+func (s *status) sample(step int, now time.Time, b *column.Batch) {
+	n := b.Selected()
+	if n == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := &s.now.Edges[step]
+	e.Rows += int64(n)
+	if now.Sub(s.sampled[step]) < sampleEvery {
+		return
+	}
+	s.sampled[step] = now
+	row := 0
+	if b.Selection != nil {
+		row = int(b.Selection[0])
+	}
+	s.text = column.AppendJSON(s.text[:0], mask(b), row)
+	text := s.text
+	if len(text) > sampleBytes {
+		text = append(bytes.ToValidUTF8(text[:sampleBytes], nil), "…"...)
+	}
+	if len(e.Samples) == maxSamples {
+		e.Samples = slices.Delete(e.Samples, 0, 1)
+	}
+	e.Samples = append(e.Samples, string(text))
+}
+
+// secretNames mark columns whose values never appear in samples.
+var secretNames = []string{"password", "passwd", "secret", "token", "authorization", "api_key", "apikey", "credential", "private_key", "access_key"}
+
+// mask takes the columns out that look like secrets.
+func mask(b *column.Batch) *column.Batch {
+	out := b
+	for i, f := range b.Schema.Fields {
+		name := strings.ToLower(f.Name)
+		if !slices.ContainsFunc(secretNames, func(s string) bool { return strings.Contains(name, s) }) {
+			continue
+		}
+		if out == b {
+			c := *b
+			c.Columns = slices.Clone(b.Columns)
+			out = &c
+		}
+		out.Columns[i] = nil
+	}
+	return out
+}
+
+// instant is nil for the watermarks that are no time.
+func instant(micros int64) *time.Time {
+	if micros == column.MinWatermark || micros == column.MaxWatermark {
+		return nil
+	}
+	at := time.UnixMicro(micros).UTC()
+	return &at
+}

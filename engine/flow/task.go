@@ -1,0 +1,337 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+// Input is what a task reads.
+type Input struct {
+	// Name of the stream.
+	Name string
+	// Shards of the stream.
+	Shards []Shard
+	// Updated returns a channel that is closed when more can be read than at the call.
+	Updated func() <-chan struct{}
+	// Ended is closed once nothing more will be written in this run.
+	Ended  <-chan struct{}
+	Schema *column.Schema
+	// EventTime is the timestamp column that watermarks go by, empty for none. Delay is how far
+	// the watermark stays behind the latest event of a shard.
+	EventTime string
+	Delay     time.Duration
+}
+
+// Shard is one shard of an input.
+type Shard struct {
+	ID  record.ShardID
+	Log stream.Log
+}
+
+// Step is a named transform.
+type Step struct {
+	Name      string
+	Transform Transform
+}
+
+// Config makes a task.
+type Config struct {
+	Identity Identity
+	// Kind is "sink" or "query", Type the sink's type.
+	Kind, Type string
+	Input      Input
+	// Needs are the columns that the steps and the processor read.
+	Needs     []string
+	Steps     []Step
+	Processor Processor
+	Trigger   Trigger
+	// Memory is what the processor and the dead letters of a chunk may hold; more cuts the chunk.
+	Memory int64
+	Meta   stream.Meta
+	// Start returns the positions a new task begins at.
+	Start func() (map[record.ShardID]record.Ordinal, error)
+	// Generation is a hash of the consumer's configuration.
+	Generation  string
+	DeadLetters *DeadLetters
+	// Stop asks the task to commit what it has and return.
+	Stop <-chan struct{}
+	Now  func() time.Time
+	Log  *slog.Logger
+}
+
+// Limits of one task.
+const (
+	// maxBatchRows and maxBatchBytes bound a decoded batch; 8,192 rows of ten columns fit a
+	// second-level cache.
+	maxBatchRows  = 8192
+	maxBatchBytes = 4 << 20
+	// maxFuture is how far an event may lie ahead of its own arrival before it is a bad row. One
+	// such row would otherwise close every window.
+	maxFuture = 24 * time.Hour
+	// idleAfter is when a shard that brings nothing stops holding the watermark back.
+	idleAfter = 30 * time.Second
+	// outputEvery is the shortest time between chunks that are cut because windows closed.
+	outputEvery = 100 * time.Millisecond
+	// stopGrace is how long a stopping task tries to deliver its last chunk.
+	stopGrace = 10 * time.Second
+)
+
+// Task reads shards, sends their rows through the steps into the processor and commits chunk by
+// chunk. Run is called once, from one goroutine; Status may be called from any.
+type Task struct {
+	Config
+	store   *checkpoint.Store
+	decoder *column.Decoder
+	event   int
+	readers []*reader
+	buffer  stream.Buffer
+	ledger  []checkpoint.Step
+	rejects []reject
+	marks   []int64
+	chunk   chunk
+	status  status
+	drained atomic.Bool
+}
+
+// chunk is the state of the open chunk.
+type chunk struct {
+	// opened is when its first record was read; zero while there is none.
+	opened time.Time
+	// from is where each shard stood.
+	from map[record.ShardID]record.Ordinal
+	dead deadChunk
+}
+
+// errStopped ends a task that was asked to stop before it could commit its last chunk.
+var errStopped = errors.New("stopped before the last chunk was delivered; the next run delivers it")
+
+// NewTask makes a task that does nothing until Run.
+func NewTask(c Config) *Task {
+	t := &Task{Config: c, event: -1}
+	if c.Input.EventTime != "" {
+		t.event = c.Input.Schema.Index(c.Input.EventTime)
+	}
+	t.ledger = append(t.ledger, checkpoint.Step{Name: c.Input.Name})
+	for _, s := range c.Steps {
+		t.ledger = append(t.ledger, checkpoint.Step{Name: s.Name})
+	}
+	t.ledger = append(t.ledger, checkpoint.Step{Name: c.Identity.Name})
+	t.status.init(t)
+	return t
+}
+
+// Run works until the input has ended and is delivered, or until Stop. It returns nil in both
+// cases. Errors are those that trying again cannot cure; ctx ends it at once.
+func (t *Task) Run(ctx context.Context) error {
+	err := t.run(ctx)
+	if cerr := t.Processor.Close(); err == nil {
+		err = cerr
+	}
+	if errors.Is(err, errStopped) {
+		t.Log.Warn(err.Error(), "task", t.Identity.Name)
+		err = nil
+	}
+	if err != nil {
+		err = fmt.Errorf("%s %q: %w", t.Kind, t.Identity.Name, err)
+	}
+	t.status.end(err)
+	return err
+}
+
+func (t *Task) run(ctx context.Context) error {
+	if err := t.open(ctx); err != nil {
+		return err
+	}
+	if err := t.insist(ctx, func() error { return t.Processor.Start(ctx, t.store.Document().State) }); err != nil {
+		return err
+	}
+	if g, ok := t.Processor.(interface{ Guarantee() string }); ok {
+		t.status.describe(g.Guarantee())
+	}
+	t.status.started()
+	if t.store.Document().Pending != nil {
+		if err := t.redo(ctx); err != nil {
+			return err
+		}
+	}
+	for {
+		done, err := t.turn(ctx)
+		if done || err != nil {
+			return err
+		}
+	}
+}
+
+// Drained reports, once Run returned nil, whether the input had ended and is delivered.
+func (t *Task) Drained() bool { return t.drained.Load() }
+
+// open takes the document over and prepares to read from its positions.
+func (t *Task) open(ctx context.Context) error {
+	key := Key(t.Identity)
+	store, err := checkpoint.Open(ctx, t.Meta, key, t.Start)
+	if err != nil {
+		return err
+	}
+	t.store = store
+	needs := t.Needs
+	if t.event >= 0 {
+		needs = append([]string{t.Input.EventTime}, needs...)
+	}
+	t.decoder = column.NewDecoder(t.Input.Schema, needs, column.Options{})
+	doc := store.Document()
+	for _, s := range t.Input.Shards {
+		r := &reader{id: s.ID, log: s.Log, next: doc.Positions[s.ID], limit: noLimit, watermark: column.MinWatermark, active: t.Now()}
+		if w, ok := doc.Watermarks[s.ID]; ok {
+			r.watermark = w
+		}
+		s.Log.SetHold(r.next)
+		t.readers = append(t.readers, r)
+	}
+	t.restoreLedger(doc.Ledger)
+	t.openChunk()
+	t.status.baseline(doc, t.ledger)
+	return nil
+}
+
+// Key is where a task's document is kept.
+func Key(id Identity) string { return fmt.Sprintf("tasks/%s/%s/%d", id.Pipeline, id.Name, id.Task) }
+
+// restoreLedger continues the counts of steps that the pipeline still has.
+func (t *Task) restoreLedger(saved []checkpoint.Step) {
+	for i := range t.ledger {
+		t.ledger[i].Counts = Counts{}
+		for _, s := range saved {
+			if s.Name == t.ledger[i].Name {
+				t.ledger[i].Counts = s.Counts
+			}
+		}
+	}
+}
+
+func (t *Task) openChunk() {
+	t.chunk = chunk{from: make(map[record.ShardID]record.Ordinal, len(t.readers)), dead: t.chunk.dead}
+	for _, r := range t.readers {
+		t.chunk.from[r.id] = r.next
+	}
+	t.chunk.dead.reset()
+}
+
+// turn reads each shard once, commits if something is due, and otherwise waits.
+func (t *Task) turn(ctx context.Context) (done bool, err error) {
+	// These are looked at before reading: what comes later wakes the wait below.
+	updated := t.Input.Updated()
+	ended, stopped := isClosed(t.Input.Ended), isClosed(t.Stop)
+	read := false
+	if !stopped {
+		if read, err = t.readAll(ctx); err != nil {
+			return false, err
+		}
+	}
+	t.status.progress(t.ledger, t.readers, t.watermark())
+	switch {
+	case stopped:
+		return true, t.finish(ctx, "shutdown")
+	case !read && ended:
+		t.drained.Store(true)
+		return true, t.finish(ctx, "end")
+	}
+	if reason := t.due(); reason != "" {
+		return false, t.commit(ctx, t.cut(reason))
+	}
+	if read {
+		return false, ctx.Err()
+	}
+	return false, t.wait(ctx, updated)
+}
+
+// finish commits what is left.
+func (t *Task) finish(ctx context.Context, reason string) error {
+	cut := t.cut(reason)
+	if reason == "end" {
+		cut.Watermark = column.MaxWatermark
+	}
+	if !t.moved() && !t.emits(cut.Watermark) {
+		return nil
+	}
+	return t.commit(ctx, cut)
+}
+
+// due says why the open chunk should be cut now, or "".
+func (t *Task) due() string {
+	open := t.Processor.Open()
+	age := time.Duration(0)
+	if !t.chunk.opened.IsZero() {
+		age = t.Now().Sub(t.chunk.opened)
+	}
+	trigger := t.Trigger
+	switch {
+	case trigger.Size > 0 && open.Encoded >= trigger.Size:
+		return "size"
+	case trigger.Rows > 0 && open.Rows >= trigger.Rows:
+		return "rows"
+	case t.Memory > 0 && open.Memory+int64(t.chunk.dead.size()) > t.Memory:
+		return "memory"
+	case trigger.Age > 0 && age >= trigger.Age:
+		return "age"
+	case (age >= outputEvery || !t.moved()) && t.emits(t.watermark()):
+		return "output"
+	}
+	return ""
+}
+
+// wait sleeps until something may have become due.
+func (t *Task) wait(ctx context.Context, updated <-chan struct{}) error {
+	timer := time.NewTimer(t.patience())
+	defer timer.Stop()
+	ended := t.Input.Ended
+	if isClosed(ended) {
+		ended = nil
+	}
+	select {
+	case <-updated:
+	case <-ended:
+	case <-t.Stop:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// patience is how long nothing becomes due without new records.
+func (t *Task) patience() time.Duration {
+	const longest = time.Second
+	if t.chunk.opened.IsZero() || t.Trigger.Age == 0 {
+		return longest
+	}
+	return max(min(longest, t.Trigger.Age-t.Now().Sub(t.chunk.opened)), time.Millisecond)
+}
+
+// moved reports whether the open chunk has records.
+func (t *Task) moved() bool { return !t.chunk.opened.IsZero() }
+
+// emitter is a processor whose windows give rows as the watermark moves.
+type emitter interface{ Ready(watermark int64) bool }
+
+func (t *Task) emits(watermark int64) bool {
+	e, ok := t.Processor.(emitter)
+	return ok && e.Ready(watermark)
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
