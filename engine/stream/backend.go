@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/record"
@@ -32,16 +33,18 @@ var (
 	ErrFull = errors.New("stream accepts no more records for now")
 )
 
-// CorruptError reports damage before a log's tail. The records before From are readable.
+// CorruptError reports damage before a log's tail. The records before From are readable, and
+// those from Next on; between them nothing is.
 type CorruptError struct {
 	Path   string
 	Offset int64
 	From   record.Ordinal
+	Next   record.Ordinal
 	Reason string
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("%s is damaged at byte %d (record %d on): %s", e.Path, e.Offset, e.From, e.Reason)
+	return fmt.Sprintf("%s is damaged at byte %d (records %d up to %d are lost): %s", e.Path, e.Offset, e.From, e.Next, e.Reason)
 }
 
 // Frame is what one append stored in one shard.
@@ -94,14 +97,20 @@ type Position struct {
 	Value int64
 }
 
+// NoHold is the hold of a log whose records nobody needs beyond their retention.
+const NoHold record.Ordinal = math.MaxInt64
+
 // Log is one shard. All methods may be called from any goroutine.
 type Log interface {
 	// Append stores the batch and returns nil once it is durable. Records whose position the
 	// shard already has from the same producer are skipped. Appends are stored in the order of
-	// the calls to Enqueue. Errors: ErrFenced, ErrFull, ErrClosed.
+	// the calls to Enqueue. Errors: ErrFenced, ErrFull, ErrClosed; after any other error it is
+	// not known whether the records are stored, and a producer repeats the batch.
 	Append(ctx context.Context, b *record.Batch) (Appended, error)
 	// Enqueue is Append in two steps: when it returns the batch has its place in the log, and
-	// the batch must not be changed until wait returned. wait must be called once.
+	// the batch must not be changed until wait returned. wait must be called once. A producer
+	// that has several batches under way must take them all back when one fails, and repeat
+	// from that one: a later batch that was stored would hide an earlier one.
 	Enqueue(ctx context.Context, b *record.Batch) (wait func() (Appended, error), err error)
 	// Read returns the durable frames from ordinal from on, without waiting: none when from is
 	// the end of the log. The first frame may begin before from. Frames without records are
@@ -109,8 +118,12 @@ type Log interface {
 	Read(ctx context.Context, from record.Ordinal, buf *Buffer) ([]Frame, error)
 	// Seek returns the ordinal of the first record that arrived at or after t.
 	Seek(ctx context.Context, t time.Time) (record.Ordinal, error)
-	// Trim lets go of records before an ordinal; what shares a segment with younger ones may stay.
+	// Trim lets go of records before an ordinal, but not of those held; what shares a segment
+	// with younger ones may stay on disk, and may be seen again after a restart.
 	Trim(ctx context.Context, before record.Ordinal) error
+	// SetHold keeps the records from an ordinal on, past their retention: some consumer still
+	// needs them. They count towards ShardOptions.MaxDisk. NoHold, as after opening, keeps none.
+	SetHold(from record.Ordinal)
 	Bounds() Bounds
 	// Position reports how far the producer's records are stored; ok is false when none are.
 	Position(producer uint64) (p Position, ok bool)
@@ -140,6 +153,9 @@ type Backend interface {
 	// DeleteStream removes all shards of a stream.
 	DeleteStream(ctx context.Context, stream string) error
 	Meta() Meta
+	// Tidy removes what retention lets go of and no hold keeps. The runtime calls it every now
+	// and then, after it has set the holds of its consumers.
+	Tidy(ctx context.Context, now time.Time) error
 	// Sync names the durability of an append: "always", "interval" or "never".
 	Sync() string
 	// Close waits for running appends and closes every log.
@@ -153,4 +169,10 @@ type ShardOptions struct {
 	// MinArrival is an arrival time in milliseconds that the shard's first record must not
 	// precede: its parents' last.
 	MinArrival int64
+	// Incarnation is the random identity of the stream. Records of another incarnation are
+	// never returned: opening them is an error.
+	Incarnation uint64
+	// MaxDisk is how many bytes the stream may hold for consumers, over all its shards; zero
+	// means no limit. Beyond it, appends get ErrFull.
+	MaxDisk int64
 }

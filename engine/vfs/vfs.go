@@ -1,0 +1,71 @@
+// Package vfs holds the few file operations that the log needs, on the operating system and in
+// memory. The one in memory loses unsynced data on a crash and fails on request, so that a test
+// can put a store through thousands of power cuts in seconds.
+//
+// The invariant to remember: a file's bytes are durable after File.Sync, its name after
+// FS.SyncDir of its directory; nothing else is.
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+)
+
+// FS is a file system. Errors wrap fs.ErrNotExist and syscall.ENOSPC where they apply.
+type FS interface {
+	// Create opens a new, empty file for reading and writing; one that exists is emptied.
+	Create(name string) (File, error)
+	// Open opens a file for reading.
+	Open(name string) (File, error)
+	// OpenReadWrite opens an existing file.
+	OpenReadWrite(name string) (File, error)
+	// Rename replaces a file that has the new name already.
+	Rename(oldName, newName string) error
+	// Remove removes a file or an empty directory.
+	Remove(name string) error
+	// List returns the names in a directory, sorted.
+	List(dir string) ([]string, error)
+	// MkdirAll creates a directory and its parents. It does not sync them.
+	MkdirAll(dir string) error
+	// SyncDir makes the names in a directory durable.
+	SyncDir(dir string) error
+	// Size is the size of a file in bytes.
+	Size(name string) (int64, error)
+	// Lock takes the exclusive lock of a file, which it creates, and writes owner into it. The
+	// lock ends with the process or Close. Error: *LockedError.
+	Lock(name, owner string) (io.Closer, error)
+	// FreeSpace returns how many bytes this process may still write below dir, and the size of
+	// the file system.
+	FreeSpace(dir string) (free, total int64, err error)
+}
+
+// File is an open file.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// Sync makes the bytes and the size durable. After an error the file's state is unknown,
+	// and trying again may report a success that is none: the file must be given up.
+	Sync() error
+	Truncate(size int64) error
+	Size() (int64, error)
+	// Preallocate reserves space without changing the size. It is a hint: a file system that
+	// cannot do it returns nil.
+	Preallocate(offset, length int64) error
+}
+
+// LockedError reports that another process holds a lock.
+type LockedError struct {
+	Path string
+	// Owner is what the holder wrote when it took the lock.
+	Owner string
+}
+
+func (e *LockedError) Error() string { return fmt.Sprintf("%s is locked by %s", e.Path, e.Owner) }
+
+// IsFull reports whether err says that there is no space left.
+func IsFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
