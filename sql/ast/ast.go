@@ -1,0 +1,201 @@
+// Package ast is the syntax tree of the dialect. It knows nothing of the parser that made it, and
+// every stage behind sql/parse sees only this.
+//
+// The invariant to remember: a tree is immutable, and no path through it is longer than the depth
+// that sql/parse allows, so walking it recursively is safe.
+package ast
+
+import "github.com/millrace-io/millrace/sql/temporal"
+
+// Expr is a node of an expression.
+type Expr interface{ Position() Pos }
+
+// Name is one part of an identifier. A quoted name matches exactly, another one may differ in case.
+type Name struct {
+	Text   string
+	Quoted bool
+}
+
+// Ident is a possibly qualified column, field or stream: a, a.b, a.b.c.
+type Ident struct {
+	Pos
+	Parts []Name
+}
+
+// Number is a numeric literal with its sign.
+type Number struct {
+	Pos
+	// Text is the literal as written.
+	Text string
+	// Integer is set when Int holds the value exactly; Float holds it in any case.
+	Integer bool
+	Int     int64
+	Float   float64
+}
+
+// String is a text literal.
+type String struct {
+	Pos
+	Value string
+}
+
+// Bool is TRUE or FALSE.
+type Bool struct {
+	Pos
+	Value bool
+}
+
+// Null is the NULL literal.
+type Null struct{ Pos }
+
+// Interval is INTERVAL '5' MINUTE or INTERVAL '5 minutes'.
+type Interval struct {
+	Pos
+	Value temporal.Interval
+}
+
+// Date is DATE '2026-01-31', in days since the epoch.
+type Date struct {
+	Pos
+	Days int32
+}
+
+// Timestamp is TIMESTAMP '2026-01-31 12:00:00', in microseconds since the epoch, UTC.
+type Timestamp struct {
+	Pos
+	Micros int64
+}
+
+// Negate is -x.
+type Negate struct {
+	Pos
+	X Expr
+}
+
+// Binary is an operator between two operands: + - * / % || = <> < <= > >=.
+type Binary struct {
+	Pos
+	Op   string
+	L, R Expr
+}
+
+// Logic is AND or OR between two or more terms. A chain is one node, however long it is.
+type Logic struct {
+	Pos
+	And   bool
+	Terms []Expr
+}
+
+// Not is NOT x.
+type Not struct {
+	Pos
+	X Expr
+}
+
+// IsNull is x IS [NOT] NULL.
+type IsNull struct {
+	Pos
+	X   Expr
+	Not bool
+}
+
+// IsBool is x IS [NOT] TRUE or FALSE.
+type IsBool struct {
+	Pos
+	X          Expr
+	Value, Not bool
+}
+
+// Between is x [NOT] BETWEEN low AND high.
+type Between struct {
+	Pos
+	X, Low, High Expr
+	Not          bool
+}
+
+// In is x [NOT] IN (list).
+type In struct {
+	Pos
+	X    Expr
+	List []Expr
+	Not  bool
+}
+
+// Like is x [NOT] LIKE pattern [ESCAPE escape].
+type Like struct {
+	Pos
+	X, Pattern Expr
+	// Escape is nil when there is none.
+	Escape Expr
+	Not    bool
+}
+
+// When is one branch of a Case.
+type When struct{ Cond, Value Expr }
+
+// Case is CASE [operand] WHEN … THEN … ELSE … END.
+type Case struct {
+	Pos
+	// Operand is nil in the searched form.
+	Operand Expr
+	Whens   []When
+	// Else is nil when there is none.
+	Else Expr
+}
+
+// Call is a function call. Later clauses of a call (OVER, FILTER) become fields here.
+type Call struct {
+	Pos
+	// Name is in lower case.
+	Name string
+	// Star is set for f(*).
+	Star     bool
+	Distinct bool
+	Args     []Expr
+}
+
+// TypeName is the type of a CAST as written, in lower case: "bigint", "double precision",
+// "decimal" with Params 10, 2.
+type TypeName struct {
+	Pos
+	Name   string
+	Params []int
+}
+
+// Cast is CAST(x AS type) or TRY_CAST(x AS type).
+type Cast struct {
+	Pos
+	X  Expr
+	To TypeName
+}
+
+// Item is one entry of a select list.
+type Item struct {
+	Pos
+	// Expr is nil for * and input.*.
+	Expr Expr
+	// Alias is empty when there is none.
+	Alias string
+	// Qualifier is the input in input.*.
+	Qualifier *Ident
+}
+
+// Source is an input in FROM. Later kinds (joins, sub-queries, table functions) become an
+// interface here.
+type Source struct {
+	Pos
+	Name  string
+	Alias string
+}
+
+// Select is a SELECT statement.
+type Select struct {
+	Pos
+	// Stream is set for SELECT STREAM, which means the same: every query here is continuous.
+	Stream  bool
+	Items   []Item
+	From    Source
+	Where   Expr
+	GroupBy []Expr
+	Having  Expr
+}

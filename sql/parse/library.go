@@ -1,0 +1,84 @@
+package parse
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/xwb1989/sqlparser"
+
+	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/lex"
+)
+
+// list parses a comma-separated list of expressions, with aliases and stars if items is set.
+func list(tokens []lex.Token, end ast.Pos, items bool) ([]ast.Item, error) {
+	r := &rewriter{in: tokens, end: end}
+	r.out.WriteString("select ")
+	if err := r.expressions(); err != nil {
+		return nil, err
+	}
+	if len(r.commas) > 0 {
+		return nil, end.Errorf("a ( is not closed")
+	}
+	tree, err := r.parse()
+	if err != nil {
+		return nil, err
+	}
+	l := &lowerer{leaves: r.leaves}
+	return l.items(tree, items)
+}
+
+// parse hands the rewritten text to the library. It panics on some texts; none of them can be
+// written with placeholders, but a promise of ours does not depend on that.
+func (r *rewriter) parse() (exprs sqlparser.SelectExprs, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			exprs, err = nil, r.end.Errorf("the text cannot be parsed: %v", p)
+		}
+	}()
+	r.emit(lex.Token{Pos: r.end, Kind: lex.End}, "from t")
+	tree, err := sqlparser.ParseStrictDDL(r.out.String())
+	if err != nil {
+		return nil, r.syntax(err)
+	}
+	s, ok := tree.(*sqlparser.Select)
+	if !ok || s.Where != nil || s.GroupBy != nil || s.Limit != nil || s.Distinct != "" || s.Hints != "" || s.Cache != "" || len(s.Comments) > 0 {
+		return nil, r.end.Errorf("expected expressions, found another statement")
+	}
+	return s.SelectExprs, nil
+}
+
+var position = regexp.MustCompile(`at position (\d+)`)
+
+// syntax translates an error of the library to the place in the user's text.
+func (r *rewriter) syntax(err error) error {
+	bad := lex.Token{Pos: r.end, Kind: lex.End}
+	message := err.Error()
+	if m := position.FindStringSubmatch(message); m != nil {
+		at, _ := strconv.Atoi(m[1])
+		// The library has read one character beyond the token it did not expect.
+		for _, s := range r.starts {
+			if s.offset < at-1 {
+				bad = s.token
+			}
+		}
+	}
+	switch {
+	case strings.Contains(message, "max nesting level"):
+		return bad.Errorf("parentheses nest too deep")
+	case bad.Kind == lex.End:
+		return bad.Errorf("the expression is not complete")
+	}
+	return bad.Errorf("unexpected %s", bad)
+}
+
+// index is the leaf that a placeholder stands for.
+func index(placeholder string) (int, error) {
+	n, err := strconv.Atoi(strings.TrimLeft(placeholder, ":x"))
+	if err != nil {
+		return 0, fmt.Errorf("placeholder %q: %w", placeholder, err)
+	}
+	return n, nil
+}

@@ -1,0 +1,338 @@
+package parse
+
+import (
+	"fmt"
+
+	"github.com/xwb1989/sqlparser"
+
+	"github.com/millrace-io/millrace/sql/ast"
+)
+
+// maxDepth is how deep operators may nest; a chain of AND or of OR counts as one.
+const maxDepth = 250
+
+// lowerer turns the library's tree into ours.
+type lowerer struct {
+	leaves []leaf
+	depth  int
+}
+
+func (l *lowerer) leaf(placeholder string) (leaf, error) {
+	n, err := index(placeholder)
+	if err != nil {
+		return leaf{}, err
+	}
+	if n < 0 || n >= len(l.leaves) {
+		return leaf{}, fmt.Errorf("placeholder %q is out of range", placeholder)
+	}
+	return l.leaves[n], nil
+}
+
+func (l *lowerer) items(exprs sqlparser.SelectExprs, named bool) ([]ast.Item, error) {
+	var out []ast.Item
+	for _, e := range exprs {
+		item, err := l.item(e)
+		if err != nil {
+			return nil, err
+		}
+		if !named && (item.Expr == nil || item.Alias != "") {
+			return nil, item.Errorf("expected an expression without a name")
+		}
+		out = append(out, item)
+	}
+	return out, nil
+}
+
+func (l *lowerer) item(e sqlparser.SelectExpr) (ast.Item, error) {
+	switch e := e.(type) {
+	case *sqlparser.StarExpr:
+		if e.TableName.Name.IsEmpty() {
+			return ast.Item{}, nil
+		}
+		q, err := l.leaf(e.TableName.Name.String())
+		if err != nil {
+			return ast.Item{}, err
+		}
+		id, ok := q.expr.(*ast.Ident)
+		if !ok {
+			return ast.Item{}, q.Errorf("expected the name of a stream before .*")
+		}
+		return ast.Item{Pos: q.Pos, Qualifier: id}, nil
+	case *sqlparser.AliasedExpr:
+		x, err := l.expr(e.Expr)
+		if err != nil {
+			return ast.Item{}, err
+		}
+		item := ast.Item{Pos: x.Position(), Expr: x}
+		if !e.As.IsEmpty() {
+			alias, err := l.leaf(e.As.String())
+			if err != nil {
+				return ast.Item{}, err
+			}
+			item.Alias = alias.text
+			if id, ok := alias.expr.(*ast.Ident); ok && len(id.Parts) == 1 {
+				item.Alias = id.Parts[0].Text
+			}
+			if item.Alias == "" {
+				return ast.Item{}, alias.Errorf("expected a plain name for the column")
+			}
+		}
+		return item, nil
+	}
+	return ast.Item{}, fmt.Errorf("unexpected select item %T", e)
+}
+
+func (l *lowerer) exprs(list ...sqlparser.Expr) ([]ast.Expr, error) {
+	out := make([]ast.Expr, len(list))
+	for i, e := range list {
+		x, err := l.expr(e)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = x
+	}
+	return out, nil
+}
+
+// expr lowers one node.
+func (l *lowerer) expr(e sqlparser.Expr) (ast.Expr, error) {
+	l.depth++
+	defer func() { l.depth-- }()
+	if l.depth > maxDepth {
+		return nil, l.place(e).Errorf("operators nest more than %d deep", maxDepth)
+	}
+	switch e := e.(type) {
+	case *sqlparser.SQLVal:
+		v, err := l.leaf(string(e.Val))
+		if err == nil && v.expr == nil {
+			err = v.Errorf("unexpected type")
+		}
+		return v.expr, err
+	case *sqlparser.ColName:
+		v, err := l.leaf(e.Name.String())
+		if err == nil && v.expr == nil {
+			err = v.Errorf("unexpected name")
+		}
+		return v.expr, err
+	case *sqlparser.ParenExpr:
+		return l.expr(e.Expr)
+	case *sqlparser.AndExpr, *sqlparser.OrExpr:
+		return l.logic(e)
+	case *sqlparser.NotExpr:
+		x, err := l.expr(e.Expr)
+		return pass(err, func() ast.Expr { return &ast.Not{Pos: x.Position(), X: x} })
+	case *sqlparser.UnaryExpr:
+		return l.unary(e)
+	case *sqlparser.BinaryExpr:
+		return l.binary(e.Operator, e.Left, e.Right)
+	case *sqlparser.ComparisonExpr:
+		return l.comparison(e)
+	case *sqlparser.RangeCond:
+		x, err := l.exprs(e.Left, e.From, e.To)
+		return pass(err, func() ast.Expr {
+			return &ast.Between{Pos: x[0].Position(), X: x[0], Low: x[1], High: x[2], Not: e.Operator == sqlparser.NotBetweenStr}
+		})
+	case *sqlparser.IsExpr:
+		return l.is(e)
+	case *sqlparser.CaseExpr:
+		return l.switchCase(e)
+	case *sqlparser.FuncExpr:
+		return l.call(e)
+	}
+	return nil, l.place(e).Errorf("this expression is not supported")
+}
+
+func pass(err error, node func() ast.Expr) (ast.Expr, error) {
+	if err != nil {
+		return nil, err
+	}
+	return node(), nil
+}
+
+// place is the first leaf below e.
+func (l *lowerer) place(e sqlparser.Expr) ast.Pos {
+	found := ast.Pos{Line: 1, Column: 1}
+	// The walk stops at the first leaf; an error from Walk is how it stops.
+	_ = sqlparser.Walk(func(n sqlparser.SQLNode) (bool, error) {
+		var name string
+		switch n := n.(type) {
+		case *sqlparser.SQLVal:
+			name = string(n.Val)
+		case sqlparser.ColIdent:
+			name = n.String()
+		default:
+			return true, nil
+		}
+		leaf, err := l.leaf(name)
+		if err != nil {
+			return true, nil
+		}
+		found = leaf.Pos
+		return false, fmt.Errorf("found")
+	}, e)
+	return found
+}
+
+// logic lowers a chain of the same operator to one node, without recursion along the chain.
+func (l *lowerer) logic(e sqlparser.Expr) (ast.Expr, error) {
+	_, and := e.(*sqlparser.AndExpr)
+	var right []sqlparser.Expr
+	for {
+		if a, ok := e.(*sqlparser.AndExpr); ok && and {
+			right, e = append(right, a.Right), a.Left
+		} else if o, ok := e.(*sqlparser.OrExpr); ok && !and {
+			right, e = append(right, o.Right), o.Left
+		} else {
+			break
+		}
+	}
+	terms := []sqlparser.Expr{e}
+	for i := len(right) - 1; i >= 0; i-- {
+		terms = append(terms, right[i])
+	}
+	x, err := l.exprs(terms...)
+	return pass(err, func() ast.Expr { return &ast.Logic{Pos: x[0].Position(), And: and, Terms: x} })
+}
+
+func (l *lowerer) unary(e *sqlparser.UnaryExpr) (ast.Expr, error) {
+	x, err := l.expr(e.Expr)
+	if err != nil {
+		return nil, err
+	}
+	switch e.Operator {
+	case sqlparser.UPlusStr:
+		return x, nil
+	case sqlparser.UMinusStr:
+		if n, ok := x.(*ast.Number); ok && n.Text[0] != '-' {
+			return number(n.Pos, "-"+n.Text)
+		}
+		return &ast.Negate{Pos: x.Position(), X: x}, nil
+	}
+	return nil, x.Position().Errorf("the operator %s is not supported", e.Operator)
+}
+
+func (l *lowerer) binary(op string, left, right sqlparser.Expr) (ast.Expr, error) {
+	if op == sqlparser.BitOrStr {
+		op = "||"
+	}
+	if op == sqlparser.NotEqualStr {
+		op = "<>"
+	}
+	switch op {
+	case "+", "-", "*", "/", "%", "||", "=", "<>", "<", "<=", ">", ">=":
+	default:
+		return nil, l.place(left).Errorf("the operator %s is not supported", op)
+	}
+	x, err := l.exprs(left, right)
+	return pass(err, func() ast.Expr { return &ast.Binary{Pos: x[0].Position(), Op: op, L: x[0], R: x[1]} })
+}
+
+func (l *lowerer) comparison(e *sqlparser.ComparisonExpr) (ast.Expr, error) {
+	switch e.Operator {
+	case sqlparser.InStr, sqlparser.NotInStr:
+		tuple, ok := e.Right.(sqlparser.ValTuple)
+		if !ok {
+			return nil, l.place(e.Left).Errorf("expected a list in parentheses after IN")
+		}
+		x, err := l.exprs(append([]sqlparser.Expr{e.Left}, tuple...)...)
+		return pass(err, func() ast.Expr {
+			return &ast.In{Pos: x[0].Position(), X: x[0], List: x[1:], Not: e.Operator == sqlparser.NotInStr}
+		})
+	case sqlparser.LikeStr, sqlparser.NotLikeStr:
+		x, err := l.exprs(e.Left, e.Right)
+		if err != nil {
+			return nil, err
+		}
+		like := &ast.Like{Pos: x[0].Position(), X: x[0], Pattern: x[1], Not: e.Operator == sqlparser.NotLikeStr}
+		if e.Escape != nil {
+			like.Escape, err = l.expr(e.Escape)
+		}
+		return pass(err, func() ast.Expr { return like })
+	}
+	return l.binary(e.Operator, e.Left, e.Right)
+}
+
+func (l *lowerer) is(e *sqlparser.IsExpr) (ast.Expr, error) {
+	x, err := l.expr(e.Expr)
+	if err != nil {
+		return nil, err
+	}
+	switch e.Operator {
+	case sqlparser.IsNullStr, sqlparser.IsNotNullStr:
+		return &ast.IsNull{Pos: x.Position(), X: x, Not: e.Operator == sqlparser.IsNotNullStr}, nil
+	case sqlparser.IsTrueStr, sqlparser.IsNotTrueStr:
+		return &ast.IsBool{Pos: x.Position(), X: x, Value: true, Not: e.Operator == sqlparser.IsNotTrueStr}, nil
+	}
+	return &ast.IsBool{Pos: x.Position(), X: x, Not: e.Operator == sqlparser.IsNotFalseStr}, nil
+}
+
+func (l *lowerer) switchCase(e *sqlparser.CaseExpr) (ast.Expr, error) {
+	c := &ast.Case{Pos: l.place(e)}
+	var err error
+	if e.Expr != nil {
+		if c.Operand, err = l.expr(e.Expr); err != nil {
+			return nil, err
+		}
+	}
+	for _, w := range e.Whens {
+		x, err := l.exprs(w.Cond, w.Val)
+		if err != nil {
+			return nil, err
+		}
+		c.Whens = append(c.Whens, ast.When{Cond: x[0], Value: x[1]})
+	}
+	if e.Else != nil {
+		if c.Else, err = l.expr(e.Else); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+func (l *lowerer) call(e *sqlparser.FuncExpr) (ast.Expr, error) {
+	name, err := l.leaf(e.Name.String())
+	if err != nil {
+		return nil, err
+	}
+	c := &ast.Call{Pos: name.Pos, Name: name.text, Distinct: e.Distinct}
+	if (c.Name == "cast" || c.Name == "try_cast") && len(e.Exprs) == 2 {
+		return l.cast(c, e.Exprs)
+	}
+	for _, arg := range e.Exprs {
+		item, err := l.item(arg)
+		switch {
+		case err != nil:
+			return nil, err
+		case item.Expr == nil && item.Qualifier == nil && len(e.Exprs) == 1:
+			c.Star = true
+		case item.Expr == nil || item.Alias != "":
+			return nil, name.Errorf("the arguments of %s must be expressions separated by commas", c.Name)
+		default:
+			c.Args = append(c.Args, item.Expr)
+		}
+	}
+	return c, nil
+}
+
+func (l *lowerer) cast(c *ast.Call, args sqlparser.SelectExprs) (ast.Expr, error) {
+	item, err := l.item(args[0])
+	if err != nil {
+		return nil, err
+	}
+	to, ok := args[1].(*sqlparser.AliasedExpr)
+	if !ok || item.Expr == nil || item.Alias != "" {
+		return nil, c.Errorf("expected CAST(expression AS type)")
+	}
+	v, ok := to.Expr.(*sqlparser.SQLVal)
+	if !ok {
+		return nil, c.Errorf("expected CAST(expression AS type)")
+	}
+	typ, err := l.leaf(string(v.Val))
+	if err != nil {
+		return nil, err
+	}
+	if typ.typ == nil {
+		return nil, typ.Errorf("expected a type after AS")
+	}
+	return &ast.Cast{Pos: c.Pos, X: item.Expr, To: *typ.typ}, nil
+}

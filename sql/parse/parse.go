@@ -1,0 +1,80 @@
+// Package parse turns SQL text into the tree of sql/ast.
+//
+// The statement layer cuts a statement into clauses and rejects what the dialect does not have.
+// Expressions are parsed by github.com/xwb1989/sqlparser, which is given no text of the user:
+// every name, literal and type is replaced by a numbered placeholder first, so it decides about
+// precedence and nothing else, and every node finds back to its line and column.
+//
+// The invariant to remember: only this package knows that library.
+package parse
+
+import (
+	"strings"
+
+	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/lex"
+)
+
+// Query parses a SELECT statement. Errors are *ast.Error.
+func Query(text string) (*ast.Select, error) {
+	tokens, err := lex.Tokens(text)
+	if err != nil {
+		return nil, err
+	}
+	clauses, err := split(trim(tokens))
+	if err != nil {
+		return nil, err
+	}
+	return clauses.lower()
+}
+
+// Expr parses a scalar expression. Errors are *ast.Error.
+func Expr(text string) (ast.Expr, error) {
+	tokens, err := lex.Tokens(text)
+	if err != nil {
+		return nil, err
+	}
+	tokens = trim(tokens)
+	if len(tokens) == 1 {
+		return nil, tokens[0].Errorf("expected an expression, found nothing")
+	}
+	if t := tokens[0]; t.Is("SELECT") {
+		return nil, t.Errorf("expected an expression, found a SELECT statement")
+	}
+	for i, t := range tokens {
+		if clauseStart(tokens, i) && depthAt(tokens, i) == 0 {
+			return nil, t.Errorf("expected an expression, found %s", strings.ToUpper(t.Text))
+		}
+	}
+	items, err := list(tokens[:len(tokens)-1], tokens[len(tokens)-1].Pos, false)
+	if err != nil {
+		return nil, err
+	}
+	if len(items) != 1 {
+		return nil, items[1].Errorf("expected one expression, found %d", len(items))
+	}
+	return items[0].Expr, nil
+}
+
+// trim drops semicolons at the end.
+func trim(tokens []lex.Token) []lex.Token {
+	end := tokens[len(tokens)-1]
+	tokens = tokens[:len(tokens)-1]
+	for len(tokens) > 0 && tokens[len(tokens)-1].Sym(";") {
+		tokens = tokens[:len(tokens)-1]
+	}
+	return append(tokens[:len(tokens):len(tokens)], end)
+}
+
+func depthAt(tokens []lex.Token, at int) int {
+	depth := 0
+	for _, t := range tokens[:at] {
+		switch {
+		case t.Sym("("):
+			depth++
+		case t.Sym(")"):
+			depth--
+		}
+	}
+	return depth
+}

@@ -1,0 +1,211 @@
+package parse
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/lex"
+)
+
+// keywords are the words that cannot be a name unless quoted, qualified or behind AS. KEY, ORDER,
+// STREAM, INTERVAL, DATE and the like are not among them: their place tells what they are.
+var keywords = map[string]bool{
+	"SELECT": true, "FROM": true, "WHERE": true, "HAVING": true, "UNION": true, "EXCEPT": true,
+	"INTERSECT": true, "AND": true, "OR": true, "NOT": true, "IS": true, "NULL": true, "IN": true,
+	"BETWEEN": true, "LIKE": true, "CASE": true, "WHEN": true, "THEN": true, "ELSE": true,
+	"END": true, "AS": true, "TRUE": true, "FALSE": true, "DISTINCT": true, "EXISTS": true, "BY": true,
+}
+
+// infix says what to do about operators of other dialects that would read as an alias.
+var infix = map[string]string{
+	"OVER": "OVER is not supported yet; group by TUMBLE(…)", "FILTER": "FILTER is not supported yet; write SUM(CASE WHEN … THEN … END)",
+	"WITHIN": "WITHIN GROUP is not supported yet", "ILIKE": "ILIKE is not supported yet; write LOWER(x) LIKE …",
+	"REGEXP": "REGEXP is not supported yet; use LIKE", "RLIKE": "RLIKE is not supported yet; use LIKE",
+	"SIMILAR": "SIMILAR TO is not supported yet; use LIKE", "GLOB": "GLOB is not supported; use LIKE",
+	"DIV": "DIV is not supported; write FLOOR(a / b)", "MOD": "MOD is not an operator here; write a % b or MOD(a, b)",
+	"XOR": "XOR is not supported; write a <> b", "COLLATE": "COLLATE is not supported; texts compare byte by byte",
+	"OVERLAPS": "OVERLAPS is not supported; compare the ends",
+}
+
+// leaf is what a placeholder stands for.
+type leaf struct {
+	ast.Pos
+	// expr is set for names and literals, text for function names and aliases, typ for types.
+	expr ast.Expr
+	text string
+	typ  *ast.TypeName
+}
+
+// rewriter replaces what the library must not interpret: leaf n becomes the name xn, or the
+// value :xn where the grammar wants a value.
+type rewriter struct {
+	in  []lex.Token
+	end ast.Pos
+
+	out    strings.Builder
+	leaves []leaf
+	// starts has the place of everything written, by its offset in out.
+	starts []start
+	// commas has, per open parenthesis, the words that stand for a comma in it.
+	commas [][]string
+}
+
+type start struct {
+	offset int
+	token  lex.Token
+}
+
+func (r *rewriter) emit(t lex.Token, text string) {
+	r.starts = append(r.starts, start{r.out.Len(), t})
+	r.out.WriteString(text)
+	r.out.WriteByte(' ')
+}
+
+func (r *rewriter) name(t lex.Token, l leaf)  { r.emit(t, "x"+r.add(t, l)) }
+func (r *rewriter) value(t lex.Token, l leaf) { r.emit(t, ":x"+r.add(t, l)) }
+
+func (r *rewriter) add(t lex.Token, l leaf) string {
+	l.Pos = t.Pos
+	r.leaves = append(r.leaves, l)
+	return strconv.Itoa(len(r.leaves) - 1)
+}
+
+func (r *rewriter) at(i int) lex.Token {
+	if i < 0 || i >= len(r.in) {
+		return lex.Token{Pos: r.end, Kind: lex.End}
+	}
+	return r.in[i]
+}
+
+// expressions rewrites the tokens of a list of expressions.
+func (r *rewriter) expressions() error {
+	for i := 0; i < len(r.in); {
+		n, err := r.step(i)
+		if err != nil {
+			return err
+		}
+		i += n
+	}
+	return nil
+}
+
+// step rewrites what begins at token i and returns how many tokens that is.
+func (r *rewriter) step(i int) (int, error) {
+	t := r.at(i)
+	switch t.Kind {
+	case lex.String:
+		r.value(t, leaf{expr: &ast.String{Pos: t.Pos, Value: t.Text}})
+		return 1, nil
+	case lex.Number:
+		n, err := number(t.Pos, t.Text)
+		r.value(t, leaf{expr: n})
+		return 1, err
+	case lex.Quoted:
+		return r.ident(i)
+	case lex.Symbol:
+		return 1, r.symbol(t)
+	}
+	if n, err := r.special(i); n > 0 || err != nil {
+		return n, err
+	}
+	if word := strings.ToUpper(t.Text); keywords[word] {
+		return r.keyword(i, word)
+	}
+	return r.ident(i)
+}
+
+func (r *rewriter) symbol(t lex.Token) error {
+	switch t.Text {
+	case "(":
+		r.commas = append(r.commas, nil)
+	case ")":
+		if len(r.commas) == 0 {
+			return t.Errorf(") has no matching (")
+		}
+		r.commas = r.commas[:len(r.commas)-1]
+	case ".", ";":
+		return t.Errorf("unexpected %s", t)
+	case "||":
+		r.emit(t, "|")
+		return nil
+	}
+	r.emit(t, t.Text)
+	return nil
+}
+
+func (r *rewriter) keyword(i int, word string) (int, error) {
+	t := r.at(i)
+	if len(r.commas) > 0 {
+		for _, comma := range r.commas[len(r.commas)-1] {
+			if word == comma {
+				r.emit(t, ",")
+				return 1, nil
+			}
+		}
+	}
+	switch word {
+	case "SELECT", "EXISTS":
+		return 0, t.Errorf("sub-queries are not supported yet; make it a query of its own and select from it")
+	case "TRUE", "FALSE", "NULL":
+		if p := r.at(i - 1); p.Is("IS") || p.Is("NOT") && r.at(i-2).Is("IS") {
+			break
+		}
+		var e ast.Expr = &ast.Null{Pos: t.Pos}
+		if word != "NULL" {
+			e = &ast.Bool{Pos: t.Pos, Value: word == "TRUE"}
+		}
+		r.value(t, leaf{expr: e})
+		return 1, nil
+	case "AS":
+		if r.at(i-1).Kind == lex.End {
+			return 0, t.Errorf("expected an expression, found AS")
+		}
+		alias := r.at(i + 1)
+		if alias.Kind != lex.Word && alias.Kind != lex.Quoted {
+			return 0, alias.Errorf("expected a name after AS, found %s", alias)
+		}
+		r.emit(t, "as")
+		r.name(alias, leaf{text: alias.Text})
+		return 2, nil
+	case "FROM", "WHERE", "HAVING", "UNION", "EXCEPT", "INTERSECT", "BY":
+		return 0, t.Errorf("unexpected %s", word)
+	}
+	r.emit(t, strings.ToLower(word))
+	return 1, nil
+}
+
+// ident rewrites a.b.c, or a name that is called.
+func (r *rewriter) ident(i int) (int, error) {
+	t := r.at(i)
+	id := &ast.Ident{Pos: t.Pos}
+	n := 0
+	for {
+		p := r.at(i + n)
+		if p.Sym("*") && n > 0 {
+			// input.*
+			r.name(t, leaf{expr: id})
+			r.emit(p, ".")
+			r.emit(p, "*")
+			return n + 1, nil
+		}
+		if p.Kind != lex.Word && p.Kind != lex.Quoted {
+			return 0, p.Errorf("expected a name after the dot, found %s", p)
+		}
+		id.Parts = append(id.Parts, ast.Name{Text: p.Text, Quoted: p.Kind == lex.Quoted})
+		n++
+		if !r.at(i + n).Sym(".") {
+			break
+		}
+		n++
+	}
+	if !r.at(i + n).Sym("(") {
+		r.name(t, leaf{expr: id})
+		return n, nil
+	}
+	if t.Kind != lex.Word || n > 1 {
+		return 0, t.Errorf("a function has a plain name, without quotes and dots")
+	}
+	r.name(t, leaf{text: strings.ToLower(t.Text)})
+	return n, nil
+}
