@@ -1,0 +1,303 @@
+// Command bench measures what docs/benchmarks.md reports: two million click events through the
+// example pipelines, Parquet into a real MinIO and a windowed query into a file, beside DuckDB's
+// in-memory batch COPY of the same events. It prints a Markdown table and fails when a row is lost.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/millrace-io/millrace/e2e/rig"
+)
+
+// reference is the first argument of the child process that runs DuckDB.
+const reference = "duckdb-reference"
+
+func main() {
+	var err error
+	if len(os.Args) == 4 && os.Args[1] == reference {
+		err = copyWithDuckDB(context.Background(), os.Args[2], os.Args[3])
+	} else {
+		err = run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// bench is one benchmark's surroundings.
+type bench struct {
+	n      int
+	root   string
+	dir    string // scratch space on the disk of the repository, removed at the end
+	binary string
+	events string
+	store  *rig.MinIO
+}
+
+// figures are what one run of one job measured.
+type figures struct {
+	cpu, elapsed time.Duration
+	rss          int64 // bytes
+	objects      int
+	bytes        int64 // delivered
+}
+
+func run() (err error) {
+	n := flag.Int("events", 2_000_000, "how many events")
+	runs := flag.Int("runs", 3, "how many runs; the median counts")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+
+	b := &bench{n: *n}
+	if b.root, err = rig.Root(); err != nil {
+		return err
+	}
+	data := filepath.Join(b.root, "bench-data")
+	if err := os.MkdirAll(data, 0o755); err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp(data, "run-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	if b.events, err = events(data, b.n); err != nil {
+		return err
+	}
+	if b.binary, err = rig.Build(ctx, b.dir); err != nil {
+		return err
+	}
+	// The address is part of the example file, which runs as it is.
+	b.store, err = rig.StartMinIO(ctx, filepath.Join(b.dir, "minio"), "127.0.0.1:19000")
+	if err != nil {
+		return err
+	}
+	defer b.store.Stop()
+	if err := b.store.Client.MakeBucket(ctx, "bench", minio.MakeBucketOptions{}); err != nil {
+		return err
+	}
+
+	jobs := []struct {
+		name string
+		run  func(ctx context.Context, turn int) (figures, error)
+	}{
+		{"`clicks_to_s3.yaml`: file → durable stream → Parquet in MinIO", b.lake},
+		{"`revenue.yaml`: file → durable stream → filter → windows → file", b.revenue},
+		{"DuckDB `COPY` to a local Parquet file, one thread, no log", b.duckdb},
+	}
+	results := make([][]figures, len(jobs))
+	for turn := range *runs {
+		for i, job := range jobs {
+			f, err := job.run(ctx, turn)
+			if err != nil {
+				return fmt.Errorf("%s: %w", job.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "run %d: %s: %s\n", turn+1, job.name, f.cells(b.n))
+			results[i] = append(results[i], f)
+		}
+	}
+	size, err := os.Stat(b.events)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s, %d events of %d bytes on average, %s, %d CPUs (%s), %s; median of %d.\n\n",
+		time.Now().UTC().Format(time.DateOnly), b.n, size.Size()/int64(b.n), runtime.Version(), runtime.NumCPU(), processor(), "log synced before each ack", *runs)
+	fmt.Println("| job | CPU µs/row | rows/s | peak RSS MiB | objects | MiB out |")
+	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: |")
+	for i, job := range jobs {
+		fmt.Printf("| %s | %s |\n", job.name, median(results[i]).cells(b.n))
+	}
+	return nil
+}
+
+// cells are the columns of the table.
+func (f figures) cells(n int) string {
+	return fmt.Sprintf("%.2f | %.0f | %d | %d | %.1f",
+		float64(f.cpu.Nanoseconds())/1e3/float64(n), float64(n)/f.elapsed.Seconds(), f.rss>>20, f.objects, float64(f.bytes)/(1<<20))
+}
+
+// median is the run with the middle CPU time, so that its figures belong together.
+func median(all []figures) figures {
+	slices.SortFunc(all, func(a, b figures) int { return int(a.cpu - b.cpu) })
+	return all[len(all)/2]
+}
+
+// events returns the file of generated events, which is kept for the next time.
+func events(dir string, n int) (string, error) {
+	path := filepath.Join(dir, fmt.Sprintf("clicks-%d.ndjson", n))
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	fmt.Fprintf(os.Stderr, "generating %d events into %s\n", n, path)
+	tmp := path + ".tmp"
+	if err := rig.WriteClicks(tmp, n); err != nil {
+		return "", errors.Join(err, os.Remove(tmp))
+	}
+	return path, os.Rename(tmp, path)
+}
+
+// millrace runs an example file in a fresh data directory.
+func (b *bench) millrace(ctx context.Context, file, dir string, env ...string) (figures, error) {
+	process, err := rig.Command{
+		Path: b.binary,
+		Args: []string{"run", filepath.Join(b.root, "pipelines", "examples", file), "--data", filepath.Join(dir, "data"), "--json"},
+		Env:  append(b.store.Env(), append(env, "EVENTS="+b.events)...),
+		Dir:  dir,
+	}.Start()
+	if err != nil {
+		return figures{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	exit, err := process.Wait(ctx)
+	if err != nil {
+		return figures{}, err
+	}
+	if exit.Code != 0 {
+		return figures{}, fmt.Errorf("exit code %d: %s", exit.Code, exit.Stderr)
+	}
+	summary, err := exit.Summary()
+	if err != nil {
+		return figures{}, err
+	}
+	if len(summary.Streams) != 1 || summary.Streams[0].Records != int64(b.n) {
+		return figures{}, fmt.Errorf("the stream holds %+v, want %d records", summary.Streams, b.n)
+	}
+	return figures{cpu: exit.CPU, elapsed: exit.Elapsed, rss: exit.PeakRSS}, nil
+}
+
+// lake measures the first example and counts what is in the bucket.
+func (b *bench) lake(ctx context.Context, turn int) (figures, error) {
+	dir, done, err := b.scratch()
+	if err != nil {
+		return figures{}, err
+	}
+	defer done()
+	prefix := fmt.Sprintf("lake-%d", turn)
+	f, err := b.millrace(ctx, "clicks_to_s3.yaml", dir, "PREFIX="+prefix)
+	if err != nil {
+		return f, err
+	}
+	objects, err := b.store.Download(ctx, "bench", prefix+"/", filepath.Join(dir, "objects"))
+	if err != nil {
+		return f, err
+	}
+	for _, o := range objects {
+		f.objects, f.bytes = f.objects+1, f.bytes+o.Bytes
+	}
+	return f, b.expect(ctx, int64(b.n), fmt.Sprintf("SELECT COUNT(DISTINCT seq) FROM read_parquet('%s/objects/**/*.parquet')", dir))
+}
+
+// revenue measures the second example and counts the rows that went into its windows.
+func (b *bench) revenue(ctx context.Context, _ int) (figures, error) {
+	dir, done, err := b.scratch()
+	if err != nil {
+		return figures{}, err
+	}
+	defer done()
+	out := filepath.Join(dir, "revenue.ndjson")
+	f, err := b.millrace(ctx, "revenue.yaml", dir, "OUT="+out)
+	if err != nil {
+		return f, err
+	}
+	info, err := os.Stat(out)
+	if err != nil {
+		return f, err
+	}
+	f.objects, f.bytes = 1, info.Size()
+	return f, b.expect(ctx, 0, fmt.Sprintf(`SELECT (SELECT COUNT(*) FROM read_ndjson('%s', columns = {action: 'VARCHAR'}) WHERE action = 'purchase')
+		- (SELECT SUM(n)::BIGINT FROM read_ndjson('%s', columns = {n: 'BIGINT'}))`, b.events, out))
+}
+
+// duckdb measures the reference in a process of its own.
+func (b *bench) duckdb(ctx context.Context, _ int) (figures, error) {
+	dir, done, err := b.scratch()
+	if err != nil {
+		return figures{}, err
+	}
+	defer done()
+	self, err := os.Executable()
+	if err != nil {
+		return figures{}, err
+	}
+	out := filepath.Join(dir, "reference.parquet")
+	process, err := rig.Command{Path: self, Args: []string{reference, b.events, out}}.Start()
+	if err != nil {
+		return figures{}, err
+	}
+	exit, err := process.Wait(ctx)
+	if err != nil {
+		return figures{}, err
+	}
+	if exit.Code != 0 {
+		return figures{}, errors.New(exit.Stderr)
+	}
+	info, err := os.Stat(out)
+	if err != nil {
+		return figures{}, err
+	}
+	return figures{cpu: exit.CPU, elapsed: exit.Elapsed, rss: exit.PeakRSS, objects: 1, bytes: info.Size()}, nil
+}
+
+func copyWithDuckDB(ctx context.Context, events, out string) error {
+	duck, err := rig.OpenDuck(1)
+	if err != nil {
+		return err
+	}
+	defer duck.Close()
+	return duck.Exec(ctx, fmt.Sprintf(`COPY (SELECT * FROM read_ndjson('%s', columns = {
+		event_time: 'TIMESTAMP', user_id: 'VARCHAR', session_id: 'VARCHAR', url: 'VARCHAR', action: 'VARCHAR',
+		price: 'DOUBLE', quantity: 'BIGINT', country: 'VARCHAR', user_agent: 'VARCHAR',
+		geo: 'STRUCT(lat DOUBLE, lon DOUBLE)', seq: 'BIGINT'})) TO '%s' (FORMAT parquet, COMPRESSION zstd)`, events, out))
+}
+
+// expect fails when a query does not answer want. DuckDB is opened for it alone, so that it
+// holds no memory while something is measured.
+func (b *bench) expect(ctx context.Context, want int64, query string) error {
+	duck, err := rig.OpenDuck(2)
+	if err != nil {
+		return err
+	}
+	defer duck.Close()
+	var got int64
+	if err := duck.Row(ctx, query, &got); err != nil {
+		return err
+	}
+	if got != want {
+		return fmt.Errorf("rows are lost or doubled: %d, want %d, from %s", got, want, query)
+	}
+	return nil
+}
+
+// scratch is a directory for one run.
+func (b *bench) scratch() (dir string, done func(), err error) {
+	dir, err = os.MkdirTemp(b.dir, "job-")
+	return dir, func() { os.RemoveAll(dir) }, err
+}
+
+// processor names the CPU where the system tells.
+func processor() string {
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return runtime.GOARCH
+	}
+	for line := range strings.Lines(string(info)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}

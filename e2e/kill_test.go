@@ -1,0 +1,186 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/e2e/rig"
+)
+
+var seed = flag.Uint64("seed", 0, "seed of the random kills; 0 takes one from the clock")
+
+// impatient is both example pipelines on one stream, with chunks so small that a kill finds one in
+// the making, planned, half put or published.
+const impatient = `version: 1
+name: impatient
+streams:
+  clicks:
+    shards: 2
+    schema:
+      event_time: timestamp
+      user_id: string
+      session_id: string
+      url: string
+      action: string
+      price: double
+      quantity: bigint
+      country: string
+      user_agent: string
+      geo: {lat: double, lon: double}
+      seq: bigint
+    event_time: event_time
+    watermark: 10s
+sources:
+  events: {type: file, paths: ["${env:EVENTS}"], format: ndjson, partition_key: user_id, to: clicks}
+transforms:
+  purchases: {type: filter, from: clicks, where: "action = 'purchase'"}
+queries:
+  revenue:
+    sql: |
+      SELECT window_start, country, COUNT(*) AS n, SUM(price * quantity) AS revenue, MAX(price) AS top
+      FROM purchases
+      GROUP BY TUMBLE(event_time, INTERVAL '1' MINUTE), country
+sinks:
+  lake:
+    type: s3
+    from: clicks
+    endpoint: http://127.0.0.1:19000
+    access_key: ${env:AWS_ACCESS_KEY_ID}
+    secret_key: ${env:AWS_SECRET_ACCESS_KEY}
+    bucket: bench
+    prefix: "${env:PREFIX}/"
+    format: {type: parquet, compression: zstd}
+    buffer: {size: 1MiB, age: 1s}
+  out: {type: file, from: revenue, path: "${env:OUT}", format: ndjson}
+`
+
+// impatientPlace is a place for it, and the query's output file.
+func impatientPlace(t *testing.T, file string) (p *place, out string) {
+	t.Helper()
+	out = filepath.Join(t.TempDir(), "revenue.ndjson")
+	return pipeline(t, "impatient.yaml", impatient, "EVENTS="+file, "OUT="+out), out
+}
+
+// sameImpatient checks everything that the pipeline delivered when it is through.
+func sameImpatient(t *testing.T, p *place, file, out string, summary rig.Summary) (lake, windows count) {
+	t.Helper()
+	table, objects := p.delivered()
+	sameEvents(t, file, table)
+	sameObjects(t, summary.Task("lake").Objects, objects)
+	lake = countBy(t, "seq", events(file), table)
+	windows = sameRevenue(t, file, out)
+	if got := summary.Stream("clicks").Records; got != lake.produced {
+		t.Errorf("the stream holds %d records, the input %d", got, lake.produced)
+	}
+	for _, name := range []string{"lake", "revenue"} {
+		if total := summary.Task(name).Total; total.In != lake.produced {
+			t.Errorf("%s took %d rows in over all runs, want %d", name, total.In, lake.produced)
+		}
+	}
+	return lake, windows
+}
+
+// The process is killed at random moments and started again with the same command until it ends
+// by itself; when that came before enough kills, another one starts from nothing.
+func TestKillsLoseAndDuplicateNothing(t *testing.T) {
+	needStore(t)
+	want, n := 20, 400_000
+	if long() {
+		want, n = 200, 2_000_000
+	}
+	if *seed == 0 {
+		*seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("go test -run %s -args -seed %d", t.Name(), *seed)
+	random := rand.New(rand.NewPCG(*seed, 0))
+	file := clicks(t, n)
+
+	var kills, lives int
+	var lake, windows count
+	for kills < want {
+		lives++
+		t.Run(fmt.Sprintf("life%d", lives), func(t *testing.T) {
+			p, out := impatientPlace(t, file)
+			process, hits := killed(t, p, random, want-kills)
+			kills += hits
+			summary, _ := p.finish(process)
+			l, w := sameImpatient(t, p, file, out, summary)
+			lake, windows = lake.plus(l), windows.plus(w)
+		})
+		if t.Failed() {
+			break
+		}
+	}
+	fmt.Printf("%d kills in %d lives: events %v; windows %v\n", kills, lives, lake, windows)
+}
+
+// killed starts the pipeline and kills it at random moments, at most so many times. It returns
+// the process that was let live and how many kills hit a running one.
+func killed(t *testing.T, p *place, random *rand.Rand, most int) (survivor *rig.Process, hits int) {
+	t.Helper()
+	for hits < most {
+		process := p.start()
+		after := time.NewTimer(time.Duration(random.Int64N(int64(800 * time.Millisecond))))
+		select {
+		case <-after.C:
+		case <-process.Done():
+		}
+		after.Stop()
+		exit := process.Kill()
+		if !exit.Killed {
+			return process, hits // it had ended by itself; finish looks at how
+		}
+		hits++
+	}
+	return p.start(), hits
+}
+
+func (c count) plus(o count) count {
+	return count{c.produced + o.produced, c.delivered + o.delivered, c.duplicated + o.duplicated, c.lost + o.lost}
+}
+
+func TestTerminatedRunKeepsWindowsOpen(t *testing.T) {
+	needStore(t)
+	const n = 400_000
+	file := clicks(t, n)
+	p, out := impatientPlace(t, file)
+
+	process := p.start()
+	must(t, rig.Until(within(t, time.Minute), "the first object", func() bool {
+		objects, err := store.List(t.Context(), "bench", p.prefix+"/")
+		must(t, err)
+		return len(objects) > 0 || !process.Running()
+	}))
+	process.Terminate()
+	first, _ := p.finish(process)
+	if first.Result != "stopped" {
+		t.Fatalf("result %q; the run was over before it could be stopped", first.Result)
+	}
+	if wrong := wrongWindows(t, file, out); len(wrong) > 0 {
+		t.Errorf("windows closed before their end: %v", wrong)
+	}
+
+	second, _ := p.run()
+	sameImpatient(t, p, file, out, second)
+	if again := first.Task("lake").Total.In + second.Task("lake").Run.In; again != n {
+		t.Errorf("both runs together took %d rows in, want %d", again, n)
+	}
+}
+
+func TestMemoryStaysInBudget(t *testing.T) {
+	needStore(t)
+	const n, most = 1_000_000, 192 << 20
+	p := example(t, "clicks_to_s3.yaml", "EVENTS="+clicks(t, n))
+	summary, exit := p.run()
+	if summary.Task("lake").Total.Passed != n {
+		t.Errorf("ledger %+v", summary.Task("lake").Total)
+	}
+	t.Logf("peak RSS %d MiB, %.2f µs CPU per event, %v", exit.PeakRSS>>20, float64(exit.CPU.Nanoseconds())/1e3/n, exit.Elapsed)
+	if exit.PeakRSS > most {
+		t.Errorf("peak RSS %d MiB, want at most %d", exit.PeakRSS>>20, most>>20)
+	}
+}

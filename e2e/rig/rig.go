@@ -1,0 +1,70 @@
+// Package rig starts the real programs that the end-to-end tests and the benchmark work with:
+// Millrace, MinIO as the S3 server, and DuckDB as the oracle that reads what was delivered.
+//
+// The invariant to remember: whatever the rig starts, it waits for.
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+// Until asks every 10 ms until ok says yes, or ctx is done and the error names what was waited for.
+func Until(ctx context.Context, what string, ok func() bool) error {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w", what, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// FreeAddress is a loopback address that nothing listened on a moment ago.
+func FreeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// Build compiles ./cmd/millrace of the repository into dir and returns the binary's path.
+func Build(ctx context.Context, dir string) (string, error) {
+	root, err := Root()
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "millrace")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/millrace")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build ./cmd/millrace: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+// Root is the repository: the nearest directory above with the command in it.
+func Root() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "pipelines", "examples")); err == nil {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("no repository around the working directory")
+		}
+	}
+}
