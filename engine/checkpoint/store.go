@@ -25,6 +25,8 @@ type Store struct {
 	key      string
 	doc      Document
 	revision uint64
+	// outside is set while there may be states kept outside the document.
+	outside bool
 }
 
 // reference stands in a document for a state kept elsewhere.
@@ -35,7 +37,7 @@ type reference struct {
 // Open reads the task's document, or starts a new one at the given positions, and takes it over:
 // the fence rises, so that an earlier holder can commit no more.
 func Open(ctx context.Context, meta stream.Meta, key string, start func() (map[record.ShardID]record.Ordinal, error)) (*Store, error) {
-	s := &Store{meta: meta, key: key}
+	s := &Store{meta: meta, key: key, outside: true}
 	doc, revision, err := read(ctx, meta, key)
 	switch {
 	case errors.Is(err, stream.ErrNotFound):
@@ -124,6 +126,7 @@ func (s *Store) outline(ctx context.Context, state json.RawMessage, chunk int64)
 	if len(state) <= inlineState {
 		return state, nil
 	}
+	s.outside = true
 	key := fmt.Sprintf("%s.state/%020d", s.key, chunk)
 	_, revision, err := s.meta.Get(ctx, key)
 	if err == nil && s.doc.holds(chunk) {
@@ -145,16 +148,18 @@ func (d Document) holds(chunk int64) bool {
 
 // tidy removes states that the document no longer refers to.
 func (s *Store) tidy(ctx context.Context) error {
-	if len(s.doc.State) <= inlineState {
+	if !s.outside {
 		return nil
 	}
 	keys, err := s.meta.List(ctx, s.key+".state/")
 	if err != nil {
 		return fmt.Errorf("checkpoint %s: %w", s.key, err)
 	}
+	kept := false
 	for _, key := range keys {
 		var chunk int64
 		if _, err := fmt.Sscanf(strings.TrimPrefix(key, s.key+".state/"), "%d", &chunk); err != nil || s.doc.holds(chunk) {
+			kept = true
 			continue
 		}
 		_, revision, err := s.meta.Get(ctx, key)
@@ -165,6 +170,7 @@ func (s *Store) tidy(ctx context.Context) error {
 			return fmt.Errorf("checkpoint %s: %w", key, err)
 		}
 	}
+	s.outside = kept
 	return nil
 }
 
