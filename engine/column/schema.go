@@ -58,3 +58,12 @@ func (s *Schema) Index(name string) int {
 	}
 	return -1
 }
+
+// Names are the names of the top-level fields, in order.
+func (s *Schema) Names() []string {
+	names := make([]string, len(s.Fields))
+	for i := range s.Fields {
+		names[i] = s.Fields[i].Name
+	}
+	return names
+}
