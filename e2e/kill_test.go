@@ -13,9 +13,9 @@ import (
 
 var seed = flag.Uint64("seed", 0, "seed of the random kills; 0 takes one from the clock")
 
-// impatient is both example pipelines on one stream, with chunks so small that a kill finds one in
-// the making, planned, half put or published.
-const impatient = `version: 1
+// impatientLake is the first example with chunks so small that a kill finds one in the making,
+// planned, half put or published.
+const impatientLake = `version: 1
 name: impatient
 streams:
   clicks:
@@ -36,14 +36,6 @@ streams:
     watermark: 10s
 sources:
   events: {type: file, paths: ["${env:EVENTS}"], format: ndjson, partition_key: user_id, to: clicks}
-transforms:
-  purchases: {type: filter, from: clicks, where: "action = 'purchase'"}
-queries:
-  revenue:
-    sql: |
-      SELECT window_start, country, COUNT(*) AS n, SUM(price * quantity) AS revenue, MAX(price) AS top
-      FROM purchases
-      GROUP BY TUMBLE(event_time, INTERVAL '1' MINUTE), country
 sinks:
   lake:
     type: s3
@@ -55,7 +47,18 @@ sinks:
     prefix: "${env:PREFIX}/"
     format: {type: parquet, compression: zstd}
     buffer: {size: 1MiB, age: 1s}
-  out: {type: file, from: revenue, path: "${env:OUT}", format: ndjson}
+`
+
+// impatient adds the second example on the same stream.
+const impatient = impatientLake + `  out: {type: file, from: revenue, path: "${env:OUT}", format: ndjson}
+transforms:
+  purchases: {type: filter, from: clicks, where: "action = 'purchase'"}
+queries:
+  revenue:
+    sql: |
+      SELECT window_start, country, COUNT(*) AS n, SUM(price * quantity) AS revenue, MAX(price) AS top
+      FROM purchases
+      GROUP BY TUMBLE(event_time, INTERVAL '1' MINUTE), country
 `
 
 // impatientPlace is a place for it, and the query's output file.
@@ -70,15 +73,15 @@ func sameImpatient(t *testing.T, p *place, file, out string, summary rig.Summary
 	t.Helper()
 	table, objects := p.delivered()
 	sameEvents(t, file, table)
-	sameObjects(t, summary.Task("lake").Objects, objects)
+	sameObjects(t, summary.Task("lake"), objects)
 	lake = countBy(t, "seq", events(file), table)
 	windows = sameRevenue(t, file, out)
 	if got := summary.Stream("clicks").Records; got != lake.produced {
 		t.Errorf("the stream holds %d records, the input %d", got, lake.produced)
 	}
 	for _, name := range []string{"lake", "revenue"} {
-		if total := summary.Task(name).Total; total.In != lake.produced {
-			t.Errorf("%s took %d rows in over all runs, want %d", name, total.In, lake.produced)
+		if in := summary.Task(name).In(); in != lake.produced {
+			t.Errorf("%s took %d rows in over all runs, want %d", name, in, lake.produced)
 		}
 	}
 	return lake, windows
@@ -166,7 +169,7 @@ func TestTerminatedRunKeepsWindowsOpen(t *testing.T) {
 
 	second, _ := p.run()
 	sameImpatient(t, p, file, out, second)
-	if again := first.Task("lake").Total.In + second.Task("lake").Run.In; again != n {
+	if again := first.Task("lake").In() + second.Task("lake").Run.In; again != n {
 		t.Errorf("both runs together took %d rows in, want %d", again, n)
 	}
 }

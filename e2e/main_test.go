@@ -196,8 +196,10 @@ func (p *place) finish(process *rig.Process) (rig.Summary, rig.Exit) {
 	summary, err := exit.Summary()
 	must(p.t, err)
 	for _, task := range summary.Tasks {
-		if !task.Total.Balanced() {
-			p.t.Errorf("%s: the ledger does not add up: %+v", task.Name, task.Total)
+		for _, step := range task.Steps {
+			if !step.Balanced() {
+				p.t.Errorf("%s: the ledger of step %s does not add up: %+v", task.Name, step.Name, step.Counts)
+			}
 		}
 	}
 	return summary, exit

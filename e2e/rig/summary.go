@@ -34,8 +34,19 @@ type Source struct {
 type Task struct {
 	Name, Kind, Type, From string
 	Guarantee              string
-	Total, Run             Counts
-	Objects                []Object
+	// Total and Run are the ledger of the last step, over all runs and of this one.
+	Total, Run Counts
+	// Steps are the ledgers of all steps over all runs, the decoding of the stream first.
+	Steps []Step
+	// Objects were created by this run; Delivered sums those of all runs.
+	Objects   []Object
+	Delivered struct{ Objects, Rows, Bytes int64 }
+}
+
+// Step of a Task.
+type Step struct {
+	Name string
+	Counts
 }
 
 // Counts say what became of a task's rows.
@@ -52,6 +63,22 @@ func (c Counts) Balanced() bool {
 type Object struct {
 	Key         string
 	Rows, Bytes int64
+}
+
+// In is how many rows the task ever read from its stream.
+func (t Task) In() int64 {
+	if len(t.Steps) == 0 {
+		return 0
+	}
+	return t.Steps[0].In
+}
+
+// Filtered is how many rows any step of the task left out.
+func (t Task) Filtered() (n int64) {
+	for _, step := range t.Steps {
+		n += step.Filtered
+	}
+	return n
 }
 
 // Task of a name; its zero value when there is none.
