@@ -9,13 +9,16 @@ type Bitmap []byte
 // Get reports bit i.
 func (m Bitmap) Get(i int) bool { return m[i>>3]&(1<<(i&7)) != 0 }
 
-// Dict is the distinct values of a string column, shared by the batches of one decoder. It only
-// grows, so an id means the same in every batch that refers to the same Dict. A reader may use
-// the first Column.DictLen values while the decoder appends more.
+// Dict is the distinct values of a string column, shared by the batches of one decoder. An id means
+// the same in every batch that refers to the same Dict. It has room for values to come, so only
+// the first Column.DictLen are there to be read, also while the decoder appends more. A decoder
+// moves on to another Dict when the room is used up or the values no longer repeat.
 type Dict struct {
-	// Offsets has one entry more than there are values; value i is Bytes[Offsets[i]:Offsets[i+1]].
+	// Value i is Bytes[Offsets[i]:Offsets[i+1]].
 	Offsets []int32
 	Bytes   []byte
+	// hashes are those of the values, as HashRows takes them; nil if they were not computed.
+	hashes []uint64
 }
 
 // Column is the values of one field. Which slices are set follows from the kind (see Kind) and
@@ -81,6 +84,9 @@ type Batch struct {
 	// Watermarks has one entry a row when the stream has an event time: the shard's watermark in
 	// microseconds since the epoch before that row, MinWatermark if none is known.
 	Watermarks []int64
+
+	// frame is the decoder's memory that the columns lie in, if a decoder made the batch.
+	frame *frame
 }
 
 // MinWatermark is the watermark of a shard that has seen no event, MaxWatermark that of one

@@ -1,0 +1,211 @@
+package column
+
+import (
+	"sync"
+
+	"github.com/millrace-io/millrace/engine/record"
+)
+
+// Options of a Decoder. The zero Options are the defaults.
+type Options struct {
+	// MaxRow is how many bytes one row may take in the columns, 16 MiB if zero. Lists of wide
+	// structs can take far more than their JSON.
+	MaxRow int
+	// Plain keeps strings out of dictionaries.
+	Plain bool
+}
+
+// maxBatch keeps the 32-bit offsets of a batch from overflowing, whatever the caller does.
+const maxBatch = 1 << 30
+
+// Decoder turns JSON objects into the columns of a schema.
+//
+// Fields may come in any order; a field that is missing or null is null; fields that the schema
+// does not have are checked and dropped; a field of the schema that occurs twice makes the row bad.
+// Numbers are taken from JSON numbers only: int and bigint if they are integral however written
+// (1.0, 1e3), decimals if no digit is lost. Strings come from JSON strings only. A timestamp is a
+// string as ParseTimestamp takes it or an integer of milliseconds since the epoch; a date is
+// "2006-01-02", a time "15:04:05.999999", binary is base64, and json is any value as compact text.
+//
+// A Decoder is used by one goroutine, but for Release, which may be called from another.
+type Decoder struct {
+	schema *Schema
+	o      Options
+	root   *object
+	cur    *frame
+	size   int
+	// rowEnd is the size at which the current row is too large.
+	rowEnd  int
+	epoch   uint64
+	scratch []byte
+	bad     *RowError
+	day     dayCache
+
+	mu   sync.Mutex
+	free []*frame
+}
+
+// frame is the memory of one batch.
+type frame struct {
+	batch    Batch
+	builders []*builder
+	loose    bool
+}
+
+// NewDecoder makes a decoder for the schema, which must be valid. want names the top-level fields to
+// decode, nil for all of them; the others are nil in Batch.Columns.
+func NewDecoder(schema *Schema, want []string, o Options) *Decoder {
+	if o.MaxRow <= 0 {
+		o.MaxRow = 16 << 20
+	}
+	wanted := func(name string) bool {
+		if want == nil {
+			return true
+		}
+		for _, w := range want {
+			if w == name {
+				return true
+			}
+		}
+		return false
+	}
+	d := &Decoder{schema: schema, o: o, root: newObject(schema.Fields, wanted, o)}
+	d.use(d.newFrame())
+	return d
+}
+
+// Add appends one row. An error is a *RowError; the row has left no trace then.
+func (d *Decoder) Add(data []byte, ordinal record.Ordinal, arrival int64) error {
+	row := d.Len()
+	before := d.size
+	d.size += len(data) + d.root.width + 16
+	d.rowEnd = before + d.o.MaxRow
+	if d.row(data) < 0 {
+		d.size = before
+		d.rollback(row)
+		return d.explain(data)
+	}
+	b := &d.cur.batch
+	b.Origin.Ordinals = append(b.Origin.Ordinals, ordinal)
+	b.Origin.Arrivals = append(b.Origin.Arrivals, arrival)
+	return nil
+}
+
+func (d *Decoder) row(data []byte) int {
+	if d.size > d.rowEnd || d.size > maxBatch {
+		return d.fail(CodeTooLarge, 0, "the row is too large")
+	}
+	i := space(data, 0)
+	if i >= len(data) || data[i] != '{' {
+		return d.want(data, i, "an object")
+	}
+	if i = d.object(d.root, data, i, MaxDepth); i < 0 {
+		return i
+	}
+	if i = space(data, i); i < len(data) {
+		return d.want(data, i, "the end of the row")
+	}
+	return i
+}
+
+func (d *Decoder) rollback(row int) {
+	for _, b := range d.cur.builders {
+		if b != nil {
+			b.truncate(row)
+		}
+	}
+}
+
+// explain returns why the row is bad. A row that is not JSON must be called so by every consumer,
+// so it is checked to its end if a consumer's own columns were in the way of that.
+func (d *Decoder) explain(data []byte) error {
+	e := d.bad
+	d.bad = nil
+	switch e.Code {
+	case CodeMismatch, CodeRange, CodeDuplicate, CodeTooLarge:
+		i := d.skip(data, space(data, 0), MaxDepth)
+		if i >= 0 && space(data, i) < len(data) {
+			d.want(data, space(data, i), "the end of the row")
+		}
+		if d.bad != nil {
+			e, d.bad = d.bad, nil
+		}
+	}
+	return e
+}
+
+// Len is the number of rows since the last Take.
+func (d *Decoder) Len() int { return len(d.cur.batch.Origin.Ordinals) }
+
+// Bytes is about how much memory the rows since the last Take use.
+func (d *Decoder) Bytes() int { return d.size }
+
+// Take finishes the batch of the rows added since the last Take. Stream and shard of the origin
+// are kept, ordinals and arrivals are those of the rows. Watermarks is empty and may be appended to.
+// The batch is the caller's until Release.
+func (d *Decoder) Take(origin Origin) *Batch {
+	b := &d.cur.batch
+	b.Schema, b.Rows = d.schema, d.Len()
+	b.Origin.Stream, b.Origin.Shard = origin.Stream, origin.Shard
+	for i, c := range d.cur.builders {
+		if c != nil {
+			b.Columns[i] = c.finish()
+		}
+	}
+	d.root.taken()
+	d.mu.Lock()
+	var next *frame
+	if n := len(d.free); n > 0 {
+		next = d.free[n-1]
+		d.free = d.free[:n-1]
+	}
+	d.mu.Unlock()
+	if next == nil {
+		next = d.newFrame()
+	}
+	d.use(next)
+	return b
+}
+
+// Release gives the memory of a batch back to the decoder that made it. Neither b nor a copy of it
+// may be used afterwards. It may be called from any goroutine, and not at all.
+func (d *Decoder) Release(b *Batch) {
+	f := b.frame
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f == nil || f.loose || len(d.free) >= maxFree {
+		return
+	}
+	f.loose = true
+	d.free = append(d.free, f)
+}
+
+// maxFree is how many batches' memory a decoder keeps for later.
+const maxFree = 4
+
+func (d *Decoder) newFrame() *frame {
+	f := &frame{builders: make([]*builder, len(d.schema.Fields))}
+	f.batch.frame = f
+	f.batch.Columns = make([]*Column, len(d.schema.Fields))
+	for i, c := range d.root.fields {
+		if c.wanted {
+			f.builders[i] = newBuilder(c.typ)
+		}
+	}
+	return f
+}
+
+// use makes f the memory that rows are added to.
+func (d *Decoder) use(f *frame) {
+	f.loose = false
+	b := &f.batch
+	b.Rows, b.Selection, b.Watermarks = 0, nil, b.Watermarks[:0]
+	b.Origin.Ordinals, b.Origin.Arrivals = b.Origin.Ordinals[:0], b.Origin.Arrivals[:0]
+	for i, c := range d.root.fields {
+		if c.wanted {
+			f.builders[i].reset()
+			c.bind(f.builders[i])
+		}
+	}
+	d.cur, d.size = f, 0
+}

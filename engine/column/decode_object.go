@@ -1,0 +1,221 @@
+package column
+
+// field is a field of the schema as the decoder sees it.
+type field struct {
+	name   string
+	typ    Type
+	wanted bool
+	b      *builder
+	// seen is the object instance that last had the field.
+	seen uint64
+	// width is the memory that a row takes whatever its value.
+	width int
+	dict  *dictionary
+	// object holds the fields of a struct, elem the element of a list.
+	object *object
+	elem   *field
+}
+
+// object is the fields of the row or of a struct, and what is known about the order they come in.
+type object struct {
+	fields []*field
+	byName map[string]*field
+	wanted int
+	width  int
+	// first predicts the first key; links hold a place for every spelling of a key seen.
+	first link
+	links map[string]*link
+}
+
+// link is a key as spelled in the input, from its quote up to the value, and the two keys that
+// followed it last. Producers repeat themselves, so this saves nearly all look-ups.
+type link struct {
+	spelling string
+	field    *field
+	next     [2]*link
+}
+
+// maxSpelling and maxLinks bound what is learned from hostile input.
+const (
+	maxSpelling = 64
+	maxLinks    = 256
+)
+
+func newObject(fields []Field, wanted func(string) bool, o Options) *object {
+	ob := &object{byName: make(map[string]*field, len(fields)), links: map[string]*link{}}
+	for _, f := range fields {
+		c := newField(f.Name, f.Type, o)
+		c.wanted = wanted(f.Name)
+		if c.wanted {
+			ob.wanted++
+			ob.width += c.width
+		}
+		ob.fields = append(ob.fields, c)
+		ob.byName[f.Name] = c
+	}
+	return ob
+}
+
+func newField(name string, t Type, o Options) *field {
+	f := &field{name: name, typ: t, wanted: true, width: 8}
+	switch t.Kind {
+	case String:
+		if !o.Plain {
+			f.dict = newDictionary()
+		}
+	case UUID, Decimal:
+		f.width = 16
+	case List:
+		f.elem = newField("", *t.Elem, o)
+	case Struct:
+		f.object = newObject(t.Fields, func(string) bool { return true }, o)
+		f.width = f.object.width + 1
+	}
+	return f
+}
+
+// bind makes b the memory that the field's values are added to.
+func (f *field) bind(b *builder) {
+	f.b = b
+	if f.dict != nil && f.dict.plain == 0 {
+		b.dict = f.dict
+	}
+	if f.elem != nil {
+		f.elem.bind(b.children[0])
+	}
+	if f.object != nil {
+		for i, c := range f.object.fields {
+			c.bind(b.children[i])
+		}
+	}
+}
+
+// taken tells the dictionaries that the batch is finished.
+func (o *object) taken() {
+	for _, f := range o.fields {
+		if f.wanted {
+			f.taken()
+		}
+	}
+}
+
+func (f *field) taken() {
+	if f.dict != nil {
+		f.dict.taken(f.b.n, f.b.dict == nil)
+		f.b.dict = nil
+	}
+	if f.elem != nil {
+		f.elem.taken()
+	}
+	if f.object != nil {
+		f.object.taken()
+	}
+}
+
+// object decodes the object whose brace is at i and returns the index after it, negative when the
+// row is bad.
+func (d *Decoder) object(o *object, b []byte, i, depth int) int {
+	if depth == 0 {
+		return d.fail(CodeTooDeep, i, "nested more than 64 deep")
+	}
+	d.epoch++
+	epoch, filled := d.epoch, 0
+	at := &o.first
+	for i = space(b, i+1); i >= len(b) || b[i] != '}'; {
+		var f *field
+		if next := at.next[0]; next != nil && spelled(b, i, next.spelling) {
+			at, f, i = next, next.field, i+len(next.spelling)
+		} else if at, f, i = d.key(o, at, b, i); i < 0 {
+			return i
+		}
+		switch {
+		case f == nil:
+			i = d.skip(b, i, depth-1)
+		case f.seen == epoch:
+			d.fail(CodeDuplicate, i, "the field occurs twice")
+			return d.in(f)
+		case !f.wanted:
+			f.seen = epoch
+			i = d.skip(b, i, depth-1)
+		default:
+			f.seen = epoch
+			filled++
+			i = d.value(f, b, i, depth-1)
+		}
+		if i < 0 {
+			return d.in(f)
+		}
+		if i = space(b, i); i < len(b) && b[i] == ',' {
+			if i = space(b, i+1); i < len(b) && b[i] == '"' {
+				continue
+			}
+			return d.want(b, i, "a key")
+		}
+		if i >= len(b) || b[i] != '}' {
+			return d.want(b, i, "',' or '}'")
+		}
+	}
+	if filled < o.wanted {
+		o.fillNulls(epoch)
+	}
+	return i + 1
+}
+
+func spelled(b []byte, i int, spelling string) bool {
+	return len(b)-i >= len(spelling) && string(b[i:i+len(spelling)]) == spelling
+}
+
+// in puts f's name in front of the path of the error.
+func (d *Decoder) in(f *field) int {
+	if f != nil && f.name != "" {
+		if d.bad.Field != "" {
+			d.bad.Field = "." + d.bad.Field
+		}
+		d.bad.Field = f.name + d.bad.Field
+	}
+	return -1
+}
+
+func (o *object) fillNulls(epoch uint64) {
+	for _, f := range o.fields {
+		if f.wanted && f.seen != epoch {
+			f.b.appendNull()
+		}
+	}
+}
+
+// key reads the key at i that did not follow at last time, and learns that it does.
+func (d *Decoder) key(o *object, at *link, b []byte, i int) (*link, *field, int) {
+	if next := at.next[1]; next != nil && spelled(b, i, next.spelling) {
+		at.next[0], at.next[1] = next, at.next[0]
+		return next, next.field, i + len(next.spelling)
+	}
+	if i >= len(b) || b[i] != '"' {
+		return nil, nil, d.want(b, i, "a key")
+	}
+	name, end := d.text(b, i)
+	if end < 0 {
+		return nil, nil, end
+	}
+	f := o.byName[string(name)]
+	if end = space(b, end); end >= len(b) || b[end] != ':' {
+		return nil, nil, d.want(b, end, "':' after the key")
+	}
+	end = space(b, end+1)
+	next := o.link(b[i:end], f)
+	// A key too odd to learn has a link of its own, so nothing is predicted after it.
+	if next == nil {
+		return &link{}, f, end
+	}
+	at.next[0], at.next[1] = next, at.next[0]
+	return next, f, end
+}
+
+func (o *object) link(spelling []byte, f *field) *link {
+	l := o.links[string(spelling)]
+	if l == nil && len(spelling) <= maxSpelling && len(o.links) < maxLinks+4*len(o.fields) {
+		l = &link{spelling: string(spelling), field: f}
+		o.links[l.spelling] = l
+	}
+	return l
+}
