@@ -97,7 +97,6 @@ func (d *Decoder) structs(n *Node, into []reflect.Value) {
 	for i, f := range fields {
 		names[i] = f.name
 	}
-	meant := make(map[string]bool)
 	for i, key := range n.Keys {
 		if f := find(fields, key); f != nil {
 			d.value(n.Values[i], f.value, *f)
@@ -105,10 +104,13 @@ func (d *Decoder) structs(n *Node, into []reflect.Value) {
 		}
 		v := n.Values[i]
 		d.errorAt(v.KeyLine, v.KeyColumn, n.Path, "%s", Unknown("key", key, "keys", names))
-		meant[Suggest(key, names)] = true
+		if s := Suggest(key, names); n.Get(s) == nil {
+			// The key is there, misspelt: it is not missing as well.
+			d.bad[join(n.Path, s)] = true
+		}
 	}
 	for _, f := range fields {
-		if f.required && n.Get(f.name) == nil && !meant[f.name] && !d.bad[join(n.Path, f.name)] {
+		if f.required && n.Get(f.name) == nil && !d.bad[join(n.Path, f.name)] {
 			d.KeyErrorf(n, "missing key %s", quote(f.name))
 			d.bad[join(n.Path, f.name)] = true
 		}
@@ -169,7 +171,9 @@ func (d *Decoder) isBad(path string) bool {
 
 // Errorf reports a mistake at a value.
 func (d *Decoder) Errorf(n *Node, format string, args ...any) {
-	d.bad[n.Path] = true
+	if len(d.errors) < maxErrors {
+		d.bad[n.Path] = true
+	}
 	d.errorAt(n.Line, n.Column, n.Path, format, args...)
 }
 
@@ -189,7 +193,14 @@ func (d *Decoder) Warnf(n *Node, format string, args ...any) {
 	d.warnings = append(d.warnings, d.at(n.KeyLine, n.KeyColumn, n.Path, format, args...))
 }
 
+// maxErrors is how many mistakes are reported. Nobody reads more, and a hostile file could make each
+// of them dear.
+const maxErrors = 1000
+
 func (d *Decoder) errorAt(line, column int, path, format string, args ...any) {
+	if len(d.errors) >= maxErrors {
+		return
+	}
 	d.errors = append(d.errors, d.at(line, column, path, format, args...))
 }
 
@@ -197,6 +208,9 @@ func (d *Decoder) at(line, column int, path, format string, args ...any) Error {
 	message := d.redact(fmt.Sprintf(format, args...))
 	return Error{File: d.name, Line: line, Column: column, Path: path, Message: message}
 }
+
+// ErrorCount is how many mistakes were reported so far.
+func (d *Decoder) ErrorCount() int { return len(d.errors) }
 
 // Errors are the mistakes so far, by position.
 func (d *Decoder) Errors() Errors { return d.errors.sorted() }

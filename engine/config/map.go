@@ -3,6 +3,9 @@ package config
 // Map is a mapping whose keys are ids that the user chose, in the order of the file.
 type Map[T any] []Entry[T]
 
+// maxIDs bounds the entries of a Map.
+const maxIDs = 1000
+
 // Entry is one id of a Map. Node is its value in the file, for messages.
 type Entry[T any] struct {
 	ID    string
@@ -36,6 +39,10 @@ func (m *Map[T]) DecodeNode(n *Node, d *Decoder) {
 	}
 	if n.Kind != Mapping {
 		d.wrongType(n, "ids with their settings (id: {key: value})")
+		return
+	}
+	if len(n.Keys) > maxIDs {
+		d.Errorf(n, "more than %d entries", maxIDs)
 		return
 	}
 	for i, id := range n.Keys {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -129,4 +130,21 @@ func join(path, key string) string {
 		return key
 	}
 	return path + "." + key
+}
+
+// Only is a mapping reduced to some of its keys, for an entry whose other keys cannot be judged. A
+// node that is no mapping is returned as it is.
+func (n *Node) Only(keys ...string) *Node {
+	if n.Kind != Mapping {
+		return n
+	}
+	only := *n
+	only.Keys, only.Values = nil, nil
+	for i, k := range n.Keys {
+		if slices.Contains(keys, k) {
+			only.Keys = append(only.Keys, k)
+			only.Values = append(only.Values, n.Values[i])
+		}
+	}
+	return &only
 }

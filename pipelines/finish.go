@@ -1,0 +1,84 @@
+package pipelines
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/config"
+)
+
+// warn notes what runs but is hardly meant. It is called once there are no mistakes.
+func (l *loader) warn() {
+	for _, s := range l.streams {
+		n := l.nodes[s.Name]
+		switch {
+		case n.readers == 0 && s.writers == 0:
+			l.d.Warnf(s.at, "this stream is not used")
+		case n.readers == 0:
+			l.d.Warnf(s.at, "nothing reads this stream; add a sink with from: %s", s.Name)
+		case s.writers == 0:
+			l.d.Warnf(s.at, "no source writes to this stream")
+		}
+	}
+	for _, t := range l.transforms {
+		if l.nodes[t.Name].readers == 0 {
+			l.d.Warnf(t.at, "nothing reads this transform; add a sink with from: %s", t.Name)
+		}
+	}
+	for _, q := range l.queries {
+		if l.nodes[q.Name].readers == 0 {
+			l.d.Warnf(q.at, "nothing reads this query; add a sink with from: %s", q.Name)
+		}
+	}
+}
+
+// pipeline is the result of a file without mistakes.
+func (l *loader) pipeline() *Pipeline {
+	p := &Pipeline{File: l.file, Name: l.name, Memory: l.spec.Memory, Warnings: l.d.Warnings()}
+	for _, s := range l.streams {
+		p.Streams = append(p.Streams, &s.Stream)
+	}
+	for _, s := range l.sources {
+		p.Sources = append(p.Sources, &s.Source)
+	}
+	for _, t := range l.transforms {
+		p.Transforms = append(p.Transforms, &t.Transform)
+	}
+	for _, q := range l.queries {
+		q.Generation = generation(q.Chain, "query", q.Text)
+		p.Queries = append(p.Queries, &q.Query)
+	}
+	for _, s := range l.sinks {
+		s.Generation = generation(s.Chain, s.Component.Type, s.Config)
+		p.Sinks = append(p.Sinks, &s.Sink)
+	}
+	return p
+}
+
+// generation is a hash of all in the file that a consumer's output depends on. Secrets count as
+// equal, so a new password does not make a new generation.
+func generation(c Chain, kind string, cfg any) string {
+	type step struct {
+		Type   string
+		Config any
+	}
+	steps := []step{{kind, cfg}}
+	for _, t := range c.Steps {
+		steps = append(steps, step{t.Component.Type, t.Config})
+	}
+	text, err := json.Marshal(struct {
+		Steps           []step
+		Root, EventTime string
+		Delay           config.Duration
+		Schema          string
+	}{steps, c.Root, c.EventTime, config.Duration(c.Delay), column.Type{Kind: column.Struct, Fields: c.Schema.Fields}.String()})
+	if err != nil {
+		// A configuration that JSON cannot hold, such as one with an infinite number.
+		text = fmt.Append(nil, kind, err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}

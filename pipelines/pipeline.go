@@ -1,0 +1,163 @@
+// Package pipelines turns a pipeline file into a running graph: spec.go says what a file may hold,
+// load.go checks it and resolves it to a Pipeline, run.go runs that.
+//
+// The invariant to remember: a Pipeline that Load returned is whole. Every name is resolved, every
+// expression compiled and every schema known, so that running it meets only the outside's mistakes.
+package pipelines
+
+import (
+	"time"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/sinks"
+	"github.com/millrace-io/millrace/sources"
+	"github.com/millrace-io/millrace/sql"
+	"github.com/millrace-io/millrace/transforms"
+)
+
+// Pipeline is a pipeline file, checked and resolved. Lists are in the order of the file. It prints no
+// secrets, whatever way it is printed.
+type Pipeline struct {
+	// File is the path that Load was given.
+	File string
+	Name string
+	// Memory is the budget of the process.
+	Memory     config.Size
+	Streams    []*Stream
+	Sources    []*Source
+	Transforms []*Transform
+	Queries    []*Query
+	Sinks      []*Sink
+	// Warnings are what is allowed but hardly meant.
+	Warnings config.Errors
+}
+
+// Stream is a declared stream.
+type Stream struct {
+	Name      string
+	Shards    int
+	Retention time.Duration
+	// Schema is nil for a stream of opaque records.
+	Schema *column.Schema
+	// EventTime is the timestamp column that windows go by, empty for none.
+	EventTime string
+	// Watermark is how far the watermark stays behind the latest event of a shard.
+	Watermark time.Duration
+	// MaxDisk is in bytes; zero means no limit.
+	MaxDisk int64
+	// ExpireOnLag lets retention remove records that a consumer has not read yet.
+	ExpireOnLag bool
+}
+
+// Source writes to the stream To.
+type Source struct {
+	Name      string
+	Component sources.Component `json:"-"`
+	// Config is what Component.Open takes.
+	Config any `json:"-"`
+	To     string
+}
+
+// Transform is a step that the chains of consumers share; each chain opens its own.
+type Transform struct {
+	Name      string
+	Component transforms.Component `json:"-"`
+	// Config is what Component.Open takes.
+	Config any `json:"-"`
+	From   string
+	// In and Out are the schemas of the rows that come and go.
+	In, Out *column.Schema
+
+	// opened answers what the step needs; it never gets a row.
+	opened transforms.Transform
+}
+
+// Query is a continuous SQL query. Its output is a stream of its own, with the query's name.
+type Query struct {
+	Name  string
+	Text  string
+	Query *sql.Query `json:"-"`
+	Chain Chain
+	Start Start
+	// Shards of the output.
+	Shards int
+	// Watermark is how far the watermark of the output stays behind its latest event.
+	Watermark time.Duration
+	// Generation is a hash of what the query's rows depend on in the file.
+	Generation string
+}
+
+// Sink delivers what its chain gives.
+type Sink struct {
+	Name      string
+	Component sinks.Component `json:"-"`
+	// Config is what Component.Open takes.
+	Config any `json:"-"`
+	// From is the stream, transform or query that the sink names.
+	From  string
+	Chain Chain
+	Start Start
+	// Schema of the rows that arrive at the sink.
+	Schema *column.Schema
+	// Generation is a hash of what the sink's objects depend on in the file.
+	Generation string
+}
+
+// Start is where a new consumer begins: at the earliest record unless one of the fields is set.
+type Start struct {
+	Latest bool
+	// Time of arrival.
+	Time time.Time
+}
+
+// Chain is the way of rows from a stream to a consumer.
+type Chain struct {
+	// Root is the stream read: a declared one, or a query, whose output is meant.
+	Root string
+	// Schema, EventTime and Delay are those of the root's rows.
+	Schema    *column.Schema
+	EventTime string
+	Delay     time.Duration
+	// Steps are the transforms on the way, the first one first.
+	Steps []*Transform
+}
+
+// Output is the schema of the rows that leave the chain.
+func (c Chain) Output() *column.Schema {
+	if len(c.Steps) > 0 {
+		return c.Steps[len(c.Steps)-1].Out
+	}
+	return c.Schema
+}
+
+// OutputEventTime is the root's event time if it is still a column at the end, else empty.
+func (c Chain) OutputEventTime() string {
+	out := c.Output()
+	if i := out.Index(c.EventTime); i >= 0 && out.Fields[i].Type.Kind == column.Timestamp {
+		return c.EventTime
+	}
+	return ""
+}
+
+// Open makes the chain's transforms for one task.
+func (c Chain) Open() ([]flow.Step, error) {
+	var steps []flow.Step
+	for _, t := range c.Steps {
+		opened, err := t.Component.Open(t.Config, t.In)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, flow.Step{Name: t.Name, Transform: opened})
+	}
+	return steps, nil
+}
+
+// Needs is the columns of the root that are read when the given output columns are wanted.
+func (c Chain) Needs(output []string) []string {
+	for i := len(c.Steps) - 1; i >= 0; i-- {
+		output = c.Steps[i].opened.Needs(output)
+	}
+	return output
+}

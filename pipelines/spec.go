@@ -1,0 +1,160 @@
+package pipelines
+
+import (
+	"time"
+
+	"github.com/millrace-io/millrace/engine/config"
+)
+
+// fileSpec is a pipeline file.
+type fileSpec struct {
+	// Version of the file's format: 1.
+	Version version `yaml:"version" required:"true"`
+	// Name of the pipeline. It is part of object keys and of the positions kept on disk, so a renamed
+	// pipeline starts over. Default: the file's name without its ending.
+	Name string `yaml:"name"`
+	// Memory is the budget of the process for buffers, windows and open partitions. It spills or
+	// writes earlier instead of growing beyond it.
+	Memory config.Size `yaml:"memory" min:"16MiB"`
+	// Streams are durable, sharded logs. Sources write to them, everything else reads from them.
+	Streams config.Map[streamSpec] `yaml:"streams" required:"true"`
+	// Sources bring records from the outside into streams.
+	Sources config.Map[*config.Node] `yaml:"sources"`
+	// Transforms are steps between a stream and those that read from it.
+	Transforms config.Map[*config.Node] `yaml:"transforms"`
+	// Queries are SELECT statements that never end.
+	Queries config.Map[querySpec] `yaml:"queries"`
+	// Sinks deliver rows to the outside.
+	Sinks config.Map[*config.Node] `yaml:"sinks"`
+}
+
+func defaultFile() fileSpec { return fileSpec{Memory: 128 * config.MiB} }
+
+// streamSpec is an entry of streams.
+type streamSpec struct {
+	// Shards of a new stream. A partition key always goes to the same shard, and order holds within
+	// a shard.
+	Shards int `yaml:"shards" min:"1" max:"10000"`
+	// Retention is how long a record stays readable, counted from its arrival.
+	Retention config.Duration `yaml:"retention" min:"1s" max:"8760h"`
+	// Schema of the records: the fields that become columns, with their types. Fields that are not
+	// named stay in the record and are ignored. Types are boolean, int, bigint, float, double,
+	// decimal(p,s), string, binary, date, time, timestamp (microseconds, UTC), uuid, json, [type] for
+	// lists and {field: type} for objects.
+	Schema schemaSpec `yaml:"schema"`
+	// EventTime is the timestamp field that says when the event of a record happened.
+	EventTime string `yaml:"event_time"`
+	// Watermark is how much later than its neighbours an event may come.
+	Watermark config.Duration `yaml:"watermark"`
+	// MaxDisk is how much may be kept on disk. When it is reached the stream accepts no more until
+	// consumers and retention have made room. Default: no limit.
+	MaxDisk config.Size `yaml:"max_disk" min:"1MiB"`
+	// OnLag says what retention does to records that a consumer has not read yet: hold keeps them,
+	// expire removes and counts them.
+	OnLag string `yaml:"on_lag" enum:"hold,expire"`
+	// Sync says when a record counts as stored: always means when it is on the disk for good.
+	Sync string `yaml:"sync" enum:"always,interval,never"`
+}
+
+// SetDefaults implements config.Defaulter.
+func (s *streamSpec) SetDefaults() {
+	*s = streamSpec{Shards: 1, Retention: config.Duration(24 * time.Hour), OnLag: "hold", Sync: "always"}
+}
+
+// Validate implements config.Validator.
+func (s *streamSpec) Validate() []config.Problem {
+	if s.Sync != "always" {
+		return []config.Problem{config.Problemf("sync", "%s is not available yet; remove the key or write always", s.Sync)}
+	}
+	return nil
+}
+
+// sourceHead is what all sources have; the rest is the component's.
+type sourceHead struct {
+	// Type of the source.
+	Type string `yaml:"type" required:"true"`
+	// To is the stream that the source writes to.
+	To string `yaml:"to" required:"true"`
+}
+
+// transformHead is what all transforms have; the rest is the component's.
+type transformHead struct {
+	// Type of the transform.
+	Type string `yaml:"type" required:"true"`
+	// From is the stream, transform or query that rows come from.
+	From string `yaml:"from" required:"true"`
+}
+
+// sinkHead is what all sinks have; the rest is the component's.
+type sinkHead struct {
+	// Type of the sink.
+	Type string `yaml:"type" required:"true"`
+	// From is the stream, transform or query that rows come from.
+	From string `yaml:"from" required:"true"`
+	// Start is where a new sink begins: earliest, latest or a time of arrival such as
+	// 2026-01-31T00:00:00Z.
+	Start startSpec `yaml:"start"`
+}
+
+// querySpec is an entry of queries.
+type querySpec struct {
+	// SQL is one SELECT statement. It names its input in FROM: a stream, transform or other query.
+	SQL string `yaml:"sql" required:"true"`
+	// Start is where a new query begins: earliest, latest or a time of arrival such as
+	// 2026-01-31T00:00:00Z.
+	Start startSpec `yaml:"start"`
+	// Shards of the query's output.
+	Shards int `yaml:"shards" min:"1" max:"10000"`
+	// Watermark is how much later than its neighbours a row of the output may come, for queries that
+	// read this one.
+	Watermark config.Duration `yaml:"watermark"`
+}
+
+// SetDefaults implements config.Defaulter.
+func (q *querySpec) SetDefaults() { q.Shards = 1 }
+
+// version is the file format's version.
+type version int
+
+// DecodeNode implements config.NodeDecoder.
+func (v *version) DecodeNode(n *config.Node, d *config.Decoder) {
+	i := 0
+	if d.Decode(n, &i); i != 0 && i != 1 {
+		d.Errorf(n, "version %d is not known to this program, which reads version 1", i)
+	}
+	*v = version(i)
+}
+
+// JSONSchema implements config.SchemaProvider.
+func (v *version) JSONSchema(*config.Schemas) *config.Schema { return &config.Schema{Const: 1} }
+
+// startSpec is earliest, latest or a time.
+type startSpec Start
+
+// DecodeNode implements config.NodeDecoder.
+func (s *startSpec) DecodeNode(n *config.Node, d *config.Decoder) {
+	text := ""
+	d.Decode(n, &text)
+	if n.Kind != config.Scalar || text == "earliest" {
+		return
+	}
+	if text == "latest" {
+		s.Latest = true
+		return
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		d.Errorf(n, "expected earliest, latest or a time such as 2026-01-31T00:00:00Z, got %q", text)
+		return
+	}
+	s.Time = t
+}
+
+// JSONSchema implements config.SchemaProvider.
+func (s *startSpec) JSONSchema(*config.Schemas) *config.Schema {
+	return &config.Schema{AnyOf: []*config.Schema{
+		{Enum: []string{"earliest", "latest"}},
+		{Type: config.Types{"string"}, Pattern: `^[0-9]{4}-[0-9]{2}-[0-9]{2}T`},
+		{Ref: "#/$defs/reference"},
+	}}
+}
