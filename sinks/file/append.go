@@ -1,0 +1,198 @@
+package file
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/sinks"
+)
+
+// appender appends the rows of each chunk to one file.
+type appender struct {
+	chunk
+	config Config
+	env    sinks.Env
+	// committed is the length of the file up to the last published chunk.
+	committed int64
+	// expected is the length that the file has unless somebody else changed it, -1 while an
+	// attempt to write the chunk has begun. At the start it may be beyond committed: a crash
+	// left a piece of the chunk that is now redone.
+	expected int64
+	// claimed is set until the first chunk is published: see claim.
+	claimed bool
+}
+
+// state is what the checkpoint holds.
+type state struct {
+	Path string `json:"path"`
+	// Length of the file up to the end of the chunk, in bytes.
+	Length int64 `json:"length"`
+}
+
+func (a *appender) Guarantee() string {
+	return "exactly once: the checkpoint holds the committed length of the file, what a crash left behind it is cut off"
+}
+
+func (a *appender) Trigger() flow.Trigger { return a.config.trigger() }
+
+func (a *appender) Start(_ context.Context, raw json.RawMessage) error {
+	var s state
+	if raw != nil {
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return flow.Permanent(a.errorf("state in the checkpoint: %w", err))
+		}
+	}
+	size, err := a.prepare()
+	if err != nil {
+		return err
+	}
+	// Another path in the pipeline file is another file, which starts like the first one did.
+	if s.Path == a.config.Path {
+		a.committed = s.Length
+	} else if a.committed, err = a.claim(size); err != nil {
+		return err
+	}
+	if size < a.committed {
+		return a.shorter(size)
+	}
+	a.expected = size
+	return nil
+}
+
+// prepare makes sure that the file is there and can be written, and returns its size.
+func (a *appender) prepare() (int64, error) {
+	path := a.config.Path
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return 0, a.errorf("create its directory: %w", err)
+	}
+	// Opening a pipe would wait for its reader.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return 0, flow.Permanent(a.errorf("is not a regular file; name one, or use a stdout sink with format: ndjson"))
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	if err != nil {
+		return 0, a.errorf("%w", err)
+	}
+	defer f.Close()
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		return 0, a.errorf("sync its directory: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, a.errorf("%w", err)
+	}
+	return info.Size(), nil
+}
+
+func (a *appender) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
+	outcome, err := a.add(b)
+	if err != nil {
+		return outcome, a.errorf("%w", err)
+	}
+	return outcome, nil
+}
+
+func (a *appender) Open() flow.Open { return a.open() }
+
+func (a *appender) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
+	if err := a.freeze(); err != nil {
+		return flow.Plan{}, a.errorf("%w", err)
+	}
+	plan := flow.Plan{Cut: cut}
+	if a.rows > 0 {
+		plan.Objects = []flow.Object{a.object(a.config.Path)}
+	}
+	var err error
+	plan.State, err = json.Marshal(state{Path: a.config.Path, Length: a.committed + a.spool.size()})
+	return plan, err
+}
+
+func (a *appender) Put(ctx context.Context, plan flow.Plan) error {
+	if len(plan.Objects) == 0 {
+		return nil
+	}
+	var planned state
+	if err := json.Unmarshal(plan.State, &planned); err != nil {
+		return flow.Permanent(a.errorf("state in the plan: %w", err))
+	}
+	if length := a.committed + a.spool.size(); length != planned.Length {
+		return flow.Permanent(a.errorf("the chunk was planned to end at byte %d and now ends at %d; run once with the program that planned it", planned.Length, length))
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(a.config.Path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return a.shorter(0)
+	}
+	if err != nil {
+		return a.errorf("%w", err)
+	}
+	defer f.Close()
+	if err := a.trim(f); err != nil {
+		return err
+	}
+	a.expected = -1
+	if _, err := io.Copy(io.NewOffsetWriter(f, a.committed), a.spool.reader()); err != nil {
+		return a.errorf("%w", err)
+	}
+	if err := f.Sync(); err != nil {
+		return a.errorf("%w", err)
+	}
+	a.expected = planned.Length
+	return nil
+}
+
+// trim cuts f off at the committed length, if what lies behind it can only be a piece of this
+// chunk.
+func (a *appender) trim(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return a.errorf("%w", err)
+	}
+	size := info.Size()
+	switch {
+	case size < a.committed:
+		return a.shorter(size)
+	case size == a.committed:
+		return nil
+	case a.expected >= 0 && size != a.expected || size > a.committed+a.spool.size():
+		return flow.Permanent(a.errorf("somebody else wrote to it: it has %d bytes of which %d are committed; cut it to %d bytes (truncate -s %d) or give the sink a file of its own", size, a.committed, a.committed, a.committed))
+	}
+	if a.expected >= 0 {
+		a.env.Log.Info("cutting off what an earlier run wrote and did not commit", "sink", a.env.Identity.Name, "path", a.config.Path, "from", a.committed, "size", size)
+	}
+	if err := f.Truncate(a.committed); err != nil {
+		return a.errorf("%w", err)
+	}
+	return nil
+}
+
+func (a *appender) Published(flow.Plan) {
+	a.committed += a.spool.size()
+	a.expected = a.committed
+	a.reset()
+	if a.claimed {
+		// The state holds the length from now on. A claim that stays is never looked at again.
+		_ = os.Remove(a.claimPath())
+		a.claimed = false
+	}
+}
+
+func (a *appender) Close() error { return a.spool.close() }
+
+func (a *appender) shorter(size int64) error {
+	return flow.Permanent(a.errorf("was truncated or deleted by somebody else: it has %d bytes, %d were committed; restore it, or name another path, which gets the rows from here on", size, a.committed))
+}
+
+func (a *appender) errorf(format string, args ...any) error {
+	return fmt.Errorf("file sink %q: %s: %w", a.env.Identity.Name, a.config.Path, fmt.Errorf(format, args...))
+}

@@ -1,0 +1,264 @@
+package file
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/engine/flow"
+)
+
+func oneFile(t *testing.T) Config {
+	return Config{Path: filepath.Join(t.TempDir(), "new", "out.ndjson")}
+}
+
+func TestRowsAreAppendedChunkByChunk(t *testing.T) {
+	c := oneFile(t)
+	k := newTask(t, c)
+	wantLines(t, c.Path)
+	k.deliver(ada, grace)
+	k.deliver(alan)
+	wantLines(t, c.Path, ada, grace, alan)
+}
+
+func TestRestartGoesOnWhereTheFileEnds(t *testing.T) {
+	c := oneFile(t)
+	k := newTask(t, c)
+	k.deliver(ada)
+	k.crash()
+	k.deliver(grace)
+	wantLines(t, c.Path, ada, grace)
+}
+
+// A crash may come at any step of any chunk, and in the middle of writing.
+func TestRowsAreThereOnceWhereverACrashComes(t *testing.T) {
+	steps := []struct {
+		name string
+		do   func(k *task)
+	}{
+		{"before the plan", func(k *task) { k.rows = nil }},
+		{"after the plan", func(k *task) { k.plan() }},
+		{"half written", func(k *task) {
+			k.plan()
+			appendTo(k.t, k.config.Path, grace+"\n"+alan[:5])
+		}},
+		{"all written", func(k *task) { k.plan(); k.put() }},
+		{"written twice", func(k *task) { k.plan(); k.put(); k.put() }},
+		{"published", func(k *task) { k.plan(); k.put(); k.publish() }},
+	}
+	for _, step := range steps {
+		for _, before := range []int{0, 1} {
+			t.Run(fmt.Sprintf("%s of chunk %d", step.name, before+1), func(t *testing.T) {
+				c := oneFile(t)
+				k := newTask(t, c)
+				want := []string{grace, alan}
+				if before > 0 {
+					k.deliver(ada)
+					want = append(want, ada)
+				}
+				k.add(grace, alan)
+				step.do(k)
+				planned := k.pending != nil || k.chunk > int64(before)
+				k.crash()
+				if !planned {
+					k.deliver(grace, alan)
+				}
+				wantLines(t, c.Path, want...)
+				k.crash()
+				k.deliver(edith)
+				wantLines(t, c.Path, append(want, edith)...)
+			})
+		}
+	}
+}
+
+func TestPutCanBeTriedAgainAfterItFailed(t *testing.T) {
+	c := oneFile(t)
+	k := newTask(t, c)
+	k.deliver(ada)
+	k.add(grace)
+	k.plan()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := k.sink.Put(ctx, *k.pending); err == nil || flow.IsPermanent(err) {
+		t.Fatalf("put with a context that is done: %v", err)
+	}
+	// An attempt that broke off leaves a piece behind.
+	k.sink.(*appender).expected = -1
+	appendTo(t, c.Path, grace[:7])
+	k.put()
+	k.publish()
+	wantLines(t, c.Path, ada, grace)
+}
+
+func TestEmptyChunkLeavesTheFile(t *testing.T) {
+	c := oneFile(t)
+	k := newTask(t, c)
+	k.deliver(ada)
+	k.plan()
+	if len(k.pending.Objects) != 0 {
+		t.Errorf("an empty chunk plans %v", k.pending.Objects)
+	}
+	k.put()
+	k.publish()
+	k.crash()
+	k.deliver(grace)
+	wantLines(t, c.Path, ada, grace)
+}
+
+func TestTruncatedFileIsReported(t *testing.T) {
+	for _, damage := range []struct {
+		name string
+		do   func(path string) error
+	}{
+		{"truncated", func(path string) error { return os.Truncate(path, 3) }},
+		{"deleted", os.Remove},
+	} {
+		t.Run(damage.name, func(t *testing.T) {
+			c := oneFile(t)
+			k := newTask(t, c)
+			k.deliver(ada)
+			if err := damage.do(c.Path); err != nil {
+				t.Fatal(err)
+			}
+			k.add(grace)
+			k.plan()
+			wantPermanent(t, k.tryPut(), c.Path, "truncated or deleted by somebody else", "22 were committed")
+			wantPermanent(t, k.tryStart(), c.Path, "truncated or deleted by somebody else")
+		})
+	}
+}
+
+func TestForeignRowsAreNotCutOff(t *testing.T) {
+	t.Run("while running", func(t *testing.T) {
+		c := oneFile(t)
+		k := newTask(t, c)
+		k.deliver(ada)
+		appendTo(t, c.Path, "mine\n")
+		k.add(grace, alan)
+		k.plan()
+		wantPermanent(t, k.tryPut(), "somebody else wrote to it")
+		wantLines(t, c.Path, ada, "mine")
+	})
+	t.Run("while stopped", func(t *testing.T) {
+		c := oneFile(t)
+		k := newTask(t, c)
+		k.deliver(ada)
+		appendTo(t, c.Path, strings.Repeat("mine\n", 20))
+		k.crash()
+		k.add(grace)
+		k.plan()
+		wantPermanent(t, k.tryPut(), "somebody else wrote to it", "truncate -s 22")
+	})
+	t.Run("by a second sink", func(t *testing.T) {
+		c := oneFile(t)
+		first, second := newTask(t, c), newTask(t, c)
+		first.deliver(ada)
+		second.add(grace)
+		second.plan()
+		wantPermanent(t, second.tryPut(), "somebody else wrote to it")
+		wantLines(t, c.Path, ada)
+	})
+}
+
+func TestFileWithContentIsRefusedUnlessAppended(t *testing.T) {
+	c := oneFile(t)
+	newTask(t, c).deliver(ada)
+
+	// Another data directory knows nothing of what is in the file.
+	wantPermanent(t, prepare(t, c).tryStart(), c.Path, "already has 22 bytes", "append: true")
+	wantLines(t, c.Path, ada)
+
+	c.Append = true
+	k := newTask(t, c)
+	k.add(grace)
+	k.plan()
+	k.put()
+	k.crash()
+	wantLines(t, c.Path, ada, grace)
+	k.crash()
+	k.deliver(alan)
+	wantLines(t, c.Path, ada, grace, alan)
+}
+
+func TestAppendingNeedsACompleteLastLine(t *testing.T) {
+	c := oneFile(t)
+	c.Append = true
+	k := newTask(t, c)
+	k.deliver(ada)
+	if err := os.Truncate(c.Path, 10); err != nil {
+		t.Fatal(err)
+	}
+	wantPermanent(t, prepare(t, c).tryStart(), "does not end with a line break")
+}
+
+func TestAnotherPathStartsAnotherFile(t *testing.T) {
+	k := newTask(t, oneFile(t))
+	first := k.config.Path
+	k.deliver(ada)
+	k.config.Path += ".2"
+	k.crash()
+	k.deliver(grace)
+	k.crash()
+	k.deliver(alan)
+	wantLines(t, first, ada)
+	wantLines(t, k.config.Path, grace, alan)
+}
+
+func TestPathThatIsNoFileIsRefused(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no device files")
+	}
+	wantPermanent(t, prepare(t, Config{Path: os.DevNull}).tryStart(), "not a regular file", "stdout")
+	wantPermanent(t, prepare(t, Config{Path: t.TempDir()}).tryStart(), "not a regular file")
+}
+
+func TestLargeChunkGoesThroughTheSpool(t *testing.T) {
+	c := oneFile(t)
+	k := prepare(t, c)
+	k.env.Memory = 64 << 10
+	k.start()
+	var want []string
+	for i := range 4000 {
+		want = append(want, fmt.Sprintf(`{"id":%d,"name":"%s"}`, i, strings.Repeat("x", 20)))
+	}
+	k.add(want...)
+	if open := k.sink.Open(); open.Rows != 4000 || open.Memory > 1<<20 || open.Encoded < 4000*40 {
+		t.Errorf("open chunk: %+v", open)
+	}
+	k.plan()
+	spool := filepath.Join(k.env.Dir, "chunk.spool")
+	if info, err := os.Stat(spool); err != nil || info.Size() < 100<<10 {
+		t.Errorf("nothing was spilled: %v", err)
+	}
+	k.put()
+	k.publish()
+	wantLines(t, c.Path, want...)
+
+	k.deliver(ada)
+	wantLines(t, c.Path, append(want, ada)...)
+	if err := k.sink.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(spool); !os.IsNotExist(err) {
+		t.Errorf("the spool is still there: %v", err)
+	}
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,103 @@
+package file
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/millrace-io/millrace/engine/flow"
+)
+
+// claim returns the length at which the sink took its file over, from before its first chunk is
+// published. It is kept in the data directory, because a crash in the first chunk leaves a file
+// with content and no state, just like a file that belongs to somebody else.
+func (a *appender) claim(size int64) (int64, error) {
+	a.claimed = true
+	path := a.claimPath()
+	text, err := os.ReadFile(path)
+	if err == nil {
+		var s state
+		if err := json.Unmarshal(text, &s); err == nil && s.Path == a.config.Path {
+			return s.Length, nil
+		}
+		// A claim on another path, or one that a crash left torn, before anything was written.
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return 0, a.errorf("read its claim: %w", err)
+	}
+	if err := a.mayTakeOver(size); err != nil {
+		return 0, err
+	}
+	if text, err = json.Marshal(state{Path: a.config.Path, Length: size}); err != nil {
+		return 0, err
+	}
+	if err := writeDurably(path, text); err != nil {
+		return 0, a.errorf("claim it: %w", err)
+	}
+	return size, nil
+}
+
+func (a *appender) claimPath() string {
+	return filepath.Join(a.env.Data, "sinks", "file", name(a.env.Identity)+".json")
+}
+
+// mayTakeOver reports why a file of that size cannot become the sink's.
+func (a *appender) mayTakeOver(size int64) error {
+	if size == 0 {
+		return nil
+	}
+	if !a.config.Append {
+		return flow.Permanent(a.errorf("already has %d bytes that this pipeline did not write; delete it, name another path, or set append: true to write behind them", size))
+	}
+	f, err := os.Open(a.config.Path)
+	if err != nil {
+		return a.errorf("%w", err)
+	}
+	defer f.Close()
+	last := make([]byte, 1)
+	if _, err := f.ReadAt(last, size-1); err != nil && !errors.Is(err, io.EOF) {
+		return a.errorf("%w", err)
+	}
+	if last[0] != '\n' {
+		return flow.Permanent(a.errorf("does not end with a line break; append one, or name another path"))
+	}
+	return nil
+}
+
+// writeDurably creates or replaces a file and its directory.
+func writeDurably(path string, text []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if closed := d.Close(); err == nil {
+		err = closed
+	}
+	return err
+}

@@ -1,0 +1,125 @@
+// Package file is the sink that writes local files: one file that rows are appended to, or a
+// directory of files that are each created whole.
+//
+// The invariant to remember: nothing beyond the length that the checkpoint holds counts. What a
+// crash left there is cut off and written again, so a row is in the file once.
+package file
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/sinks"
+	"github.com/millrace-io/millrace/sinks/encode"
+)
+
+// Config of the file sink.
+type Config struct {
+	// Path of one file that rows are appended to. Either path or dir is set.
+	Path string `yaml:"path"`
+	// Dir is a directory that gets a new file for each chunk of rows.
+	Dir string `yaml:"dir"`
+	// Format of the rows: ndjson, or with dir also parquet.
+	Format encode.Format `yaml:"format"`
+	// Compression of the files of a directory: none, zstd, snappy or gzip. By default Parquet is
+	// compressed with zstd and NDJSON is not compressed.
+	Compression encode.Compression `yaml:"compression"`
+	// Append to a file that had content before the pipeline first wrote to it. Without it such a
+	// file is refused, because a pipeline that starts over would write its rows a second time.
+	Append bool `yaml:"append"`
+	// Buffer says when rows are written: at the size, the age or the number of rows, whichever
+	// comes first.
+	Buffer Buffer `yaml:"buffer"`
+}
+
+// Buffer says when rows are written. What is left out has a default: 16MiB and 1s for one file,
+// 64MiB and 60s for the files of a directory, no limit of rows.
+type Buffer struct {
+	// Size of the encoded rows.
+	Size config.Size `yaml:"size"`
+	// Age of the oldest row.
+	Age config.Duration `yaml:"age"`
+	// Rows is how many rows at most.
+	Rows int64 `yaml:"rows"`
+}
+
+// Validate reports options that contradict each other.
+func (c *Config) Validate() []config.Problem {
+	var problems []config.Problem
+	report := func(path, format string, args ...any) {
+		problems = append(problems, config.Problemf(path, format, args...))
+	}
+	switch {
+	case c.Path == "" && c.Dir == "":
+		report("", "where to write is missing; set path (one file) or dir (a file for each chunk)")
+	case c.Path != "" && c.Dir != "":
+		report("dir", "path and dir exclude each other; keep path for one file or dir for a file for each chunk")
+	case c.Path != "" && c.Format == encode.Parquet:
+		report("format", "a parquet file cannot be appended to; use dir instead of path, or format: ndjson")
+	case c.Path != "" && c.Compression != "" && c.Compression != encode.None:
+		report("compression", "only the files of a directory are compressed; use dir instead of path")
+	case c.Dir != "" && c.Append:
+		report("append", "goes with path; the files of a directory are always new")
+	}
+	if err := c.options().Validate(); err != nil {
+		report("format", "%v", err)
+	}
+	if c.Buffer.Size < 0 {
+		report("buffer.size", "must not be negative")
+	}
+	if c.Buffer.Age < 0 {
+		report("buffer.age", "must not be negative")
+	}
+	if c.Buffer.Rows < 0 {
+		report("buffer.rows", "must not be negative")
+	}
+	return problems
+}
+
+// options are those of the encoder.
+func (c *Config) options() encode.Options {
+	o := encode.Options{Format: c.Format, Compression: c.Compression, CreatedBy: "millrace"}
+	switch {
+	case o.Compression != "":
+	case o.Format == encode.Parquet:
+		o.Compression = encode.Zstd
+	default:
+		o.Compression = encode.None
+	}
+	return o
+}
+
+// trigger fills in the defaults of the buffer.
+func (c *Config) trigger() flow.Trigger {
+	t := flow.Trigger{Size: int64(c.Buffer.Size), Age: c.Buffer.Age.Std(), Rows: c.Buffer.Rows}
+	size, age := int64(16<<20), time.Second
+	if c.Dir != "" {
+		size, age = 64<<20, time.Minute
+	}
+	if t.Size == 0 {
+		t.Size = size
+	}
+	if t.Age == 0 {
+		t.Age = age
+	}
+	return t
+}
+
+// Component is the file sink for the list of components.
+func Component() sinks.Component {
+	return sinks.Define("file", func() Config { return Config{Format: encode.NDJSON} }, open)
+}
+
+func open(c Config, env sinks.Env) (sinks.Sink, error) {
+	writer, err := encode.NewWriter(env.Schema, c.options())
+	if err != nil {
+		return nil, &config.PathError{Path: "format", Err: fmt.Errorf("rows cannot be written as %s: %w", c.Format, err)}
+	}
+	ch := newChunk(writer, env)
+	if c.Dir != "" {
+		return &directory{chunk: ch, config: c, env: env}, nil
+	}
+	return &appender{chunk: ch, config: c, env: env}, nil
+}

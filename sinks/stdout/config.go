@@ -1,0 +1,63 @@
+// Package stdout is the sink that shows rows on the terminal: the newest ones as a table, or all
+// of them as NDJSON.
+//
+// The invariant to remember: values come from outside, and a terminal obeys what it is sent. No
+// control character of a value reaches it.
+package stdout
+
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/sinks"
+	"github.com/millrace-io/millrace/sinks/encode"
+)
+
+// Format is how rows are shown.
+type Format string
+
+// The formats.
+const (
+	// Table is the newest rows, drawn again as they change.
+	Table Format = "table"
+	// NDJSON is every row as a line of JSON.
+	NDJSON Format = "ndjson"
+)
+
+// Config of the stdout sink.
+type Config struct {
+	// Format is table (the newest rows) or ndjson (every row, as a line of JSON).
+	Format Format `yaml:"format"`
+	// Rows is how many rows the table shows at most, 1 to 1000.
+	Rows int `yaml:"rows"`
+}
+
+const maxRows = 1000
+
+// Validate reports values that are out of range.
+func (c *Config) Validate() []config.Problem {
+	var problems []config.Problem
+	if c.Format != Table && c.Format != NDJSON {
+		problems = append(problems, config.Problemf("format", "unknown format %q; want table or ndjson", c.Format))
+	}
+	if c.Rows < 1 || c.Rows > maxRows {
+		problems = append(problems, config.Problemf("rows", "%d is out of range; want 1 to %d", c.Rows, maxRows))
+	}
+	return problems
+}
+
+// Component is the stdout sink for the list of components.
+func Component() sinks.Component {
+	return sinks.Define("stdout", func() Config { return Config{Format: Table, Rows: 20} }, open)
+}
+
+func open(c Config, env sinks.Env) (sinks.Sink, error) {
+	if c.Format == Table {
+		return newTable(c.Rows, env), nil
+	}
+	w, err := encode.NewWriter(env.Schema, encode.Options{Format: encode.NDJSON, Compression: encode.None})
+	if err != nil {
+		return nil, &config.PathError{Path: "format", Err: fmt.Errorf("rows cannot be written as ndjson: %w", err)}
+	}
+	return &lines{writer: w, env: env}, nil
+}

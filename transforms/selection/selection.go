@@ -1,0 +1,145 @@
+// Package selection is the select transform: it computes new columns from those of its input.
+// (A Go package cannot be named select.)
+//
+// The invariant to remember: rows stay what they are. Origin, selection and watermarks pass
+// unchanged, so a row can still be traced to its record.
+package selection
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/sql"
+	"github.com/millrace-io/millrace/transforms"
+)
+
+// Config of the select transform.
+type Config struct {
+	// Columns of the rows that leave, in order: a column of the input ("country"), an SQL
+	// expression with a name ("price * quantity AS total"), or "*" for all columns of the input.
+	Columns []string `yaml:"columns"`
+}
+
+// Validate reports missing columns.
+func (c *Config) Validate() []config.Problem {
+	if len(c.Columns) == 0 {
+		return []config.Problem{config.Problemf("columns", `missing; list what to keep, such as columns: [country, "price * quantity AS total"]`)}
+	}
+	return nil
+}
+
+// Component is the select transform for the list of components.
+func Component() transforms.Component {
+	return transforms.Define("select", func() Config { return Config{} }, open)
+}
+
+// output is one column that leaves.
+type output struct {
+	expr *sql.Expr
+	// source is the input column passed on as it is, -1 if expr computes the output.
+	source int
+	// needs are the names and places of the input columns.
+	needs  []string
+	inputs []int
+}
+
+type selection struct {
+	schema  *column.Schema
+	outputs []output
+	// columns is reused: a batch is not kept beyond the call it is passed to.
+	columns []*column.Column
+}
+
+func open(c Config, in *column.Schema) (transforms.Transform, error) {
+	s := &selection{schema: &column.Schema{}}
+	for i, text := range c.Columns {
+		if err := s.add(text, in); err != nil {
+			return nil, &config.PathError{Path: fmt.Sprintf("columns[%d]", i), Err: err}
+		}
+	}
+	s.columns = make([]*column.Column, len(s.outputs))
+	return s, nil
+}
+
+func (s *selection) add(text string, in *column.Schema) error {
+	if text == "*" {
+		for i, f := range in.Fields {
+			if err := s.append(f, output{source: i, needs: []string{f.Name}, inputs: []int{i}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	expr, name, err := split(text)
+	if err != nil {
+		return fmt.Errorf("%q %w", text, err)
+	}
+	compiled, err := sql.CompileExpr(expr, in)
+	if err != nil {
+		return err
+	}
+	o := output{expr: compiled, source: in.Index(unquote(expr)), needs: compiled.Needs()}
+	for _, need := range o.needs {
+		o.inputs = append(o.inputs, in.Index(need))
+	}
+	return s.append(column.Field{Name: name, Type: compiled.Type()}, o)
+}
+
+func (s *selection) append(f column.Field, o output) error {
+	if s.schema.Index(f.Name) >= 0 {
+		return fmt.Errorf("column %q is there twice; name one of them differently with AS", f.Name)
+	}
+	s.schema.Fields = append(s.schema.Fields, f)
+	s.outputs = append(s.outputs, o)
+	return nil
+}
+
+func (s *selection) Schema() *column.Schema { return s.schema }
+
+func (s *selection) Needs(wanted []string) []string {
+	needs := []string{}
+	for i, f := range s.schema.Fields {
+		if !slices.Contains(wanted, f.Name) {
+			continue
+		}
+		for _, need := range s.outputs[i].needs {
+			if !slices.Contains(needs, need) {
+				needs = append(needs, need)
+			}
+		}
+	}
+	return needs
+}
+
+func (s *selection) Apply(b *column.Batch) (*column.Batch, flow.Outcome, error) {
+	for i, o := range s.outputs {
+		var err error
+		switch {
+		case o.source >= 0:
+			s.columns[i] = b.Columns[o.source]
+		case o.absent(b):
+			s.columns[i] = nil
+		default:
+			if s.columns[i], err = o.expr.Eval(b); err != nil {
+				return nil, flow.Outcome{}, fmt.Errorf("column %s: %w", s.schema.Fields[i].Name, err)
+			}
+		}
+	}
+	out := *b
+	out.Schema, out.Columns = s.schema, s.columns
+	n := int64(b.Selected())
+	return &out, flow.Outcome{Counts: flow.Counts{In: n, Passed: n}}, nil
+}
+
+// absent reports whether an input of o was not decoded, because nobody wants o.
+func (o *output) absent(b *column.Batch) bool {
+	for _, i := range o.inputs {
+		if b.Columns[i] == nil {
+			return true
+		}
+	}
+	return false
+}
