@@ -17,7 +17,7 @@ var broken = []struct{ code, line string }{
 	{"parse-error", `broken-%d is no JSON`},
 	{"type-mismatch", `{"event_time":"2026-01-01T00:00:00Z","user_id":"broken-%d","quantity":"many"}`},
 	{"type-mismatch", `{"event_time":"yesterday","user_id":"broken-%d"}`},
-	{"type-mismatch", `["broken-%d"]`},
+	{"parse-error", `["broken-%d"]`},
 	{"invalid-utf8", "{\"event_time\":\"2026-01-01T00:00:00Z\",\"user_id\":\"broken-%d\",\"url\":\"\xff\"}"},
 }
 
