@@ -1,0 +1,270 @@
+package encode
+
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"math"
+
+	"github.com/parquet-go/parquet-go/encoding/rle"
+	"github.com/parquet-go/parquet-go/encoding/thrift"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/millrace-io/millrace/engine/column"
+)
+
+// A page is closed at whichever of these comes first. Larger pages compress a little better and
+// take that much more memory in every open file.
+const (
+	pageRows  = 32 << 10
+	pageBytes = 1 << 20
+)
+
+// chunk is one column of the open row group. Closed pages are kept compressed until the row
+// group ends, because in the file they follow those of the columns before.
+type chunk struct {
+	leaf    *leaf
+	codec   codec
+	compare func(a, b []byte) int
+	levels  levels
+	values  values
+	spare   []int32
+
+	// ids are the values of the open page while a dictionary is used.
+	ids  []int32
+	dict *dictionary
+	// encoded is set while the open page holds ids, declined once this file does without.
+	encoded, declined bool
+
+	pages []page
+	// unused is memory of earlier pages.
+	unused [][]byte
+	held   int
+	// compressed and uncompressed are the sizes of all pages of the file, for estimates.
+	compressed, uncompressed int64
+}
+
+// page is a closed data page with its header.
+type page struct {
+	data    []byte
+	encoded bool
+	// size is that of header and body before compression.
+	size          int
+	entries, rows int
+	nulls         int
+	bounds        bounds
+}
+
+// scratch is memory that one page needs while it is closed; a Writer's files share it.
+type scratch struct {
+	values, defs, reps, packed []byte
+	header                     bytes.Buffer
+}
+
+func newChunk(f *leaf, c codec) chunk {
+	physical := physicalOf(f.typ)
+	k := chunk{
+		leaf: f, codec: c, compare: comparison(f.typ.Kind, physical),
+		levels: levels{maxDef: f.maxDef, maxRep: f.maxRep},
+		values: values{physical: physical}, declined: physical != format.ByteArray,
+	}
+	k.levels.reset()
+	k.encoded = !k.declined
+	return k
+}
+
+// add appends rows of the column's top-level column.
+func (k *chunk) add(top *column.Column, r rows, s *scratch) error {
+	c, r, spare := k.leaf.shred(&k.levels, top, r, k.spare)
+	k.spare = spare
+	if k.encoded {
+		k.addIDs(c, r)
+	} else {
+		k.values.add(c, r)
+	}
+	if k.levels.rows < pageRows && k.values.size()+4*len(k.ids)+len(k.levels.defs) < pageBytes {
+		return nil
+	}
+	return k.closePage(s)
+}
+
+func (k *chunk) addIDs(c *column.Column, r rows) {
+	if k.dict == nil {
+		k.dict = newDictionary()
+	}
+	before := len(k.ids)
+	k.ids = k.dict.appendIDs(k.ids, c, r)
+	judged := len(k.pages) == 0 && before < dictTrial && len(k.ids) >= dictTrial
+	if judged && k.dict.len()*dictMaxShare > len(k.ids) || len(k.pages) == 0 && k.dict.full() {
+		k.decline()
+	}
+}
+
+// decline goes on without a dictionary for the rest of the file. No page has been closed with it.
+func (k *chunk) decline() {
+	k.declined, k.encoded = true, false
+	k.expand()
+	k.dict = nil
+}
+
+// expand turns the ids of the open page into texts.
+func (k *chunk) expand() {
+	v := &k.values
+	v.offsets = append(v.offsets[:0], 0)
+	for _, id := range k.ids {
+		v.bytes = append(v.bytes, k.dict.value(id)...)
+		v.offsets = append(v.offsets, uint32(len(v.bytes)))
+	}
+	v.n = len(k.ids)
+	k.ids = k.ids[:0]
+}
+
+// closePage encodes and compresses the open page, if it holds anything.
+func (k *chunk) closePage(s *scratch) error {
+	if k.levels.entries == 0 {
+		return nil
+	}
+	p := page{encoded: k.encoded, entries: k.levels.entries, rows: k.levels.rows}
+	encoding, err := k.encodeValues(&p, s)
+	if err != nil {
+		return k.wrap(err)
+	}
+	if s.defs, err = k.levels.encodeDefs(s.defs); err != nil {
+		return k.wrap(err)
+	}
+	if s.reps, err = k.levels.encodeReps(s.reps); err != nil {
+		return k.wrap(err)
+	}
+	body, err := k.compress(s)
+	if err != nil {
+		return k.wrap(err)
+	}
+	if err := k.assemble(&p, encoding, body, s); err != nil {
+		return k.wrap(err)
+	}
+	k.pages = append(k.pages, p)
+	k.held += cap(p.data)
+	k.compressed += int64(len(p.data))
+	k.uncompressed += int64(p.size)
+	k.levels.reset()
+	k.values.reset()
+	k.ids = k.ids[:0]
+	if k.encoded && k.dict.full() {
+		k.encoded = false
+	}
+	return nil
+}
+
+func (k *chunk) encodeValues(p *page, s *scratch) (format.Encoding, error) {
+	var encoding format.Encoding
+	var err error
+	if k.encoded {
+		encoding = format.RLEDictionary
+		s.values, err = new(rle.DictionaryEncoding).EncodeInt32(s.values, k.ids)
+		p.nulls = p.entries - len(k.ids)
+		// Bounds of the dictionary so far hold for each of its pages, and cost nothing.
+		if len(k.ids) > 0 {
+			p.bounds = textBounds(k.dict.value(k.dict.least), k.dict.value(k.dict.greatest), k.leaf.typ.Kind)
+		}
+		return encoding, err
+	}
+	p.nulls = p.entries - k.values.n
+	p.bounds = k.values.bounds(k.leaf.typ.Kind)
+	s.values, encoding, err = k.values.encode(s.values)
+	return encoding, err
+}
+
+// compress returns the values as they go into the file.
+func (k *chunk) compress(s *scratch) ([]byte, error) {
+	if k.codec.compress == nil {
+		return s.values, nil
+	}
+	var err error
+	s.packed, err = k.codec.compress(s.packed, s.values)
+	return s.packed, err
+}
+
+// assemble puts header, levels and values together.
+func (k *chunk) assemble(p *page, encoding format.Encoding, body []byte, s *scratch) error {
+	levels := len(s.reps) + len(s.defs)
+	if levels+max(len(body), len(s.values)) > math.MaxInt32 {
+		return fmt.Errorf("a page of %d bytes; the format allows 2 GiB", levels+len(s.values))
+	}
+	crc := crc32.ChecksumIEEE(s.reps)
+	crc = crc32.Update(crc, crc32.IEEETable, s.defs)
+	crc = crc32.Update(crc, crc32.IEEETable, body)
+	header := format.PageHeader{
+		Type:                 format.DataPageV2,
+		UncompressedPageSize: int32(levels + len(s.values)),
+		CompressedPageSize:   int32(levels + len(body)),
+		CRC:                  int32(crc),
+		DataPageHeaderV2: thrift.New(format.DataPageHeaderV2{
+			NumValues: int32(p.entries), NumNulls: int32(p.nulls), NumRows: int32(p.rows),
+			Encoding:                   encoding,
+			DefinitionLevelsByteLength: int32(len(s.defs)),
+			RepetitionLevelsByteLength: int32(len(s.reps)),
+			IsCompressed:               thrift.New(k.codec.compress != nil),
+		}),
+	}
+	if err := encodeThrift(&s.header, &header); err != nil {
+		return err
+	}
+	p.size = s.header.Len() + levels + len(s.values)
+	p.data = k.buffer(s.header.Len() + levels + len(body))
+	p.data = append(p.data, s.header.Bytes()...)
+	p.data = append(append(p.data, s.reps...), s.defs...)
+	p.data = append(p.data, body...)
+	return nil
+}
+
+// encodeThrift replaces what is in b by v.
+func encodeThrift(b *bytes.Buffer, v any) error {
+	b.Reset()
+	return thrift.NewEncoder(new(thrift.CompactProtocol).NewWriter(b)).Encode(v)
+}
+
+// buffer is empty memory for a page of n bytes.
+func (k *chunk) buffer(n int) []byte {
+	for i, b := range k.unused {
+		if cap(b) >= n {
+			last := len(k.unused) - 1
+			k.unused[i] = k.unused[last]
+			k.unused = k.unused[:last]
+			return b[:0]
+		}
+	}
+	return make([]byte, 0, n)
+}
+
+func (k *chunk) wrap(err error) error {
+	return fmt.Errorf("encode column %s: %w", k.leaf.path[0], err)
+}
+
+// memory is what the chunk holds.
+func (k *chunk) memory() int {
+	n := k.held + k.values.memory() + 4*cap(k.ids) + 4*cap(k.spare) + cap(k.levels.defs) + cap(k.levels.reps)
+	for _, b := range k.unused {
+		n += cap(b)
+	}
+	if k.dict != nil {
+		n += k.dict.memory()
+	}
+	return n
+}
+
+// estimate is how many bytes of the file the chunk stands for: its pages, and what is open at
+// the rate at which this column was compressed so far.
+func (k *chunk) estimate() int64 {
+	n := int64(0)
+	for i := range k.pages {
+		n += int64(len(k.pages[i].data))
+	}
+	open := int64(k.values.size() + len(k.levels.defs)/8 + len(k.ids))
+	if k.dict != nil {
+		open += int64(len(k.dict.bytes) + 4*k.dict.len())
+	}
+	if k.uncompressed > 0 {
+		return n + open*k.compressed/k.uncompressed
+	}
+	return n + open/2
+}

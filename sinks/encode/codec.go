@@ -1,0 +1,63 @@
+package encode
+
+import (
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go/compress"
+	"github.com/parquet-go/parquet-go/compress/gzip"
+	"github.com/parquet-go/parquet-go/compress/snappy"
+	"github.com/parquet-go/parquet-go/format"
+)
+
+// codec compresses pages. It may be used from several goroutines.
+type codec struct {
+	id format.CompressionCodec
+	// compress writes the compressed src over dst and returns it; nil when there is nothing to do.
+	compress func(dst, src []byte) ([]byte, error)
+}
+
+func newCodec(c Compression, level int) (codec, error) {
+	wrap := func(c compress.Codec) codec { return codec{c.CompressionCodec(), c.Encode} }
+	switch c {
+	case None:
+		return codec{id: format.Uncompressed}, nil
+	case Snappy:
+		return wrap(new(snappy.Codec)), nil
+	case Gzip:
+		if level == 0 {
+			level = 6
+		}
+		return wrap(&gzip.Codec{Level: level}), nil
+	case Zstd:
+		return newZstd(level)
+	}
+	return codec{}, fmt.Errorf("unknown compression %q", c)
+}
+
+// newZstd is a codec of our own because that of parquet-go leaves literals without entropy coding
+// when they do not repeat, which stores random hexadecimal ids at 6 instead of 4 bits a digit.
+func newZstd(level int) (codec, error) {
+	e, err := zstd.NewWriter(nil, zstdOptions(level)...)
+	if err != nil {
+		return codec{}, fmt.Errorf("zstd level %d: %w", level, err)
+	}
+	return codec{
+		id:       format.Zstd,
+		compress: func(dst, src []byte) ([]byte, error) { return e.EncodeAll(src, dst[:0]), nil },
+	}, nil
+}
+
+func zstdOptions(level int) []zstd.EOption {
+	if level == 0 {
+		level = 3
+	}
+	return []zstd.EOption{
+		zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)),
+		zstd.WithAllLitEntropyCompression(true),
+		zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(1 << 20),
+		zstd.WithEncoderCRC(false),
+		zstd.WithZeroFrames(true),
+	}
+}

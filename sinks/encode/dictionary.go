@@ -1,0 +1,162 @@
+package encode
+
+import (
+	"bytes"
+	"hash/maphash"
+
+	"github.com/millrace-io/millrace/engine/column"
+)
+
+// A dictionary pays while it is small against what it stands for. Beyond these limits a chunk
+// goes on without one.
+const (
+	dictMaxBytes = 1 << 20
+	// dictTrial is after how many values of a file the share of distinct ones is judged.
+	dictTrial = 8192
+	// dictMaxShare is how many values there must be for a distinct one.
+	dictMaxShare = 3
+)
+
+// dictionary is the distinct texts of a column chunk, numbered as they appear.
+type dictionary struct {
+	seed    maphash.Seed
+	slots   []int32 // id+1 by hash, 0 where free
+	offsets []uint32
+	bytes   []byte
+	// least and greatest are the ids of the bounds.
+	least, greatest int32
+	remaps          []remap
+	nextRemap       int
+}
+
+// remap says which id the values of a decoder's dictionary have here, -1 where not known yet.
+type remap struct {
+	from *column.Dict
+	ids  []int32
+}
+
+// maxRemaps is how many decoders' dictionaries are followed at once: one a shard.
+const maxRemaps = 8
+
+func newDictionary() *dictionary {
+	return &dictionary{seed: maphash.MakeSeed(), slots: make([]int32, 64), offsets: []uint32{0}}
+}
+
+func (d *dictionary) len() int { return len(d.offsets) - 1 }
+
+func (d *dictionary) value(id int32) []byte { return d.bytes[d.offsets[id]:d.offsets[id+1]] }
+
+func (d *dictionary) full() bool { return len(d.bytes)+4*d.len() > dictMaxBytes }
+
+func (d *dictionary) memory() int {
+	n := 4*cap(d.slots) + 4*cap(d.offsets) + cap(d.bytes)
+	for _, r := range d.remaps {
+		n += 4 * cap(r.ids)
+	}
+	return n
+}
+
+// reset forgets all values and keeps the memory.
+func (d *dictionary) reset() {
+	clear(d.slots)
+	d.offsets, d.bytes = d.offsets[:1], d.bytes[:0]
+	for i := range d.remaps {
+		unknown(d.remaps[i].ids)
+	}
+}
+
+func unknown(ids []int32) {
+	for i := range ids {
+		ids[i] = -1
+	}
+}
+
+// appendIDs appends the ids of rows that hold no null, adding texts not seen before.
+func (d *dictionary) appendIDs(dst []int32, c *column.Column, r rows) []int32 {
+	if c.Dict == nil {
+		for i := range r.len() {
+			dst = append(dst, d.id(c.Text(r.at(i))))
+		}
+		return dst
+	}
+	known := d.remap(c.Dict, c.DictLen)
+	n := len(dst)
+	dst = gather(dst, c.IDs, r)
+	for i, from := range dst[n:] {
+		id := known[from]
+		if id < 0 {
+			id = d.id(c.Dict.Bytes[c.Dict.Offsets[from]:c.Dict.Offsets[from+1]])
+			known[from] = id
+		}
+		dst[n+i] = id
+	}
+	return dst
+}
+
+func (d *dictionary) remap(from *column.Dict, n int) []int32 {
+	at := -1
+	for i := range d.remaps {
+		if d.remaps[i].from == from {
+			at = i
+		}
+	}
+	switch {
+	case at >= 0:
+	case len(d.remaps) < maxRemaps:
+		at = len(d.remaps)
+		d.remaps = append(d.remaps, remap{from: from})
+	default:
+		at = d.nextRemap % maxRemaps
+		d.nextRemap++
+		d.remaps[at] = remap{from: from, ids: d.remaps[at].ids[:0]}
+	}
+	r := &d.remaps[at]
+	for len(r.ids) < n {
+		r.ids = append(r.ids, -1)
+	}
+	return r.ids
+}
+
+func (d *dictionary) id(text []byte) int32 {
+	mask := uint64(len(d.slots) - 1)
+	at := maphash.Bytes(d.seed, text) & mask
+	for ; d.slots[at] != 0; at = (at + 1) & mask {
+		if id := d.slots[at] - 1; bytes.Equal(d.value(id), text) {
+			return id
+		}
+	}
+	id := int32(d.len())
+	d.bytes = append(d.bytes, text...)
+	d.offsets = append(d.offsets, uint32(len(d.bytes)))
+	d.slots[at] = id + 1
+	d.bound(id)
+	if 2*d.len() > len(d.slots) {
+		d.grow()
+	}
+	return id
+}
+
+func (d *dictionary) bound(id int32) {
+	if id == 0 {
+		d.least, d.greatest = 0, 0
+		return
+	}
+	if bytes.Compare(d.value(id), d.value(d.least)) < 0 {
+		d.least = id
+	}
+	if bytes.Compare(d.value(id), d.value(d.greatest)) > 0 {
+		d.greatest = id
+	}
+}
+
+func (d *dictionary) grow() {
+	d.slots = make([]int32, 4*len(d.slots))
+	mask := uint64(len(d.slots) - 1)
+	for id := range d.len() {
+		at := maphash.Bytes(d.seed, d.value(int32(id))) & mask
+		for d.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		d.slots[at] = int32(id) + 1
+	}
+}

@@ -1,0 +1,259 @@
+package encode
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/millrace-io/millrace/engine/column"
+)
+
+// A row group ends at whichever of these comes first. It is held in memory, compressed, until
+// then, so the third bounds memory where pages hardly compress.
+const (
+	groupRows  = 500_000
+	groupBytes = 64 << 20
+	groupHeld  = 24 << 20
+)
+
+// batchRows is how many rows go to one column before the next column has its turn.
+const batchRows = 4096
+
+// parquetFile writes pages straight from the column buffers, with parquet-go's encodings: its
+// own way in, a Value for each value, costs eight times as much.
+type parquetFile struct {
+	layout    *layout
+	scratches *sync.Pool
+	createdBy string
+	out       io.Writer
+	written   int64
+	rows      int64
+	chunks    []chunk
+
+	// open is the rows of the open row group.
+	open          int64
+	groups        []format.RowGroup
+	columnIndexes [][]format.ColumnIndex
+	offsetIndexes [][]format.OffsetIndex
+	// failed is the error after which the file cannot be continued.
+	failed error
+}
+
+func newParquet(l *layout, c codec, createdBy string, scratches *sync.Pool, out io.Writer) *parquetFile {
+	f := &parquetFile{layout: l, scratches: scratches, createdBy: createdBy, out: out}
+	f.chunks = make([]chunk, len(l.leaves))
+	for i := range l.leaves {
+		f.chunks[i] = newChunk(&l.leaves[i], c)
+	}
+	return f
+}
+
+// Add implements Encoder.
+func (f *parquetFile) Add(b *column.Batch) error {
+	if f.failed != nil {
+		return f.failed
+	}
+	if err := checkBatch(f.layout.schema, b); err != nil {
+		return err
+	}
+	for done, n := 0, b.Selected(); done < n; {
+		step := min(n-done, batchRows, groupRows-int(f.open))
+		r := rows{from: done, to: done + step}
+		if b.Selection != nil {
+			r = rows{idx: b.Selection[done : done+step]}
+		}
+		if err := f.addRows(b, r); err != nil {
+			f.failed = err
+			return err
+		}
+		done += step
+	}
+	return nil
+}
+
+func (f *parquetFile) addRows(b *column.Batch, r rows) error {
+	s := f.scratches.Get().(*scratch)
+	defer f.scratches.Put(s)
+	var raw int64
+	held := 0
+	for i := range f.chunks {
+		k := &f.chunks[i]
+		if err := k.add(b.Columns[k.leaf.column], r, s); err != nil {
+			return err
+		}
+		raw += k.raw()
+		held += k.held
+	}
+	f.rows += int64(r.len())
+	f.open += int64(r.len())
+	if f.open < groupRows && raw < groupBytes && held < groupHeld {
+		return nil
+	}
+	return f.closeGroup(s)
+}
+
+// Rows implements Encoder.
+func (f *parquetFile) Rows() int64 { return f.rows }
+
+// Size implements Encoder.
+func (f *parquetFile) Size() int64 {
+	n := f.written
+	for i := range f.chunks {
+		n += f.chunks[i].estimate()
+	}
+	return n
+}
+
+// Memory implements Encoder.
+func (f *parquetFile) Memory() int64 {
+	n := int64(0)
+	for i := range f.chunks {
+		n += int64(f.chunks[i].memory())
+	}
+	return n
+}
+
+// Flush implements Encoder: it ends the row group.
+func (f *parquetFile) Flush() error {
+	if f.failed != nil || f.open == 0 {
+		return f.failed
+	}
+	s := f.scratches.Get().(*scratch)
+	defer f.scratches.Put(s)
+	if f.failed = f.closeGroup(s); f.failed != nil {
+		return f.failed
+	}
+	for i := range f.chunks {
+		f.chunks[i].release()
+	}
+	return nil
+}
+
+// Finish implements Encoder.
+func (f *parquetFile) Finish() error {
+	if f.failed != nil {
+		return f.failed
+	}
+	s := f.scratches.Get().(*scratch)
+	defer f.scratches.Put(s)
+	if err := f.finish(s); err != nil {
+		f.failed = err
+		return err
+	}
+	f.chunks = nil
+	f.failed = fmt.Errorf("the file is finished")
+	return nil
+}
+
+func (f *parquetFile) finish(s *scratch) error {
+	if f.open > 0 {
+		if err := f.closeGroup(s); err != nil {
+			return err
+		}
+	}
+	if err := f.begin(); err != nil {
+		return err
+	}
+	return f.writeFooter(s)
+}
+
+// magic begins and ends a Parquet file.
+const magic = "PAR1"
+
+func (f *parquetFile) begin() error {
+	if f.written > 0 {
+		return nil
+	}
+	return f.write([]byte(magic))
+}
+
+func (f *parquetFile) write(b []byte) error {
+	n, err := f.out.Write(b)
+	f.written += int64(n)
+	return err
+}
+
+// closeGroup writes the open row group.
+func (f *parquetFile) closeGroup(s *scratch) error {
+	if err := f.begin(); err != nil {
+		return err
+	}
+	group := format.RowGroup{
+		NumRows: f.open, FileOffset: f.written, Ordinal: int16(len(f.groups)),
+		Columns: make([]format.ColumnChunk, len(f.chunks)),
+	}
+	if len(f.groups) > maxGroups {
+		return fmt.Errorf("more than %d row groups in one parquet file", maxGroups)
+	}
+	columnIndex := make([]format.ColumnIndex, len(f.chunks))
+	offsetIndex := make([]format.OffsetIndex, len(f.chunks))
+	for i := range f.chunks {
+		k := &f.chunks[i]
+		if err := k.closePage(s); err != nil {
+			return err
+		}
+		k.describe(&columnIndex[i])
+		meta := &group.Columns[i].MetaData
+		if err := f.writeChunk(k, meta, &offsetIndex[i], s); err != nil {
+			return fmt.Errorf("write column %s: %w", k.leaf.path[0], err)
+		}
+		group.TotalByteSize += meta.TotalUncompressedSize
+		group.TotalCompressedSize += meta.TotalCompressedSize
+		k.reset()
+	}
+	f.groups = append(f.groups, group)
+	f.columnIndexes = append(f.columnIndexes, columnIndex)
+	f.offsetIndexes = append(f.offsetIndexes, offsetIndex)
+	f.open = 0
+	return nil
+}
+
+// maxGroups follows from the ordinal, which is a signed 16-bit number in the footer.
+const maxGroups = 1<<15 - 1
+
+// writeFooter writes the page indexes and the description of the file.
+func (f *parquetFile) writeFooter(s *scratch) error {
+	for i := range f.groups {
+		for j := range f.groups[i].Columns {
+			c := &f.groups[i].Columns[j]
+			if len(f.columnIndexes[i][j].NullPages) == 0 {
+				continue
+			}
+			c.ColumnIndexOffset = f.written
+			if err := f.writeThrift(&f.columnIndexes[i][j], s); err != nil {
+				return err
+			}
+			c.ColumnIndexLength = int32(f.written - c.ColumnIndexOffset)
+		}
+	}
+	for i := range f.groups {
+		for j := range f.groups[i].Columns {
+			c := &f.groups[i].Columns[j]
+			c.OffsetIndexOffset = f.written
+			if err := f.writeThrift(&f.offsetIndexes[i][j], s); err != nil {
+				return err
+			}
+			c.OffsetIndexLength = int32(f.written - c.OffsetIndexOffset)
+		}
+	}
+	start := f.written
+	err := f.writeThrift(&format.FileMetaData{
+		Version: 2, Schema: f.layout.elements, NumRows: f.rows, RowGroups: f.groups,
+		CreatedBy: f.createdBy, ColumnOrders: f.layout.orders,
+	}, s)
+	if err != nil {
+		return err
+	}
+	end := binary.LittleEndian.AppendUint32(nil, uint32(f.written-start))
+	return f.write(append(end, magic...))
+}
+
+func (f *parquetFile) writeThrift(v any, s *scratch) error {
+	if err := encodeThrift(&s.header, v); err != nil {
+		return err
+	}
+	return f.write(s.header.Bytes())
+}
