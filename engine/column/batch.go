@@ -1,6 +1,10 @@
 package column
 
-import "github.com/millrace-io/millrace/engine/record"
+import (
+	"math/bits"
+
+	"github.com/millrace-io/millrace/engine/record"
+)
 
 // Bitmap is one bit a row, least significant first, as Arrow lays out validity. A nil Bitmap
 // used as validity means that every row is valid.
@@ -8,6 +12,21 @@ type Bitmap []byte
 
 // Get reports bit i.
 func (m Bitmap) Get(i int) bool { return m[i>>3]&(1<<(i&7)) != 0 }
+
+// Set sets bit i.
+func (m Bitmap) Set(i int) { m[i>>3] |= 1 << (i & 7) }
+
+// Count is the number of ones among the first n bits.
+func (m Bitmap) Count(n int) int {
+	ones := 0
+	for _, b := range m[:n>>3] {
+		ones += bits.OnesCount8(b)
+	}
+	if n&7 != 0 {
+		ones += bits.OnesCount8(m[n>>3] & (1<<(n&7) - 1))
+	}
+	return ones
+}
 
 // Dict is the distinct values of a string column, shared by the batches of one decoder. An id means
 // the same in every batch that refers to the same Dict. It has room for values to come, so only
