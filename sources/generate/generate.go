@@ -1,0 +1,167 @@
+// Package generate makes up events: website clicks and stock prices, for demos, tests and
+// benchmarks.
+//
+// The invariant to remember: event n is a function of the seed and n alone, but for the time of
+// day in live streams. So a generator resumes anywhere, and makes the same events in every run.
+package generate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/sources"
+)
+
+// Config of the generate source.
+type Config struct {
+	// Kind of the events: clicks (a web shop) or stocks (prices of ten shares).
+	Kind string `yaml:"kind"`
+	// Seed decides what is made up. The same seed gives the same events.
+	Seed int64 `yaml:"seed"`
+	// Rate is how many events per second are made; 0 is as many as possible.
+	Rate float64 `yaml:"rate"`
+	// Count is how many events are made in all; 0 is without end.
+	Count int64 `yaml:"count"`
+	// PartitionKey is the field that decides a record's shard. It is user_id for clicks and symbol
+	// for stocks unless named.
+	PartitionKey string `yaml:"partition_key"`
+	// Start is the time of the first event, such as 2026-01-01T00:00:00Z; the next ones follow at
+	// the rate, or a millisecond apart without one. Events of a generator with a rate and without
+	// an end have the current time unless Start is given.
+	Start string `yaml:"start"`
+}
+
+func defaults() Config { return Config{Kind: "clicks", Seed: 1} }
+
+// maxRate keeps the arithmetic of times exact; no machine gets there.
+const maxRate = 1e8
+
+// Validate implements config.Validator.
+func (c *Config) Validate() []config.Problem {
+	var found []config.Problem
+	if known := []string{"clicks", "stocks"}; !slices.Contains(known, c.Kind) {
+		found = append(found, config.Problem{Path: "kind", Message: config.Unknown("kind", c.Kind, "kinds", known)})
+	}
+	if !(c.Rate >= 0 && c.Rate <= maxRate) {
+		found = append(found, config.Problemf("rate", "%v is out of range; want events per second, or 0 for as many as possible", c.Rate))
+	}
+	if c.Count < 0 {
+		found = append(found, config.Problemf("count", "%d is negative; want a number of events, or 0 for no end", c.Count))
+	}
+	if _, err := c.start(); err != nil {
+		found = append(found, config.Problemf("start", "%q is no time; write it as 2026-01-01T00:00:00Z", c.Start))
+	}
+	return found
+}
+
+func (c *Config) start() (time.Time, error) {
+	if c.Start == "" {
+		return time.UnixMilli(firstEvent).UTC(), nil
+	}
+	return time.Parse(time.RFC3339, c.Start)
+}
+
+// live reports whether events have the current time.
+func (c *Config) live() bool { return c.Start == "" && c.Rate > 0 && c.Count == 0 }
+
+// Component is the generate source.
+func Component() sources.Component { return sources.Define("generate", defaults, open) }
+
+func open(cfg Config, env sources.Env) (sources.Source, error) {
+	if cfg.PartitionKey == "" {
+		cfg.PartitionKey = map[string]string{"clicks": "user_id", "stocks": "symbol"}[cfg.Kind]
+	}
+	return &source{cfg: cfg, env: env}, nil
+}
+
+type source struct {
+	cfg Config
+	env sources.Env
+}
+
+const (
+	// batchSize and batchTime close a batch, whichever comes first.
+	batchSize = 1 << 20
+	batchTime = 50 * time.Millisecond
+)
+
+// Bounded is sources.Source.
+func (s *source) Bounded() bool { return s.cfg.Count > 0 }
+
+// Run is sources.Source.
+func (s *source) Run(ctx context.Context, w sources.Writer) error {
+	// What changes the events makes another producer, which begins anew.
+	id := sources.ProducerID(s.env.Pipeline, s.env.Name, s.cfg.Kind, fmt.Sprint(s.cfg.Seed))
+	producer := record.Producer{ID: id, Epoch: 1}
+	done, _ := w.Position(id)
+	err := sources.RunPump(ctx, w, func(ctx context.Context, p *sources.Pump) error {
+		return s.fill(ctx, p, producer, done)
+	})
+	if err != nil {
+		return fmt.Errorf("generate source %q: %w", s.env.Name, err)
+	}
+	return nil
+}
+
+// fill makes the events from number n on.
+func (s *source) fill(ctx context.Context, p *sources.Pump, producer record.Producer, n int64) error {
+	if s.cfg.Count > 0 && n >= s.cfg.Count {
+		return nil
+	}
+	event, err := s.events(n)
+	if err != nil {
+		return err
+	}
+	keys := sources.NewKeyer(s.cfg.PartitionKey)
+	pace := s.pace()
+	defer pace.stop()
+	var line []byte
+	for s.cfg.Count == 0 || n < s.cfg.Count {
+		due, err := pace.wait(ctx)
+		if err != nil {
+			return err
+		}
+		b, err := p.Next(ctx)
+		if err != nil {
+			return err
+		}
+		b.Producer = producer
+		if s.cfg.Count > 0 {
+			due = min(due, s.cfg.Count-n)
+		}
+		for ; due > 0 && b.Size() < batchSize; due-- {
+			line = event(line[:0], n)
+			n++
+			b.Add(keys.Key(line, uint64(n)), line, n)
+			pace.made++
+		}
+		b.End = n
+		if err := p.Send(ctx, b); err != nil {
+			return err
+		}
+	}
+	return p.Flush(ctx, producer, n)
+}
+
+// events are those of the configuration; next is the number of the first one that is made now.
+func (s *source) events(next int64) (func(dst []byte, n int64) []byte, error) {
+	start, err := s.cfg.start()
+	if err != nil {
+		return nil, err
+	}
+	c := clock{start: start.UnixMilli(), interval: 1}
+	if s.cfg.Rate > 0 {
+		c.interval = 1000 / s.cfg.Rate
+	}
+	if s.cfg.live() {
+		c.start = s.env.Now().UnixMilli() - c.since(next)
+	}
+	if s.cfg.Kind == "stocks" {
+		return newStocks(uint64(s.cfg.Seed), c).append, nil
+	}
+	return newClicks(uint64(s.cfg.Seed), c).append, nil
+}
