@@ -22,10 +22,10 @@ type Config struct {
 	// Dir is a directory that gets a new file for each chunk of rows.
 	Dir string `yaml:"dir"`
 	// Format of the rows: ndjson, or with dir also parquet.
-	Format encode.Format `yaml:"format"`
+	Format encode.Format `yaml:"format" enum:"ndjson,parquet"`
 	// Compression of the files of a directory: none, zstd, snappy or gzip. By default Parquet is
 	// compressed with zstd and NDJSON is not compressed.
-	Compression encode.Compression `yaml:"compression"`
+	Compression encode.Compression `yaml:"compression" enum:"none,zstd,snappy,gzip"`
 	// Append to a file that had content before the pipeline first wrote to it. Without it such a
 	// file is refused, because a pipeline that starts over would write its rows a second time.
 	Append bool `yaml:"append"`
@@ -42,7 +42,7 @@ type Buffer struct {
 	// Age of the oldest row.
 	Age config.Duration `yaml:"age"`
 	// Rows is how many rows at most.
-	Rows int64 `yaml:"rows"`
+	Rows int64 `yaml:"rows" min:"0"`
 }
 
 // Validate reports options that contradict each other.
@@ -62,18 +62,6 @@ func (c *Config) Validate() []config.Problem {
 		report("compression", "only the files of a directory are compressed; use dir instead of path")
 	case c.Dir != "" && c.Append:
 		report("append", "goes with path; the files of a directory are always new")
-	}
-	if err := c.options().Validate(); err != nil {
-		report("format", "%v", err)
-	}
-	if c.Buffer.Size < 0 {
-		report("buffer.size", "must not be negative")
-	}
-	if c.Buffer.Age < 0 {
-		report("buffer.age", "must not be negative")
-	}
-	if c.Buffer.Rows < 0 {
-		report("buffer.rows", "must not be negative")
 	}
 	return problems
 }

@@ -22,10 +22,6 @@ func TestContradictionsAreReported(t *testing.T) {
 		{"parquet appended", func(c *Config) { c.Format = encode.Parquet }, "format", "use dir"},
 		{"compressed", func(c *Config) { c.Compression = encode.Zstd }, "compression", "use dir"},
 		{"append to a directory", func(c *Config) { c.Path, c.Dir, c.Append = "", "d", true }, "append", "goes with path"},
-		{"format", func(c *Config) { c.Format = "csv" }, "format", `unknown format "csv"`},
-		{"size", func(c *Config) { c.Buffer.Size = -1 }, "buffer.size", "negative"},
-		{"age", func(c *Config) { c.Buffer.Age = -1 }, "buffer.age", "negative"},
-		{"rows", func(c *Config) { c.Buffer.Rows = -1 }, "buffer.rows", "negative"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := Config{Path: "p", Format: encode.NDJSON}

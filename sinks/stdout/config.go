@@ -27,23 +27,9 @@ const (
 // Config of the stdout sink.
 type Config struct {
 	// Format is table (the newest rows) or ndjson (every row, as a line of JSON).
-	Format Format `yaml:"format"`
-	// Rows is how many rows the table shows at most, 1 to 1000.
-	Rows int `yaml:"rows"`
-}
-
-const maxRows = 1000
-
-// Validate reports values that are out of range.
-func (c *Config) Validate() []config.Problem {
-	var problems []config.Problem
-	if c.Format != Table && c.Format != NDJSON {
-		problems = append(problems, config.Problemf("format", "unknown format %q; want table or ndjson", c.Format))
-	}
-	if c.Rows < 1 || c.Rows > maxRows {
-		problems = append(problems, config.Problemf("rows", "%d is out of range; want 1 to %d", c.Rows, maxRows))
-	}
-	return problems
+	Format Format `yaml:"format" enum:"table,ndjson"`
+	// Rows is how many rows the table shows at most.
+	Rows int `yaml:"rows" min:"1" max:"1000"`
 }
 
 // Component is the stdout sink for the list of components.

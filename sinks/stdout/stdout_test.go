@@ -228,14 +228,3 @@ func TestNDJSONEndsWhenNobodyReads(t *testing.T) {
 		t.Errorf("put: %v, want a permanent error", err)
 	}
 }
-
-func TestConfigIsChecked(t *testing.T) {
-	good := Component().Config().(*Config)
-	if problems := good.Validate(); len(problems) > 0 {
-		t.Errorf("defaults: %v", problems)
-	}
-	bad := Config{Format: "csv", Rows: 2000}
-	if problems := bad.Validate(); len(problems) != 2 || problems[0].Path != "format" || problems[1].Path != "rows" {
-		t.Errorf("got %v", problems)
-	}
-}

@@ -17,15 +17,7 @@ import (
 type Config struct {
 	// Where is an SQL condition over the columns of the input. Rows pass for which it is true;
 	// rows for which it is false or null do not.
-	Where string `yaml:"where"`
-}
-
-// Validate reports a missing condition.
-func (c *Config) Validate() []config.Problem {
-	if c.Where == "" {
-		return []config.Problem{config.Problemf("where", `missing; write the condition that rows must meet, such as where: "price > 0"`)}
-	}
-	return nil
+	Where string `yaml:"where" required:"true"`
 }
 
 // Component is the filter transform for the list of components.

@@ -22,8 +22,9 @@ func split(text string) (expr, name string, err error) {
 		}
 		return expr, path[len(path)-1], nil
 	}
-	expr, name = strings.TrimSpace(text[:at]), unquote(strings.TrimSpace(text[at+len(" as"):]))
-	if expr == "" || name == "" {
+	// Blanks in front stay: positions in the messages of the SQL compiler count from there.
+	expr, name = strings.TrimRight(text[:at], " \t\n"), unquote(strings.TrimSpace(text[at+len(" as"):]))
+	if strings.TrimSpace(expr) == "" || name == "" {
 		return "", "", errors.New(`want "expression AS name"; a name of other than letters, digits and _ goes in backquotes`)
 	}
 	return expr, name, nil

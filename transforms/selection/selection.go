@@ -6,6 +6,7 @@
 package selection
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,17 +19,10 @@ import (
 
 // Config of the select transform.
 type Config struct {
-	// Columns of the rows that leave, in order: a column of the input ("country"), an SQL
-	// expression with a name ("price * quantity AS total"), or "*" for all columns of the input.
-	Columns []string `yaml:"columns"`
-}
-
-// Validate reports missing columns.
-func (c *Config) Validate() []config.Problem {
-	if len(c.Columns) == 0 {
-		return []config.Problem{config.Problemf("columns", `missing; list what to keep, such as columns: [country, "price * quantity AS total"]`)}
-	}
-	return nil
+	// Columns of the rows that leave, in order: a list of columns of the input ("country"), SQL
+	// expressions with names ("price * quantity AS total") and "*" for all columns of the input; or
+	// names with their expressions (total: price * quantity).
+	Columns Columns `yaml:"columns" required:"true"`
 }
 
 // Component is the select transform for the list of components.
@@ -55,17 +49,21 @@ type selection struct {
 
 func open(c Config, in *column.Schema) (transforms.Transform, error) {
 	s := &selection{schema: &column.Schema{}}
-	for i, text := range c.Columns {
-		if err := s.add(text, in); err != nil {
-			return nil, &config.PathError{Path: fmt.Sprintf("columns[%d]", i), Err: err}
+	var mistakes []error
+	for i, column := range c.Columns {
+		if err := s.add(column, in); err != nil {
+			mistakes = append(mistakes, &config.PathError{Path: column.path(i), Err: err})
 		}
+	}
+	if mistakes != nil {
+		return nil, errors.Join(mistakes...)
 	}
 	s.columns = make([]*column.Column, len(s.outputs))
 	return s, nil
 }
 
-func (s *selection) add(text string, in *column.Schema) error {
-	if text == "*" {
+func (s *selection) add(c Column, in *column.Schema) error {
+	if c.Name == "" && c.Text == "*" {
 		for i, f := range in.Fields {
 			if err := s.append(f, output{source: i, needs: []string{f.Name}, inputs: []int{i}}); err != nil {
 				return err
@@ -73,9 +71,12 @@ func (s *selection) add(text string, in *column.Schema) error {
 		}
 		return nil
 	}
-	expr, name, err := split(text)
-	if err != nil {
-		return fmt.Errorf("%q %w", text, err)
+	expr, name := c.Text, c.Name
+	if name == "" {
+		var err error
+		if expr, name, err = split(c.Text); err != nil {
+			return fmt.Errorf("%q %w", c.Text, err)
+		}
 	}
 	compiled, err := sql.CompileExpr(expr, in)
 	if err != nil {
