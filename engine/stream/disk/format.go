@@ -1,0 +1,179 @@
+package disk
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+// The byte tables are in docs/formats/segment.md. All numbers are little-endian.
+const (
+	segmentMagic   = "millrseg"
+	segmentFormat  = 1
+	segmentHeader  = 64
+	frameHeader    = 64
+	producerRecord = 24
+
+	// maxBody bounds a frame's body; a larger batch becomes several frames.
+	maxBody = 16 << 20
+)
+
+// Kinds of frames.
+const (
+	kindData byte = iota
+	// kindTable holds producer positions; such frames begin a segment.
+	kindTable
+	kindLast = kindTable
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+var errBadCRC = errors.New("checksum does not match")
+
+// header begins a segment.
+type header struct {
+	shard       record.ShardID
+	incarnation uint64
+	first       record.Ordinal
+	// arrival is the arrival time of the last record before the segment.
+	arrival int64
+	// seed starts the checksums of the segment's frames. It is random and secret, so that bytes
+	// in a record, or left from another file, do not pass for a frame.
+	seed uint32
+	// table is how many producer positions the segment begins with.
+	table uint32
+}
+
+func (h header) append(b []byte) []byte {
+	start := len(b)
+	b = append(b, segmentMagic...)
+	b = binary.LittleEndian.AppendUint32(b, 0)
+	b = binary.LittleEndian.AppendUint16(b, segmentFormat)
+	b = binary.LittleEndian.AppendUint16(b, segmentHeader)
+	b = binary.LittleEndian.AppendUint32(b, uint32(h.shard))
+	b = binary.LittleEndian.AppendUint32(b, h.seed)
+	b = binary.LittleEndian.AppendUint64(b, h.incarnation)
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.first))
+	b = binary.LittleEndian.AppendUint64(b, uint64(h.arrival))
+	b = binary.LittleEndian.AppendUint32(b, h.table)
+	b = append(b, make([]byte, segmentHeader-52)...)
+	binary.LittleEndian.PutUint32(b[start+8:], crc32.Checksum(b[start+12:], castagnoli))
+	return b
+}
+
+func parseHeader(b []byte) (header, error) {
+	if len(b) < segmentHeader || string(b[:8]) != segmentMagic {
+		return header{}, errors.New("no segment header")
+	}
+	if binary.LittleEndian.Uint32(b[8:]) != crc32.Checksum(b[12:segmentHeader], castagnoli) {
+		return header{}, fmt.Errorf("segment header: %w", errBadCRC)
+	}
+	if v := binary.LittleEndian.Uint16(b[12:]); v != segmentFormat {
+		return header{}, &formatError{what: "segment", version: int(v)}
+	}
+	h := header{
+		shard:       record.ShardID(binary.LittleEndian.Uint32(b[16:])),
+		seed:        binary.LittleEndian.Uint32(b[20:]),
+		incarnation: binary.LittleEndian.Uint64(b[24:]),
+		first:       record.Ordinal(binary.LittleEndian.Uint64(b[32:])),
+		arrival:     int64(binary.LittleEndian.Uint64(b[40:])),
+		table:       binary.LittleEndian.Uint32(b[48:]),
+	}
+	if n := binary.LittleEndian.Uint16(b[14:]); n != segmentHeader || h.first < 0 {
+		return header{}, errors.New("segment header is not plausible")
+	}
+	return h, nil
+}
+
+// formatError reports a file of a version that this program does not know. It is no damage.
+type formatError struct {
+	what    string
+	version int
+}
+
+func (e *formatError) Error() string {
+	return fmt.Sprintf("%s format %d is not known to this version of millrace", e.what, e.version)
+}
+
+// frame is a stream.Frame with what only the file needs.
+type frame struct {
+	stream.Frame
+	kind byte
+	// group is the offset where the group of frames begins that was written and synced together:
+	// when this frame was written, everything before group was durable.
+	group uint32
+	// size is the length of the body in the file.
+	size int
+}
+
+// put writes the frame's header, whose body follows it, to b.
+func (f *frame) put(b []byte, seed uint32, body []byte) {
+	b = b[:frameHeader]
+	clear(b)
+	binary.LittleEndian.PutUint32(b[8:], uint32(len(body)))
+	b[12] = f.kind
+	binary.LittleEndian.PutUint32(b[16:], f.group)
+	binary.LittleEndian.PutUint32(b[20:], uint32(f.Count))
+	binary.LittleEndian.PutUint64(b[24:], uint64(f.First))
+	binary.LittleEndian.PutUint64(b[32:], uint64(f.Arrival))
+	binary.LittleEndian.PutUint64(b[40:], f.Producer.ID)
+	binary.LittleEndian.PutUint64(b[48:], uint64(f.Position))
+	binary.LittleEndian.PutUint32(b[56:], f.Producer.Epoch)
+	binary.LittleEndian.PutUint32(b[60:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(b[4:], crc32.Update(seed, castagnoli, b[8:]))
+	sum := crc32.Update(seed, castagnoli, b[4:])
+	binary.LittleEndian.PutUint32(b, crc32.Update(sum, castagnoli, body))
+}
+
+// parseFrame reads a frame's header. ok is false when b does not begin with a valid one.
+func parseFrame(b []byte, seed uint32) (f frame, ok bool) {
+	if len(b) < frameHeader {
+		return f, false
+	}
+	b = b[:frameHeader]
+	size := binary.LittleEndian.Uint32(b[8:])
+	// Most of what is no header fails here, which makes a search for the next frame cheap.
+	if size > maxBody || b[12] > kindLast || b[13] != 0 || b[14] != 0 || b[15] != 0 {
+		return f, false
+	}
+	if binary.LittleEndian.Uint32(b[4:]) != crc32.Update(seed, castagnoli, b[8:]) {
+		return f, false
+	}
+	f.kind, f.size = b[12], int(size)
+	f.group = binary.LittleEndian.Uint32(b[16:])
+	f.Count = int(binary.LittleEndian.Uint32(b[20:]))
+	f.First = record.Ordinal(binary.LittleEndian.Uint64(b[24:]))
+	f.Arrival = int64(binary.LittleEndian.Uint64(b[32:]))
+	f.Producer.ID = binary.LittleEndian.Uint64(b[40:])
+	f.Position = int64(binary.LittleEndian.Uint64(b[48:]))
+	f.Producer.Epoch = binary.LittleEndian.Uint32(b[56:])
+	// A record takes two bytes at least.
+	plausible := f.First >= 0 && f.Next() >= f.First && (f.kind == kindTable || f.Count <= f.size/2)
+	return f, plausible && binary.LittleEndian.Uint32(b[60:]) == size
+}
+
+// checkBody reports whether the whole frame, header and body, is as it was written.
+func checkBody(b []byte, seed uint32) bool {
+	return binary.LittleEndian.Uint32(b) == crc32.Update(seed, castagnoli, b[4:])
+}
+
+func appendProducer(b []byte, id uint64, p stream.Position) []byte {
+	b = binary.LittleEndian.AppendUint64(b, id)
+	b = binary.LittleEndian.AppendUint32(b, p.Epoch)
+	b = binary.LittleEndian.AppendUint32(b, 0)
+	return binary.LittleEndian.AppendUint64(b, uint64(p.Value))
+}
+
+// readProducers adds the producer positions in b to table.
+func readProducers(b []byte, table map[uint64]stream.Position) {
+	for ; len(b) >= producerRecord; b = b[producerRecord:] {
+		table[binary.LittleEndian.Uint64(b)] = stream.Position{
+			Epoch: binary.LittleEndian.Uint32(b[8:]),
+			Value: int64(binary.LittleEndian.Uint64(b[16:])),
+		}
+	}
+}
