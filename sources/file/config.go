@@ -8,7 +8,6 @@ package file
 import (
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/config"
@@ -19,10 +18,10 @@ import (
 type Config struct {
 	// Paths are the files to read: paths or patterns with *, ? and [...]. They are read in sorted
 	// order, one after the other.
-	Paths []string `yaml:"paths"`
+	Paths []string `yaml:"paths" required:"true"`
 	// Format is ndjson (one record per line) or json (the elements of arrays, or values one after
 	// the other).
-	Format string `yaml:"format"`
+	Format string `yaml:"format" enum:"ndjson,json"`
 	// PartitionKey is the field that decides a record's shard: a name, or a dotted path to a nested
 	// field. Records without it are spread over all shards.
 	PartitionKey string `yaml:"partition_key"`
@@ -30,13 +29,11 @@ type Config struct {
 	// truncation into account. Without it the source ends with the last file.
 	Follow bool `yaml:"follow"`
 	// Compression of the files: auto (by name and first bytes), none, gzip or zstd.
-	Compression string `yaml:"compression"`
-	// MaxRecord is the longest record; longer ones are rejected. At most 10MiB.
-	MaxRecord config.Size `yaml:"max_record"`
+	Compression string `yaml:"compression" enum:"auto,none,gzip,zstd"`
+	// MaxRecord is the longest record; longer ones are rejected. At most 10MiB, what a stream
+	// takes (Kinesis API, PutRecord).
+	MaxRecord config.Size `yaml:"max_record" min:"1B" max:"10MiB"`
 }
-
-// maxRecord is the largest MaxRecord, what a stream takes (Kinesis API, PutRecord).
-const maxRecord = 10 * config.MiB
 
 func defaults() Config {
 	return Config{Format: "ndjson", Compression: "auto", MaxRecord: config.MiB}
@@ -45,9 +42,6 @@ func defaults() Config {
 // Validate implements config.Validator.
 func (c *Config) Validate() []config.Problem {
 	var found []config.Problem
-	if len(c.Paths) == 0 {
-		found = append(found, config.Problemf("paths", `missing; name the files to read, as in ["events/*.ndjson"]`))
-	}
 	for i, path := range c.Paths {
 		switch _, err := filepath.Match(path, ""); {
 		case path == "":
@@ -58,19 +52,7 @@ func (c *Config) Validate() []config.Problem {
 			found = append(found, config.Problemf(fmt.Sprintf("paths[%d]", i), "%q: ** is not supported; write one * for each directory level", path))
 		}
 	}
-	found = append(found, oneOf("format", c.Format, "ndjson", "json")...)
-	found = append(found, oneOf("compression", c.Compression, "auto", "none", "gzip", "zstd")...)
-	if c.MaxRecord < 1 || c.MaxRecord > maxRecord {
-		found = append(found, config.Problemf("max_record", "%s is out of range; want 1B to %s", c.MaxRecord, maxRecord))
-	}
 	return found
-}
-
-func oneOf(path, value string, known ...string) []config.Problem {
-	if slices.Contains(known, value) {
-		return nil
-	}
-	return []config.Problem{{Path: path, Message: config.Unknown(path, value, "values", known)}}
 }
 
 // Component is the file source.

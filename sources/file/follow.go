@@ -187,7 +187,7 @@ func (f *follower) finish(ctx context.Context, t *followed) error {
 		err = f.pieces(ctx, unlimited)
 	}
 	if err != nil {
-		f.env.Log.Error("the end of a file is lost", "source", f.env.Name, "file", t.path, "error", err)
+		f.env.Log.Error("the end of a file is lost", "file", t.path, "error", err)
 	}
 	if err != nil || !ok {
 		return ctx.Err()
@@ -209,7 +209,7 @@ func (f *follower) advance(ctx context.Context, t *followed) error {
 			return err
 		}
 		if !same {
-			f.env.Log.Info("file was truncated; reading it as a new one", "source", f.env.Name, "file", t.path, "read", t.offset)
+			f.env.Log.Info("file was truncated; reading it as a new one", "file", t.path, "read", t.offset)
 			t.begun = false
 		}
 	}

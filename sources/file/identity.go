@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/record"
-	"github.com/millrace-io/millrace/sources"
+	"github.com/millrace-io/millrace/engine/stream"
 )
 
 // headSize is how much of the first line tells one file from another of the same path.
@@ -46,7 +46,7 @@ func (r *reader) generation(path, head string, n int) identity {
 	if n > 0 {
 		parts = append(parts, strconv.Itoa(n))
 	}
-	id.producer = record.Producer{ID: sources.ProducerID(parts...), Epoch: 1}
+	id.producer = record.Producer{ID: stream.ProducerID(parts...), Epoch: 1}
 	if id.position, id.known = r.read[id.producer.ID]; !id.known {
 		id.position, id.known = r.w.Position(id.producer.ID)
 	}

@@ -117,7 +117,7 @@ func (r *reader) settle(ctx context.Context) error {
 	position := r.cut.settled()
 	r.read[r.producer.ID] = position
 	if r.rejected > 1 {
-		r.env.Log.Warn("records were rejected", "source", r.env.Name, "file", r.path, "count", r.rejected)
+		r.env.Log.Warn("records were rejected", "file", r.path, "count", r.rejected)
 	}
 	return r.pump.Flush(ctx, r.producer, position)
 }
@@ -125,7 +125,7 @@ func (r *reader) settle(ctx context.Context) error {
 // reject keeps a piece that cannot become a record. The log names the first of a file only.
 func (r *reader) reject(ctx context.Context, p piece) error {
 	if r.rejected++; r.rejected == 1 {
-		r.env.Log.Warn("record rejected", "source", r.env.Name, "file", r.path, "end", p.end, "size", p.size, "reason", p.reason)
+		r.env.Log.Warn("record rejected", "file", r.path, "end", p.end, "size", p.size, "reason", p.reason)
 	}
 	if r.env.Reject == nil {
 		return nil

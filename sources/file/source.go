@@ -25,17 +25,13 @@ func (s *source) Bounded() bool { return !s.cfg.Follow }
 
 // Run is sources.Source.
 func (s *source) Run(ctx context.Context, w sources.Writer) error {
-	err := sources.RunPump(ctx, w, func(ctx context.Context, p *sources.Pump) error {
+	return sources.RunPump(ctx, w, func(ctx context.Context, p *sources.Pump) error {
 		r := newReader(ctx, s, w, p)
 		if s.cfg.Follow {
 			return newFollower(r).run(ctx)
 		}
 		return r.readAll(ctx)
 	})
-	if err != nil {
-		return fmt.Errorf("file source %q: %w", s.env.Name, err)
-	}
-	return nil
 }
 
 // expand lists the files that paths name, sorted. Without must, a path may name none.
@@ -137,7 +133,7 @@ func (r *reader) resume(ctx context.Context, path string) (*content, identity, e
 	}
 	if id = own; own.known {
 		r.env.Log.Warn("file is shorter than what was read of it before; reading it as a new one",
-			"source", r.env.Name, "file", path, "read", own.position)
+			"file", path, "read", own.position)
 		id = r.generation(own.path, own.head, own.generation+1)
 		if err := r.pump.Flush(ctx, id.producer, 0); err != nil {
 			return nil, identity{}, err
