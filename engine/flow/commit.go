@@ -70,7 +70,7 @@ func (t *Task) deliver(ctx context.Context, plan Plan) error {
 func (t *Task) published(plan Plan) error {
 	t.Processor.Published(plan)
 	for _, r := range t.readers {
-		r.log.SetHold(r.next)
+		r.need(r.next)
 	}
 	t.openChunk()
 	t.status.committed(t.store.Document(), plan, t.ledger)

@@ -18,6 +18,7 @@ const noLimit = record.Ordinal(1<<63 - 1)
 type reader struct {
 	id   record.ShardID
 	log  stream.Log
+	hold func(from record.Ordinal)
 	next record.Ordinal
 	// limit ends reading while a recorded range is redone.
 	limit record.Ordinal
@@ -25,6 +26,13 @@ type reader struct {
 	watermark int64
 	// active is when the shard last had something to read.
 	active time.Time
+}
+
+// need tells that records from an ordinal on must stay.
+func (r *reader) need(from record.Ordinal) {
+	if r.hold != nil {
+		r.hold(from)
+	}
 }
 
 // readAll reads once from each shard and reports whether there was anything.

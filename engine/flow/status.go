@@ -23,6 +23,8 @@ type Status struct {
 	Error string `json:"error,omitempty"`
 	// Guarantee of a sink, once it started.
 	Guarantee string `json:"guarantee,omitempty"`
+	// Hint is what to try with what a sink delivered.
+	Hint string `json:"hint,omitempty"`
 	// Steps are the ledgers since the task was first run, the last one the processor's. Before
 	// are the same ledgers as they stood when this run began.
 	Steps  []checkpoint.Step `json:"steps"`
@@ -122,11 +124,16 @@ func (s *status) started() {
 	s.now.State = "running"
 }
 
-// describe takes what the processor says of its guarantee.
-func (s *status) describe(guarantee string) {
+// describe takes what a sink says of itself.
+func (s *status) describe(p Processor) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.now.Guarantee = guarantee
+	if g, ok := p.(interface{ Guarantee() string }); ok {
+		s.now.Guarantee = g.Guarantee()
+	}
+	if h, ok := p.(interface{ Hint() string }); ok {
+		s.now.Hint = h.Hint()
+	}
 }
 
 func (s *status) fault(err error) {

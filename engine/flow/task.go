@@ -35,6 +35,9 @@ type Input struct {
 type Shard struct {
 	ID  record.ShardID
 	Log stream.Log
+	// Hold is told which records the task still needs, from an ordinal on; nil when retention
+	// may take them all the same.
+	Hold func(from record.Ordinal)
 }
 
 // Step is a named transform.
@@ -154,9 +157,7 @@ func (t *Task) run(ctx context.Context) error {
 	if err := t.insist(ctx, func() error { return t.Processor.Start(ctx, t.store.Document().State) }); err != nil {
 		return err
 	}
-	if g, ok := t.Processor.(interface{ Guarantee() string }); ok {
-		t.status.describe(g.Guarantee())
-	}
+	t.status.describe(t.Processor)
 	t.status.started()
 	if t.store.Document().Pending != nil {
 		if err := t.redo(ctx); err != nil {
@@ -189,11 +190,11 @@ func (t *Task) open(ctx context.Context) error {
 	t.decoder = column.NewDecoder(t.Input.Schema, needs, column.Options{})
 	doc := store.Document()
 	for _, s := range t.Input.Shards {
-		r := &reader{id: s.ID, log: s.Log, next: doc.Positions[s.ID], limit: noLimit, watermark: column.MinWatermark, active: t.Now()}
+		r := &reader{id: s.ID, log: s.Log, hold: s.Hold, next: doc.Positions[s.ID], limit: noLimit, watermark: column.MinWatermark, active: t.Now()}
 		if w, ok := doc.Watermarks[s.ID]; ok {
 			r.watermark = w
 		}
-		s.Log.SetHold(r.next)
+		r.need(r.next)
 		t.readers = append(t.readers, r)
 	}
 	t.restoreLedger(doc.Ledger)

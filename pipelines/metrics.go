@@ -1,0 +1,113 @@
+package pipelines
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/engine/flow"
+)
+
+// collector turns snapshots into metrics when they are scraped; nothing is counted twice.
+type collector struct{ status func() Status }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("millrace_"+name, help, labels, nil)
+}
+
+var (
+	descReady       = desc("ready", "1 while no component is at fault.", "pipeline")
+	descDurability  = desc("durability_info", "How an append is made durable: always, interval or never.", "sync")
+	descRecords     = desc("stream_records_total", "Records ever stored in a stream.", "stream")
+	descBytes       = desc("stream_bytes", "Size of a stream on disk in bytes.", "stream")
+	descWritten     = desc("source_records_total", "Records a source wrote durably in this run.", "source", "stream")
+	descSourceUp    = desc("source_up", "1 while a source works, 0 while it retries or has failed.", "source")
+	descRows        = desc("step_rows_total", "Rows of a step by what became of them.", "task", "step", "outcome")
+	descUp          = desc("task_up", "1 while a sink or query works, 0 while it retries or has failed.", "task")
+	descLag         = desc("task_lag_records", "Records a task has yet to read in a shard.", "task", "shard")
+	descWatermark   = desc("task_watermark_seconds", "Watermark of a task's input in seconds since the epoch.", "task")
+	descObjects     = desc("sink_objects_total", "Objects a task has delivered.", "task")
+	descRowsOut     = desc("sink_rows_total", "Rows a task has delivered.", "task")
+	descBytesOut    = desc("sink_bytes_total", "Encoded bytes a task has delivered.", "task")
+	descChunks      = desc("task_chunks_total", "Chunks of this run by the reason they were cut.", "task", "reason")
+	descCommitted   = desc("task_committed_seconds", "When a task last committed, in seconds since the epoch.", "task")
+	descDeadLetters = desc("dead_letters_total", "Rejected rows kept in the dead-letter stream.", "stream")
+)
+
+// Describe sends nothing: which series there are follows from the pipeline.
+func (c collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends the metrics of one snapshot.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.status()
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge(descReady, truth(s.Ready), s.Pipeline)
+	gauge(descDurability, 1, s.Sync)
+	for _, x := range s.Streams {
+		counter(descRecords, x.Records, x.Name)
+		gauge(descBytes, float64(x.Bytes), x.Name)
+	}
+	counter(descDeadLetters, s.DeadLetters.Records, s.DeadLetters.Name)
+	for _, x := range s.Sources {
+		counter(descWritten, x.Written, x.Name, x.To)
+		gauge(descSourceUp, truth(x.Error == ""), x.Name)
+	}
+	for _, t := range s.Tasks {
+		collectTask(t, gauge, counter)
+	}
+}
+
+func collectTask(t flow.Status, gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, int64, ...string)) {
+	gauge(descUp, truth(t.Error == ""), t.Name)
+	for _, step := range t.Steps {
+		for _, o := range outcomes(step.Counts) {
+			counter(descRows, o.rows, t.Name, step.Name, o.name)
+		}
+	}
+	for _, sh := range t.Shards {
+		gauge(descLag, float64(sh.Lag), t.Name, sh.Shard)
+	}
+	if t.Watermark != nil {
+		gauge(descWatermark, float64(t.Watermark.UnixMicro())/1e6, t.Name)
+	}
+	if t.Committed != nil {
+		gauge(descCommitted, float64(t.Committed.UnixMicro())/1e6, t.Name)
+	}
+	counter(descObjects, t.Delivered.Objects, t.Name)
+	counter(descRowsOut, t.Delivered.Rows, t.Name)
+	counter(descBytesOut, t.Delivered.Bytes, t.Name)
+	for reason, n := range t.Cuts {
+		counter(descChunks, n, t.Name, reason)
+	}
+}
+
+type outcome struct {
+	name string
+	rows int64
+}
+
+// outcomes lists the counts by the names that metrics and reports use.
+func outcomes(c checkpoint.Counts) []outcome {
+	return []outcome{
+		{"in", c.In},
+		{"passed", c.Passed},
+		{"aggregated", c.Aggregated},
+		{"filtered", c.Filtered},
+		{"dropped", c.Dropped},
+		{"late", c.Late},
+		{"bad", c.Bad},
+		{"expired", c.Expired},
+		{"in_flight", c.InFlight()},
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,322 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/engine/record"
+	streams "github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/disk"
+	"github.com/millrace-io/millrace/engine/vfs"
+	"github.com/millrace-io/millrace/sinks"
+)
+
+// tidyEvery is how often expired segments are removed.
+const tidyEvery = 30 * time.Second
+
+// Options are the settings of a run.
+type Options struct {
+	// Data is the data directory.
+	Data string
+	// Drain starts no unbounded source and ends once what is stored is delivered.
+	Drain bool
+	// Stop asks for an orderly end: commit what was read, close no window.
+	Stop   <-chan struct{}
+	Stdout io.Writer
+	Log    *slog.Logger
+	Now    func() time.Time
+}
+
+// Run is a pipeline between Open and Close.
+type Run struct {
+	pipeline *Pipeline
+	o        Options
+	backend  *disk.Backend
+	feeds    map[string]*feed
+	dead     *flow.DeadLetters
+	sources  []*sourceRun
+	tasks    []*taskRun
+	began    time.Time
+	deadOld  int64
+	halt     chan struct{}
+	halting  sync.Once
+}
+
+type taskRun struct {
+	*flow.Task
+	// output is the feed that a query writes to, nil for a sink.
+	output *feed
+	sink   sinks.Sink
+}
+
+// Open opens the data directory and everything the pipeline needs in it, and starts nothing.
+// Close must follow.
+func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
+	backend, err := disk.Open(vfs.OS{}, o.Data, disk.Options{Now: o.Now})
+	if err != nil {
+		return nil, err
+	}
+	r := &Run{pipeline: p, o: o, backend: backend, feeds: map[string]*feed{}, began: o.Now(), halt: make(chan struct{})}
+	if err := r.build(ctx); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+func (r *Run) build(ctx context.Context) error {
+	debug.SetMemoryLimit(int64(r.pipeline.Memory))
+	for _, s := range r.pipeline.Streams {
+		if err := r.openStream(ctx, s.Name, streams.Spec{Name: s.Name, Shards: s.Shards, Retention: s.Retention, MaxDisk: s.MaxDisk}); err != nil {
+			return err
+		}
+	}
+	for _, q := range r.pipeline.Queries {
+		spec := streams.Spec{Name: internalName(r.pipeline.Name, q.Name), Shards: q.Shards, Retention: r.retention(q)}
+		if err := r.openStream(ctx, q.Name, spec); err != nil {
+			return err
+		}
+	}
+	dead := internalName(r.pipeline.Name, deadLetters)
+	if err := r.openStream(ctx, dead, streams.Spec{Name: dead, Shards: 1, Retention: deadRetention}); err != nil {
+		return err
+	}
+	r.dead = &flow.DeadLetters{Pipeline: r.pipeline.Name, Write: r.feeds[dead].stream.Write}
+	r.deadOld, _ = r.feeds[dead].records()
+	if err := r.openSources(); err != nil {
+		return err
+	}
+	if err := r.openTasks(); err != nil {
+		return err
+	}
+	for _, f := range r.feeds {
+		f.seal()
+	}
+	return nil
+}
+
+// deadRetention is how long dead letters are kept.
+const deadRetention = 30 * 24 * time.Hour
+
+// retention of a query's output is that of the stream it reads in the end.
+func (r *Run) retention(q *Query) time.Duration {
+	for {
+		i := slices.IndexFunc(r.pipeline.Queries, func(x *Query) bool { return x.Name == q.Chain.Root })
+		if i < 0 {
+			break
+		}
+		q = r.pipeline.Queries[i]
+	}
+	i := slices.IndexFunc(r.pipeline.Streams, func(s *Stream) bool { return s.Name == q.Chain.Root })
+	return r.pipeline.Streams[i].Retention
+}
+
+// internalName names a stream that belongs to a pipeline. Ids have no dot, so it cannot meet a
+// declared one.
+func internalName(pipeline, id string) string { return pipeline + "." + id }
+
+func (r *Run) openStream(ctx context.Context, id string, spec streams.Spec) error {
+	spec.Now = r.o.Now
+	s, err := streams.Open(ctx, r.backend, spec)
+	if err != nil {
+		return err
+	}
+	r.feeds[id] = newFeed(s)
+	return nil
+}
+
+// Wait runs the pipeline until all input ended and is delivered, or Stop was closed. ctx ends it
+// at once. An error means that a component failed for good; the others were stopped in order.
+func (r *Run) Wait(ctx context.Context) error {
+	var g errgroup.Group
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	for _, t := range r.tasks {
+		g.Go(func() error { return r.haltOn(r.runTask(ctx, t)) })
+	}
+	for _, s := range r.sources {
+		g.Go(func() error { return r.haltOn(s.run(reading, r.halt)) })
+	}
+	finished, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		r.watch(ctx, finished, stopReading)
+	}()
+	err := g.Wait()
+	close(finished)
+	<-watched
+	return err
+}
+
+func (r *Run) runTask(ctx context.Context, t *taskRun) error {
+	err := t.Run(ctx)
+	if err == nil && t.output != nil && t.Drained() {
+		t.output.leave()
+	}
+	return err
+}
+
+// haltOn stops the pipeline when a component failed.
+func (r *Run) haltOn(err error) error {
+	if err != nil {
+		r.stop()
+	}
+	return err
+}
+
+func (r *Run) stop() { r.halting.Do(func() { close(r.halt) }) }
+
+// watch passes a stop on and removes what retention lets go of.
+func (r *Run) watch(ctx context.Context, finished <-chan struct{}, stopReading func()) {
+	tick := time.NewTicker(tidyEvery)
+	defer tick.Stop()
+	stop := r.o.Stop
+	halt := (<-chan struct{})(r.halt)
+	for {
+		select {
+		case <-finished:
+			return
+		case <-stop:
+			stop = nil
+			r.stop()
+		case <-halt:
+			halt = nil
+			stopReading()
+		case <-tick.C:
+			if err := r.backend.Tidy(ctx, r.o.Now()); err != nil {
+				r.o.Log.Warn("removing expired records", "error", err)
+			}
+		}
+	}
+}
+
+// Delivered reports whether all input ended and is delivered.
+func (r *Run) Delivered() bool {
+	for _, t := range r.tasks {
+		if !t.Drained() {
+			return false
+		}
+	}
+	for _, s := range r.sources {
+		if !s.ended.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// Close lets go of the data directory.
+func (r *Run) Close() error {
+	var errs []error
+	for _, f := range r.feeds {
+		errs = append(errs, f.stream.Close())
+	}
+	errs = append(errs, r.backend.Close())
+	return errors.Join(errs...)
+}
+
+// Status is a snapshot. It may be called from any goroutine.
+func (r *Run) Status() Status {
+	s := Status{Pipeline: r.pipeline.Name, Sync: r.backend.Sync()}
+	for _, x := range r.pipeline.Streams {
+		s.Streams = append(s.Streams, r.streamStatus(x.Name))
+	}
+	s.DeadLetters = r.streamStatus(internalName(r.pipeline.Name, deadLetters))
+	for _, x := range r.sources {
+		st := x.status()
+		s.Sources = append(s.Sources, st)
+		if st.Error != "" {
+			s.Faults = append(s.Faults, Fault{Component: "sources." + st.Name, Error: st.Error})
+		}
+	}
+	starting := false
+	for _, t := range r.tasks {
+		st := t.Status()
+		s.Tasks = append(s.Tasks, st)
+		starting = starting || st.State == "starting"
+		if st.Error != "" {
+			s.Faults = append(s.Faults, Fault{Component: componentName(st), Error: st.Error})
+		}
+	}
+	s.Ready = len(s.Faults) == 0 && !starting
+	return s
+}
+
+func componentName(t flow.Status) string {
+	if t.Kind == "query" {
+		return "queries." + t.Name
+	}
+	return "sinks." + t.Name
+}
+
+func (r *Run) streamStatus(id string) StreamStatus {
+	f := r.feeds[id]
+	records, bytes := f.records()
+	return StreamStatus{Name: id, Shards: len(f.stream.Shards()), Records: records, Bytes: bytes}
+}
+
+// Summary is what the run did so far.
+func (r *Run) Summary() Summary {
+	result := "stopped"
+	if r.Delivered() {
+		result = "delivered"
+	}
+	return summarize(r.Status(), result, r.o.Now().Sub(r.began).Seconds(), r.deadOld)
+}
+
+// Screen is the table of a sink that shows one.
+type Screen struct {
+	Name string
+	// Lines is the table as it is now, for a width in characters. It may be called from any
+	// goroutine.
+	Lines func(width int) []string
+}
+
+// Screens are the tables of the pipeline's sinks.
+func (r *Run) Screens() []Screen {
+	var screens []Screen
+	for _, t := range r.tasks {
+		if s, ok := t.sink.(sinks.Screen); ok {
+			screens = append(screens, Screen{Name: t.Identity.Name, Lines: s.Screen})
+		}
+	}
+	return screens
+}
+
+// start returns the positions that a new consumer begins at.
+func start(f *feed, at Start) func() (map[record.ShardID]record.Ordinal, error) {
+	return func() (map[record.ShardID]record.Ordinal, error) {
+		positions := map[record.ShardID]record.Ordinal{}
+		for _, sh := range f.stream.Shards() {
+			log := f.stream.Log(sh.ID)
+			bounds := log.Bounds()
+			positions[sh.ID] = bounds.Oldest
+			switch {
+			case at.Latest:
+				positions[sh.ID] = bounds.Next
+			case !at.Time.IsZero():
+				ordinal, err := log.Seek(context.Background(), at.Time)
+				if err != nil {
+					return nil, fmt.Errorf("find where %s stood at %s: %w", sh.ID, at.Time, err)
+				}
+				positions[sh.ID] = ordinal
+			}
+		}
+		return positions, nil
+	}
+}
+
+// workDir is a directory for a sink's temporary files.
+func (r *Run) workDir(name string) string {
+	return filepath.Join(r.o.Data, "work", r.pipeline.Name, name)
+}

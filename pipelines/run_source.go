@@ -1,0 +1,120 @@
+package pipelines
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/sources"
+)
+
+// sourceRun is a source at work.
+type sourceRun struct {
+	spec    *Source
+	source  sources.Source
+	feed    *feed
+	writer  counter
+	ended   atomic.Bool
+	skipped atomic.Bool
+
+	mu  sync.Mutex
+	now SourceStatus
+}
+
+// openSources makes the sources and announces them to their streams. With Drain, those without
+// an end are left out.
+func (r *Run) openSources() error {
+	for i := range r.pipeline.Sources {
+		spec := r.pipeline.Sources[i]
+		s := &sourceRun{spec: spec, feed: r.feeds[spec.To]}
+		s.writer.Stream = s.feed.stream
+		s.now = SourceStatus{Name: spec.Name, Type: spec.Component.Type, To: spec.To, State: "running"}
+		source, err := spec.Component.Open(spec.Config, r.sourceEnv(s))
+		if err != nil {
+			return fmt.Errorf("source %q: %w", spec.Name, err)
+		}
+		s.source = source
+		r.sources = append(r.sources, s)
+		if r.o.Drain && !source.Bounded() {
+			s.skipped.Store(true)
+			s.ended.Store(true)
+			s.now.State = "done"
+			continue
+		}
+		s.feed.join()
+	}
+	return nil
+}
+
+func (r *Run) sourceEnv(s *sourceRun) sources.Env {
+	return sources.Env{
+		Pipeline: r.pipeline.Name,
+		Name:     s.spec.Name,
+		Log:      r.o.Log.With("source", s.spec.Name),
+		Now:      r.o.Now,
+		Status:   s.fault,
+		Progress: s.progress,
+		Reject: func(ctx context.Context, x sources.Rejected) error {
+			l := flow.DeadLetter{Step: s.spec.Name, Code: x.Code, Reason: x.Reason, Ordinal: x.Position}
+			if utf8.Valid(x.Data) {
+				l.Data = string(x.Data)
+			} else {
+				l.Base64 = append([]byte(nil), x.Data...)
+			}
+			return r.dead.Keep(ctx, x.Producer, x.Position, l)
+		},
+	}
+}
+
+// run reads until the input ends. A source that ends because it was stopped has not ended: what
+// follows must not close windows.
+func (s *sourceRun) run(ctx context.Context, halt <-chan struct{}) error {
+	if s.skipped.Load() {
+		return nil
+	}
+	err := s.source.Run(ctx, &s.writer)
+	s.mu.Lock()
+	s.now.State, s.now.Error = "done", ""
+	if err != nil {
+		s.now.State, s.now.Error = "failed", err.Error()
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("source %q: %w", s.spec.Name, err)
+	}
+	select {
+	case <-halt:
+	default:
+		if ctx.Err() == nil {
+			s.ended.Store(true)
+			s.feed.leave()
+		}
+	}
+	return nil
+}
+
+func (s *sourceRun) fault(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.State, s.now.Error = "running", ""
+	if err != nil {
+		s.now.State, s.now.Error = "retrying", err.Error()
+	}
+}
+
+func (s *sourceRun) progress(done, total int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Read, s.now.Total = done, total
+}
+
+func (s *sourceRun) status() SourceStatus {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := s.now
+	out.Written = s.writer.written.Load()
+	return out
+}
