@@ -124,7 +124,7 @@ func (d *Decoder) object(o *object, b []byte, i, depth int) int {
 	for i = space(b, i+1); i >= len(b) || b[i] != '}'; {
 		var f *field
 		if next := at.next[0]; next != nil && spelled(b, i, next.spelling) {
-			at, f, i = next, next.field, i+len(next.spelling)
+			at, f, i = next, next.field, space(b, i+len(next.spelling))
 		} else if at, f, i = d.key(o, at, b, i); i < 0 {
 			return i
 		}
@@ -188,7 +188,7 @@ func (o *object) fillNulls(epoch uint64) {
 func (d *Decoder) key(o *object, at *link, b []byte, i int) (*link, *field, int) {
 	if next := at.next[1]; next != nil && spelled(b, i, next.spelling) {
 		at.next[0], at.next[1] = next, at.next[0]
-		return next, next.field, i + len(next.spelling)
+		return next, next.field, space(b, i+len(next.spelling))
 	}
 	if i >= len(b) || b[i] != '"' {
 		return nil, nil, d.want(b, i, "a key")

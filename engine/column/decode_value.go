@@ -192,19 +192,18 @@ func parseUUID(s []byte) (id [16]byte, st form) {
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
 		return id, malformed
 	}
-	for i, j := 0, 0; i < 36; i += 2 {
-		if s[i] == '-' {
-			i++
-		}
-		hi, lo := hexValue[s[i]], hexValue[s[i+1]]
+	for i, at := range uuidDigits {
+		hi, lo := hexValue[s[at]], hexValue[s[at+1]]
 		if hi|lo > 15 {
 			return id, malformed
 		}
-		id[j] = hi<<4 | lo
-		j++
+		id[i] = hi<<4 | lo
 	}
 	return id, wellFormed
 }
+
+// uuidDigits is where each byte of a UUID starts in its text.
+var uuidDigits = [16]int{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
 
 // hexValue is the value of a hexadecimal digit, 255 for any other byte.
 var hexValue = func() (t [256]byte) {

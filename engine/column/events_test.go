@@ -29,9 +29,9 @@ func clickEvents(n int) [][]byte {
 	events := make([][]byte, n)
 	for i := range events {
 		at := start.Add(time.Duration(i) * 1234567 * time.Nanosecond)
-		events[i] = fmt.Appendf(nil, `{"event_time":"%s","user_id":"u%06d","session_id":"%08x","url":"/p/%05d?q=%d","action":"%s",`+
+		events[i] = fmt.Appendf(nil, `{"event_time":"%s","user_id":"u%06d","session_id":"%016x","url":"/product/%05d?q=%d","action":"%s",`+
 			`"price":%.2f,"quantity":%d,"country":"C%d","user_agent":"Mozilla/5.0 (X%02d)","geo":{"lat":%.4f,"lon":%.4f},"seq":%d}`,
-			at.Format("2006-01-02T15:04:05.000Z"), users.Uint64(), r.Uint64()&0xffffffff, r.IntN(25_000), r.IntN(2), actions[r.IntN(6)],
+			at.Format("2006-01-02T15:04:05.000Z"), users.Uint64(), r.Uint64(), r.IntN(25_000), r.IntN(2), actions[r.IntN(6)],
 			r.Float64()*500, 1+r.IntN(9), r.IntN(17), r.IntN(48), r.Float64()*180-90, r.Float64()*360-180, i)
 	}
 	return events
