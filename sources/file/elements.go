@@ -1,6 +1,10 @@
 package file
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/millrace-io/millrace/sources"
+)
 
 // elements cuts JSON texts: the elements of arrays, and values that stand one after the other. It
 // goes by brackets and quotes alone; what is between them is the consumers' to judge, as with
@@ -142,23 +146,10 @@ func (e *elements) cut() piece {
 		e.last = e.w.offset
 		return e.over.piece(e.last, tooLarge, largerThan(e.max))
 	}
-	data := oneLine(e.w.bytes()[:n])
+	data := sources.OneLine(e.w.bytes()[:n])
 	e.w.skip(n)
 	e.last = e.w.offset
 	return piece{data: data, end: e.last}
-}
-
-// oneLine replaces line breaks, which in valid JSON stand between tokens only, so that records
-// can be written as lines again.
-func oneLine(b []byte) []byte {
-	for i := 0; ; i++ {
-		n := bytes.IndexAny(b[i:], "\r\n")
-		if n < 0 {
-			return b
-		}
-		i += n
-		b[i] = ' '
-	}
 }
 
 func (e *elements) rest() (piece, bool) {
