@@ -1,66 +1,80 @@
 package sql
 
 import (
-	"errors"
-
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/expr"
+	"github.com/millrace-io/millrace/sql/parse"
 )
 
-var errNotBuilt = errors.New("the SQL compiler is not built in")
-
 // Expr is a compiled expression. One goroutine uses it.
-type Expr struct{}
-
-// CompileExpr compiles a scalar expression over the columns of in.
-func CompileExpr(text string, in *column.Schema) (*Expr, error) { return nil, errNotBuilt }
-
-// Type of the expression's values.
-func (e *Expr) Type() column.Type { return column.Type{} }
-
-// Needs is the top-level input columns that Eval reads.
-func (e *Expr) Needs() []string { return nil }
-
-// Eval computes the expression for the selected rows of b. The column is b.Rows long; only
-// selected rows are meaningful. It is valid until the next Eval.
-func (e *Expr) Eval(b *column.Batch) (*column.Column, error) { return nil, errNotBuilt }
-
-// Predicate is a compiled condition. One goroutine uses it.
-type Predicate struct{}
-
-// CompilePredicate compiles a condition over the columns of in.
-func CompilePredicate(text string, in *column.Schema) (*Predicate, error) { return nil, errNotBuilt }
-
-// Needs is the top-level input columns that Select reads.
-func (p *Predicate) Needs() []string { return nil }
-
-// Select appends to dst the selected rows of b for which the condition is true.
-func (p *Predicate) Select(b *column.Batch, dst []int32) ([]int32, error) { return nil, errNotBuilt }
-
-// Query is a compiled SELECT statement.
-type Query struct{}
-
-// CompileQuery compiles a SELECT statement; resolve finds its input by name.
-func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query, error) {
-	return nil, errNotBuilt
+type Expr struct {
+	program *expr.Program
+	needs   []string
 }
 
-// Names is the inputs that a query reads, for ordering the graph before schemas are known.
-func Names(text string) ([]string, error) { return nil, errNotBuilt }
+// CompileExpr compiles a scalar expression over the columns of in. Errors are *Error.
+func CompileExpr(text string, in *column.Schema) (*Expr, error) {
+	tree, err := parse.Expr(text)
+	if err != nil {
+		return nil, err
+	}
+	p, err := expr.Compile(tree, &expr.Scope{Schema: in})
+	if err != nil {
+		return nil, err
+	}
+	return &Expr{program: p, needs: names(in, p)}, nil
+}
 
-// From is the input the query reads.
-func (q *Query) From() string { return "" }
+// Type of the expression's values.
+func (e *Expr) Type() column.Type { return e.program.Type() }
 
-// Output is the schema of the rows that the query emits.
-func (q *Query) Output() *column.Schema { return nil }
+// Needs is the top-level input columns that Eval reads.
+func (e *Expr) Needs() []string { return e.needs }
 
-// OutputEventTime is the output column that later windows can go by, or "".
-func (q *Query) OutputEventTime() string { return "" }
+// Eval computes the expression for the selected rows of b. The column is b.Rows long; only
+// selected rows are meaningful. It is valid until the next Eval of the same Expr.
+func (e *Expr) Eval(b *column.Batch) (*column.Column, error) { return e.program.Eval(b) }
 
-// Needs is the top-level input columns that the query reads.
-func (q *Query) Needs() []string { return nil }
+// Predicate is a compiled condition. One goroutine uses it.
+type Predicate struct {
+	program *expr.Program
+	needs   []string
+}
 
-// Windowed reports whether rows leave only when a window closes.
-func (q *Query) Windowed() bool { return false }
+// CompilePredicate compiles a condition over the columns of in. Errors are *Error.
+func CompilePredicate(text string, in *column.Schema) (*Predicate, error) {
+	tree, err := parse.Expr(text)
+	if err != nil {
+		return nil, err
+	}
+	p, err := expr.Condition(tree, &expr.Scope{Schema: in}, "a filter")
+	if err != nil {
+		return nil, err
+	}
+	return &Predicate{program: p, needs: names(in, p)}, nil
+}
 
-// New returns an operator with empty state.
-func (q *Query) New() Operator { return nil }
+// Needs is the top-level input columns that Select reads.
+func (p *Predicate) Needs() []string { return p.needs }
+
+// Select appends to dst the selected rows of b for which the condition is true, ascending.
+func (p *Predicate) Select(b *column.Batch, dst []int32) ([]int32, error) {
+	return p.program.Select(b, dst)
+}
+
+// names is the fields that programs read, in the order of the schema.
+func names(in *column.Schema, programs ...*expr.Program) []string {
+	used := make([]bool, len(in.Fields))
+	for _, p := range programs {
+		for _, i := range p.Needs() {
+			used[i] = true
+		}
+	}
+	var out []string
+	for i, f := range in.Fields {
+		if used[i] {
+			out = append(out, f.Name)
+		}
+	}
+	return out
+}

@@ -5,18 +5,8 @@
 package sql
 
 import (
-	"fmt"
-
 	"github.com/millrace-io/millrace/engine/column"
 )
-
-// Error is a mistake in a text, at a line and column that count from 1 within the text.
-type Error struct {
-	Line, Column int
-	Message      string
-}
-
-func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Message) }
 
 // Input is a stream, transform or query that a query may select from.
 type Input struct {

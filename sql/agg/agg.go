@@ -1,0 +1,165 @@
+// Package agg is hash aggregation over columns: groups by key, and accumulators per group.
+//
+// The invariant to remember: what a Table holds follows from the rows it was given in their
+// order, so folding the same rows in other batches gives the same bits, also for sums of floats.
+package agg
+
+import (
+	"hash/maphash"
+
+	"github.com/millrace-io/millrace/engine/column"
+)
+
+// Func is an aggregate function.
+type Func uint8
+
+// The aggregate functions. The values are written to snapshots.
+const (
+	// CountAll counts rows, Count those whose argument is not null.
+	CountAll Func = iota
+	Count
+	Sum
+	Avg
+	Min
+	Max
+)
+
+// Spec is one aggregate of a query.
+type Spec struct {
+	Func Func
+	// Arg is the kind of the argument's column: BigInt, Double, Timestamp, Time or String; any
+	// kind for Count; unused for CountAll.
+	Arg column.Kind
+	// Out is the type of the result.
+	Out column.Type
+}
+
+// Layout is what the tables of a query have in common. It does not change.
+type Layout struct {
+	Keys []column.Type
+	Aggs []Spec
+
+	seed maphash.Seed
+	salt uint64
+}
+
+// NewLayout makes a layout. Keys are of scalar types.
+func NewLayout(keys []column.Type, aggs []Spec) *Layout {
+	l := &Layout{Keys: keys, Aggs: aggs, seed: maphash.MakeSeed()}
+	l.salt = maphash.String(l.seed, "salt") | 1
+	return l
+}
+
+// Groupable reports whether a type can be a key.
+func Groupable(t column.Type) bool { return t.Kind != column.List && t.Kind != column.Struct }
+
+// Table is groups and their accumulators. One goroutine uses it.
+type Table struct {
+	layout *Layout
+	n      int
+	keys   []keys
+	accs   []acc
+	// hashes has the hash of each group's key; slots are open addressing, a group plus one or 0.
+	hashes []uint64
+	slots  []uint32
+	cache  cache
+}
+
+// New is an empty table.
+func (l *Layout) New() *Table {
+	t := &Table{layout: l, keys: make([]keys, len(l.Keys)), accs: make([]acc, len(l.Aggs))}
+	for i, k := range l.Keys {
+		t.keys[i].text = textKey(k)
+	}
+	for i, a := range l.Aggs {
+		t.accs[i].spec = a
+	}
+	return t
+}
+
+// Len is the number of groups.
+func (t *Table) Len() int { return t.n }
+
+// Memory is the size in bytes, roughly.
+func (t *Table) Memory() int64 {
+	n := int64(256 + 8*cap(t.hashes) + 4*cap(t.slots) + 4*cap(t.cache.groups))
+	for i := range t.keys {
+		n += t.keys[i].memory()
+	}
+	for i := range t.accs {
+		n += t.accs[i].memory()
+	}
+	return n
+}
+
+// lookup finds the group with hash h that equal confirms; -1 if there is none.
+func (t *Table) lookup(h uint64, equal func(group int) bool) int {
+	if len(t.slots) == 0 {
+		return -1
+	}
+	mask := uint64(len(t.slots) - 1)
+	for slot := h & mask; t.slots[slot] != 0; slot = (slot + 1) & mask {
+		if g := int(t.slots[slot] - 1); t.hashes[g] == h && equal(g) {
+			return g
+		}
+	}
+	return -1
+}
+
+// insert enters the next group, whose keys have just been appended.
+func (t *Table) insert(h uint64) int {
+	if 2*(t.n+1) > len(t.slots) {
+		t.rehash(max(16, 4*len(t.slots)))
+	}
+	g := t.n
+	t.n++
+	t.hashes = append(t.hashes, h)
+	t.place(g, h)
+	for i := range t.accs {
+		t.accs[i].grow(t.n)
+	}
+	return g
+}
+
+func (t *Table) place(g int, h uint64) {
+	mask := uint64(len(t.slots) - 1)
+	slot := h & mask
+	for t.slots[slot] != 0 {
+		slot = (slot + 1) & mask
+	}
+	t.slots[slot] = uint32(g) + 1
+}
+
+func (t *Table) rehash(size int) {
+	t.slots = make([]uint32, size)
+	for g, h := range t.hashes {
+		t.place(g, h)
+	}
+}
+
+// Merge folds o into t: its groups in their order, so that sums of floats come out the same.
+func (t *Table) Merge(o *Table) {
+	into := make([]uint32, o.n)
+	for g := range o.n {
+		found := t.lookup(o.hashes[g], func(mine int) bool { return t.sameGroup(mine, o, g) })
+		if found < 0 {
+			for i := range t.keys {
+				t.keys[i].copyFrom(&o.keys[i], g)
+			}
+			found = t.insert(o.hashes[g])
+		}
+		into[g] = uint32(found)
+	}
+	for i := range t.accs {
+		t.accs[i].merge(&o.accs[i], into)
+	}
+}
+
+func (t *Table) sameGroup(mine int, o *Table, theirs int) bool {
+	for i := range t.keys {
+		if !t.keys[i].same(mine, &o.keys[i], theirs) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,108 @@
+package sql_test
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql"
+)
+
+var clicks = &column.Schema{Fields: []column.Field{
+	{Name: "event_time", Type: column.Type{Kind: column.Timestamp}},
+	{Name: "user_id", Type: column.Type{Kind: column.String}},
+	{Name: "action", Type: column.Type{Kind: column.String}},
+	{Name: "price", Type: column.Type{Kind: column.Double}},
+	{Name: "quantity", Type: column.Type{Kind: column.BigInt}},
+	{Name: "country", Type: column.Type{Kind: column.String}},
+}}
+
+func dictOf(words ...string) *column.Dict {
+	d := &column.Dict{Offsets: []int32{0}}
+	for _, w := range words {
+		d.Bytes = append(d.Bytes, w...)
+		d.Offsets = append(d.Offsets, int32(len(d.Bytes)))
+	}
+	return d
+}
+
+const benchRows = 8192
+
+// clickBatches are batches of 8,192 rows, 100 a second of event time, whose Watermarks follow.
+func clickBatches(n int) []*column.Batch {
+	countries := dictOf("DE", "FR", "US", "GB", "IN", "JP", "BR", "CN", "ES", "IT", "PL", "NL")
+	actions := dictOf("view", "click", "cart", "purchase")
+	r := rand.New(rand.NewPCG(1, 2))
+	var out []*column.Batch
+	now := int64(1_700_000_000_000_000)
+	for range n {
+		b := &column.Batch{Schema: clicks, Rows: benchRows, Columns: make([]*column.Column, 6)}
+		ts := &column.Column{Type: clicks.Fields[0].Type, Len: benchRows}
+		action := &column.Column{Type: clicks.Fields[2].Type, Len: benchRows, Dict: actions, DictLen: 4}
+		price := &column.Column{Type: clicks.Fields[3].Type, Len: benchRows}
+		quantity := &column.Column{Type: clicks.Fields[4].Type, Len: benchRows}
+		country := &column.Column{Type: clicks.Fields[5].Type, Len: benchRows, Dict: countries, DictLen: 12}
+		for range benchRows {
+			now += 10_000
+			ts.Int64s = append(ts.Int64s, now-r.Int64N(5_000_000))
+			b.Watermarks = append(b.Watermarks, now-10_000_000)
+			action.IDs = append(action.IDs, int32(r.IntN(4)))
+			price.Float64s = append(price.Float64s, r.Float64()*100)
+			quantity.Int64s = append(quantity.Int64s, r.Int64N(10))
+			country.IDs = append(country.IDs, int32(r.IntN(12)))
+		}
+		b.Columns[0], b.Columns[2], b.Columns[3], b.Columns[4], b.Columns[5] = ts, action, price, quantity, country
+		out = append(out, b)
+	}
+	return out
+}
+
+const revenue = `SELECT window_start, country, COUNT(*) AS n, SUM(price * quantity) AS revenue, MAX(price) AS top
+FROM purchases
+GROUP BY TUMBLE(event_time, INTERVAL '1' MINUTE), country`
+
+func BenchmarkTumble(b *testing.B) {
+	q, err := sql.CompileQuery(revenue, func(string) (sql.Input, bool) {
+		return sql.Input{Schema: clicks, EventTime: "event_time"}, true
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	batches := clickBatches(64)
+	op := q.New()
+	rows := 0
+	for i := 0; b.Loop(); i++ {
+		batch := batches[i%len(batches)]
+		if i%len(batches) == 0 {
+			op = q.New()
+		}
+		taken, err := op.Add(batch)
+		if err != nil || taken.Aggregated != benchRows {
+			b.Fatal(taken, err)
+		}
+		if mark := batch.Watermarks[benchRows-1]; op.Ready(mark) {
+			if _, err := op.Emit(mark); err != nil {
+				b.Fatal(err)
+			}
+		}
+		rows += batch.Rows
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rows), "ns/row")
+}
+
+func BenchmarkPredicateOnDictionary(b *testing.B) {
+	p, err := sql.CompilePredicate("action = 'purchase'", clicks)
+	if err != nil {
+		b.Fatal(err)
+	}
+	batch := clickBatches(1)[0]
+	var dst []int32
+	rows := 0
+	for b.Loop() {
+		if dst, err = p.Select(batch, dst[:0]); err != nil {
+			b.Fatal(err)
+		}
+		rows += batch.Rows
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(rows), "ns/row")
+}

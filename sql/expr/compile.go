@@ -1,0 +1,388 @@
+package expr
+
+import (
+	"strings"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/temporal"
+)
+
+type compiler struct {
+	scope *Scope
+	// used marks the fields of the schema that are read.
+	used []bool
+}
+
+// expr compiles one node.
+func (c *compiler) expr(e ast.Expr) (node, error) {
+	if c.scope.Replace != nil {
+		field, err := c.scope.Replace(e)
+		if err != nil {
+			return nil, err
+		}
+		if field >= 0 {
+			return c.field(field), nil
+		}
+	}
+	switch e := e.(type) {
+	case *ast.Ident:
+		return c.ident(e)
+	case *ast.Number:
+		if e.Integer {
+			return &constant{t: bigint, i: e.Int, f: e.Float}, nil
+		}
+		return &constant{t: double, f: e.Float}, nil
+	case *ast.String:
+		return &constant{t: text, s: []byte(e.Value)}, nil
+	case *ast.Bool:
+		return &constant{t: boolean, b: e.Value}, nil
+	case *ast.Null:
+		return &constant{null: true}, nil
+	case *ast.Date:
+		return &constant{t: date, i: int64(e.Days)}, nil
+	case *ast.Timestamp:
+		return &constant{t: timestamp, i: e.Micros}, nil
+	case *ast.Interval:
+		return nil, e.Errorf("an INTERVAL can only be added to or taken from a timestamp or date")
+	case *ast.Negate:
+		return c.negate(e)
+	case *ast.Binary:
+		return c.binary(e)
+	case *ast.Cast:
+		return c.cast(e)
+	case *ast.Case:
+		return c.switchCase(e)
+	case *ast.Call:
+		return c.call(e)
+	}
+	return c.condition(e)
+}
+
+// condition compiles the nodes that are true, false or null.
+func (c *compiler) condition(e ast.Expr) (node, error) {
+	switch e := e.(type) {
+	case *ast.Logic:
+		return c.logic(e)
+	case *ast.Not:
+		x, err := c.boolean(e.X, "NOT")
+		if err != nil {
+			return nil, err
+		}
+		return fold(&not{x}, x), nil
+	case *ast.IsNull:
+		x, err := c.expr(e.X)
+		if err != nil {
+			return nil, err
+		}
+		if untyped(x) {
+			return &constant{t: boolean, b: !e.Not}, nil
+		}
+		return fold(&isNull{x: x, not: e.Not}, x), nil
+	case *ast.IsBool:
+		x, err := c.boolean(e.X, "IS TRUE and IS FALSE")
+		if err != nil {
+			return nil, err
+		}
+		if !e.Value {
+			x = fold(&not{x}, x)
+		}
+		n := fold(&isTrue{x}, x)
+		if e.Not {
+			n = fold(&not{n}, n)
+		}
+		return n, nil
+	case *ast.Between:
+		return c.between(e)
+	case *ast.In:
+		return c.in(e)
+	case *ast.Like:
+		return c.like(e)
+	}
+	return nil, e.Position().Errorf("this expression is not supported")
+}
+
+func (c *compiler) field(i int) node {
+	c.used[i] = true
+	f := c.scope.Schema.Fields[i]
+	return &reference{t: f.Type, name: f.Name, index: i}
+}
+
+// ident resolves a column, a field within one, either behind the name of the input.
+func (c *compiler) ident(id *ast.Ident) (node, error) {
+	n, err := c.path(id.Parts, id)
+	if err == nil || len(id.Parts) == 1 {
+		return n, err
+	}
+	for _, q := range c.scope.Qualifiers {
+		if named(id.Parts[0], q) {
+			return c.path(id.Parts[1:], id)
+		}
+	}
+	return nil, err
+}
+
+func named(n ast.Name, as string) bool {
+	return n.Text == as || !n.Quoted && strings.EqualFold(n.Text, as)
+}
+
+// find is the field of a name: the one spelt the same, else the only one that differs in case.
+func find(fields []column.Field, n ast.Name) int {
+	found := -1
+	for i, f := range fields {
+		if f.Name == n.Text {
+			return i
+		}
+		if named(n, f.Name) {
+			if found >= 0 {
+				found = -2
+			} else if found == -1 {
+				found = i
+			}
+		}
+	}
+	return found
+}
+
+func (c *compiler) path(parts []ast.Name, id *ast.Ident) (node, error) {
+	i := find(c.scope.Schema.Fields, parts[0])
+	if i < 0 {
+		return nil, c.unknown(c.scope.Schema.Fields, parts[0], i, id, "column")
+	}
+	f := c.scope.Schema.Fields[i]
+	r := &reference{t: f.Type, name: f.Name, index: i}
+	for _, p := range parts[1:] {
+		if r.t.Kind != column.Struct {
+			return nil, id.Errorf("%q has no field %q: it is of type %s", r.name, p.Text, r.t)
+		}
+		j := find(r.t.Fields, p)
+		if j < 0 {
+			return nil, c.unknown(r.t.Fields, p, j, id, "field of "+r.name)
+		}
+		r.path = append(r.path, j)
+		r.name += "." + r.t.Fields[j].Name
+		r.t = r.t.Fields[j].Type
+	}
+	c.used[i] = true
+	return r, nil
+}
+
+func (c *compiler) unknown(fields []column.Field, n ast.Name, found int, id *ast.Ident, what string) error {
+	if found == -2 {
+		return id.Errorf("several columns are called %q but for the case; write the one meant in double quotes", n.Text)
+	}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return id.Errorf("unknown %s %q%s", what, n.Text, ast.DidYouMean(n.Text, names))
+}
+
+func (c *compiler) negate(e *ast.Negate) (node, error) {
+	x, err := c.expr(e.X)
+	if err != nil {
+		return nil, err
+	}
+	zero := &constant{t: bigint}
+	return c.arithmetic("-", zero, x, e.X)
+}
+
+func (c *compiler) binary(e *ast.Binary) (node, error) {
+	if i, ok := e.R.(*ast.Interval); ok && (e.Op == "+" || e.Op == "-") {
+		return c.shift(e.L, i.Value, e.Op == "-")
+	}
+	if i, ok := e.L.(*ast.Interval); ok && e.Op == "+" {
+		return c.shift(e.R, i.Value, false)
+	}
+	l, err := c.expr(e.L)
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.expr(e.R)
+	if err != nil {
+		return nil, err
+	}
+	switch e.Op {
+	case "+", "-", "*", "/", "%":
+		return c.arithmetic(e.Op, l, r, e)
+	case "||":
+		return c.concat([]node{l, r}, []ast.Expr{e.L, e.R}, true)
+	}
+	return c.compare(e.Op, l, r, e)
+}
+
+func (c *compiler) shift(e ast.Expr, by temporal.Interval, back bool) (node, error) {
+	x, err := c.expr(e)
+	if err != nil {
+		return nil, err
+	}
+	if k := x.typ().Kind; k != column.Timestamp && k != column.Date {
+		return nil, e.Position().Errorf("an INTERVAL can only be added to or taken from a timestamp or date, but this is of type %s", typeName(x))
+	}
+	if x, err = coerce(x, timestamp, e.Position()); err != nil {
+		return nil, err
+	}
+	if back {
+		by = by.Negated()
+	}
+	return fold(&shift{x: x, interval: by}, x), nil
+}
+
+func typeName(n node) string {
+	if untyped(n) {
+		return "null"
+	}
+	return n.typ().String()
+}
+
+// arithmetic of integers is in bigint, of other numbers in double; / is always in double.
+func (c *compiler) arithmetic(op string, l, r node, at ast.Expr) (node, error) {
+	for _, n := range []node{l, r} {
+		if !untyped(n) && !isNumber(n.typ()) {
+			cure := ""
+			switch {
+			case n.typ().Kind == column.String && op == "+":
+				cure = "; texts are joined with ||"
+			case n.typ().Kind == column.String:
+				cure = "; cast it to double or bigint"
+			case n.typ().Kind == column.Timestamp || n.typ().Kind == column.Date:
+				cure = "; use INTERVAL, or EPOCH(x) for seconds"
+			}
+			return nil, at.Position().Errorf("%s needs numbers, but an operand is of type %s%s", op, n.typ(), cure)
+		}
+	}
+	t := double
+	if op != "/" && (untyped(l) || isInteger(l.typ())) && (untyped(r) || isInteger(r.typ())) {
+		t = bigint
+	}
+	l, err := coerce(l, t, at.Position())
+	if err != nil {
+		return nil, err
+	}
+	if r, err = coerce(r, t, at.Position()); err != nil {
+		return nil, err
+	}
+	return fold(&arithmetic{op: op[0], t: t, l: l, r: r}, l, r), nil
+}
+
+// pair brings two operands to the type they are compared in.
+func (c *compiler) pair(l, r node, at ast.Expr) (node, node, error) {
+	t, ok := common(l, r)
+	if !ok {
+		cure := ""
+		if l.typ().Kind == column.String || r.typ().Kind == column.String {
+			cure = "; cast one of them"
+		}
+		return nil, nil, at.Position().Errorf("a %s cannot be compared with a %s%s", typeName(l), typeName(r), cure)
+	}
+	if t.Kind == column.Invalid {
+		t = bigint
+	}
+	kernel, ok := comparableType(t)
+	if !ok {
+		return nil, nil, at.Position().Errorf("values of type %s cannot be compared", t)
+	}
+	out := [2]node{l, r}
+	for i, n := range out {
+		// By way of the common type, so that a text literal is read as a date.
+		n, err := coerce(n, t, at.Position())
+		if err != nil {
+			return nil, nil, err
+		}
+		if out[i], err = coerce(n, kernel, at.Position()); err != nil {
+			return nil, nil, err
+		}
+	}
+	return out[0], out[1], nil
+}
+
+func (c *compiler) compare(op string, l, r node, at ast.Expr) (node, error) {
+	l, r, err := c.pair(l, r, at)
+	if err != nil {
+		return nil, err
+	}
+	if isText(l) {
+		if v, ok := r.(*constant); ok && !v.null && !isConstant(l) {
+			return textCompare(op, l, v.s), nil
+		}
+		if v, ok := l.(*constant); ok && !v.null && !isConstant(r) {
+			return textCompare(mirrored(op), r, v.s), nil
+		}
+	}
+	return fold(newCompare(op, l, r), l, r), nil
+}
+
+func isText(n node) bool { return n.typ().Kind == column.String }
+
+func mirrored(op string) string {
+	return map[string]string{"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "=", "<>": "<>"}[op]
+}
+
+func (c *compiler) boolean(e ast.Expr, what string) (node, error) {
+	x, err := c.expr(e)
+	if err != nil {
+		return nil, err
+	}
+	if untyped(x) {
+		return &constant{t: boolean, null: true}, nil
+	}
+	if x.typ().Kind != column.Boolean {
+		return nil, e.Position().Errorf("%s needs a condition, but this is of type %s", what, x.typ())
+	}
+	return x, nil
+}
+
+func (c *compiler) logic(e *ast.Logic) (node, error) {
+	word := "OR"
+	if e.And {
+		word = "AND"
+	}
+	l := &logic{and: e.And}
+	for _, t := range e.Terms {
+		x, err := c.boolean(t, word)
+		if err != nil {
+			return nil, err
+		}
+		l.terms = append(l.terms, x)
+	}
+	return fold(l, l.terms...), nil
+}
+
+func (c *compiler) between(e *ast.Between) (node, error) {
+	terms := make([]node, 2)
+	for i, side := range []struct {
+		op    string
+		bound ast.Expr
+	}{{">=", e.Low}, {"<=", e.High}} {
+		n, err := c.binary(&ast.Binary{Pos: e.Pos, Op: side.op, L: e.X, R: side.bound})
+		if err != nil {
+			return nil, err
+		}
+		terms[i] = n
+	}
+	n := fold(&logic{and: true, terms: terms}, terms...)
+	if e.Not {
+		n = fold(&not{n}, n)
+	}
+	return n, nil
+}
+
+func (c *compiler) cast(e *ast.Cast) (node, error) {
+	x, err := c.expr(e.X)
+	if err != nil {
+		return nil, err
+	}
+	t, err := typeOf(e.To)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case untyped(x):
+		return &constant{t: t, null: true}, nil
+	case x.typ().Equal(t):
+		return x, nil
+	case !castable(x.typ().Kind, t.Kind):
+		return nil, e.Errorf("a %s cannot be cast to %s", x.typ(), t)
+	}
+	return fold(&convert{x: x, to: t}, x), nil
+}

@@ -1,0 +1,168 @@
+package expr
+
+import (
+	"bytes"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/ast"
+)
+
+func textCompare(op string, x node, v []byte) node {
+	var fn func([]byte) bool
+	switch op {
+	case "=":
+		fn = func(b []byte) bool { return bytes.Equal(b, v) }
+	case "<>":
+		fn = func(b []byte) bool { return !bytes.Equal(b, v) }
+	default:
+		fn = func(b []byte) bool { return holds(op, bytes.Compare(b, v)) }
+	}
+	return &textTest{x: x, fn: fn}
+}
+
+// in compiles a list of literals to a set, any other list to comparisons.
+func (c *compiler) in(e *ast.In) (node, error) {
+	x, err := c.expr(e.X)
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.inSet(x, e)
+	if err == nil && n == nil {
+		n, err = c.inAny(x, e)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if e.Not {
+		n = fold(&not{n}, n)
+	}
+	return n, nil
+}
+
+func (c *compiler) inAny(x node, e *ast.In) (node, error) {
+	l := &logic{}
+	for _, item := range e.List {
+		v, err := c.expr(item)
+		if err != nil {
+			return nil, err
+		}
+		term, err := c.compare("=", x, v, item)
+		if err != nil {
+			return nil, err
+		}
+		l.terms = append(l.terms, term)
+	}
+	if len(l.terms) == 1 {
+		return l.terms[0], nil
+	}
+	return fold(l, l.terms...), nil
+}
+
+// inSet returns nil when the list is not one of literals that all meet in the type of x.
+func (c *compiler) inSet(x node, e *ast.In) (node, error) {
+	if isConstant(x) {
+		return nil, nil
+	}
+	ints, floats, texts := map[int64]struct{}{}, map[float64]struct{}{}, map[string]struct{}{}
+	null, left := false, x
+	for i, item := range e.List {
+		v, err := c.expr(item)
+		if err != nil {
+			return nil, err
+		}
+		if k, ok := v.(*constant); !ok {
+			return nil, nil
+		} else if k.null {
+			null = true
+			continue
+		}
+		l, r, err := c.pair(x, v, item)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 && left != x && !left.typ().Equal(l.typ()) {
+			return nil, nil
+		}
+		left = l
+		k := r.(*constant)
+		switch k.t.Kind {
+		case column.Double:
+			floats[k.f] = struct{}{}
+		case column.String:
+			texts[string(k.s)] = struct{}{}
+		default:
+			ints[k.i] = struct{}{}
+		}
+	}
+	switch {
+	case len(floats) > 0 && len(ints) == 0 && len(texts) == 0:
+		return &among[float64]{x: left, set: floats, null: null}, nil
+	case len(ints) > 0 && len(floats) == 0 && len(texts) == 0:
+		return &among[int64]{x: left, set: ints, null: null}, nil
+	case len(texts) > 0 && !null && isText(left):
+		return &textTest{x: left, fn: func(b []byte) bool { _, ok := texts[string(b)]; return ok }}, nil
+	}
+	return nil, nil
+}
+
+func (c *compiler) switchCase(e *ast.Case) (node, error) {
+	b := &branches{}
+	var exprs []ast.Expr
+	for _, w := range e.Whens {
+		cond := w.Cond
+		if e.Operand != nil {
+			cond = &ast.Binary{Pos: w.Cond.Position(), Op: "=", L: e.Operand, R: w.Cond}
+		}
+		n, err := c.boolean(cond, "WHEN")
+		if err != nil {
+			return nil, err
+		}
+		b.conds = append(b.conds, n)
+		exprs = append(exprs, w.Value)
+	}
+	if e.Else != nil {
+		exprs = append(exprs, e.Else)
+	}
+	values, t, err := c.meet(exprs, "the branches of CASE")
+	if err != nil {
+		return nil, err
+	}
+	b.t, b.values = t, values
+	if e.Else == nil {
+		b.values = append(b.values, nil)
+		return b, nil
+	}
+	return fold(b, append(b.conds[:len(b.conds):len(b.conds)], b.values...)...), nil
+}
+
+// meet compiles expressions to values of one type.
+func (c *compiler) meet(exprs []ast.Expr, what string) ([]node, column.Type, error) {
+	nodes := make([]node, len(exprs))
+	var meeting node = &constant{null: true}
+	for i, e := range exprs {
+		n, err := c.expr(e)
+		if err != nil {
+			return nil, column.Type{}, err
+		}
+		nodes[i] = n
+		t, ok := common(meeting, n)
+		if !ok {
+			return nil, t, e.Position().Errorf("%s have different types: %s and %s; cast one of them", what, typeName(meeting), typeName(n))
+		}
+		meeting = &constant{t: t, null: true}
+	}
+	t := meeting.typ()
+	switch t.Kind {
+	case column.Invalid:
+		t = text
+	case column.List, column.Struct:
+		return nil, t, exprs[0].Position().Errorf("%s cannot be of type %s", what, t)
+	}
+	for i, n := range nodes {
+		var err error
+		if nodes[i], err = coerce(n, t, exprs[i].Position()); err != nil {
+			return nil, t, err
+		}
+	}
+	return nodes, t, nil
+}

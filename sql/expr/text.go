@@ -1,0 +1,343 @@
+package expr
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/ast"
+)
+
+// textMap is a function from text to text.
+type textMap struct {
+	x  node
+	fn func(dst, s []byte) []byte
+}
+
+func (m *textMap) typ() column.Type { return text }
+
+func (m *textMap) eval(x *exec) *column.Column {
+	c := m.x.eval(x)
+	t := x.temp(text)
+	if x.err != nil {
+		return &t.col
+	}
+	t.nullsOf(c)
+	w := t.writer()
+	for _, i := range x.sel {
+		w.row(i)
+		if !c.IsNull(int(i)) {
+			w.buf = m.fn(w.buf, c.Text(int(i)))
+			if w.full(x) {
+				break
+			}
+		}
+	}
+	w.finish()
+	x.release(c)
+	return &t.col
+}
+
+// measure is a function from text to bigint.
+type measure struct {
+	x  node
+	fn func([]byte) int64
+}
+
+func (m *measure) typ() column.Type { return bigint }
+
+func (m *measure) eval(x *exec) *column.Column {
+	c := m.x.eval(x)
+	t := x.temp(bigint)
+	if x.err != nil {
+		return &t.col
+	}
+	t.nullsOf(c)
+	out := t.int64s()
+	for _, i := range x.sel {
+		if !c.IsNull(int(i)) {
+			out[i] = m.fn(c.Text(int(i)))
+		}
+	}
+	x.release(c)
+	return &t.col
+}
+
+// concat joins texts. With strict set, one NULL makes the whole NULL (||), else NULLs are
+// left out (CONCAT).
+type concat struct {
+	strict bool
+	args   []node
+}
+
+func (n *concat) typ() column.Type { return text }
+
+func (n *concat) eval(x *exec) *column.Column {
+	cols := make([]*column.Column, len(n.args))
+	for i, a := range n.args {
+		cols[i] = a.eval(x)
+	}
+	t := x.temp(text)
+	if x.err != nil {
+		return &t.col
+	}
+	if n.strict {
+		t.nullsOf(cols...)
+	}
+	w := t.writer()
+	for _, i := range x.sel {
+		w.row(i)
+		if t.col.IsNull(int(i)) {
+			continue
+		}
+		for _, c := range cols {
+			if !c.IsNull(int(i)) {
+				w.buf = append(w.buf, c.Text(int(i))...)
+			}
+		}
+		if w.full(x) {
+			break
+		}
+	}
+	w.finish()
+	x.release(cols...)
+	return &t.col
+}
+
+func (c *compiler) concat(args []node, at []ast.Expr, strict bool) (node, error) {
+	for i, n := range args {
+		if !untyped(n) && !castable(n.typ().Kind, column.String) {
+			return nil, at[i].Position().Errorf("a %s cannot be joined to a text", n.typ())
+		}
+		var err error
+		if args[i], err = coerce(n, text, at[i].Position()); err != nil {
+			return nil, err
+		}
+	}
+	return fold(&concat{strict: strict, args: args}, args...), nil
+}
+
+// substring is the characters from a start that counts from 1, at most length of them.
+type substring struct {
+	x, start node
+	// length is nil for the rest.
+	length node
+}
+
+func (n *substring) typ() column.Type { return text }
+
+func (n *substring) eval(x *exec) *column.Column {
+	c, start := n.x.eval(x), n.start.eval(x)
+	var length *column.Column
+	if n.length != nil {
+		length = n.length.eval(x)
+	}
+	t := x.temp(text)
+	if x.err != nil {
+		return &t.col
+	}
+	t.nullsOf(c, start)
+	if length != nil {
+		t.nullsOf(length)
+	}
+	w := t.writer()
+	for _, i := range x.sel {
+		w.row(i)
+		if t.col.IsNull(int(i)) {
+			continue
+		}
+		count := int64(1) << 40
+		if length != nil {
+			count = length.Int64s[i]
+		}
+		w.buf = append(w.buf, slice(c.Text(int(i)), start.Int64s[i], count)...)
+		if w.full(x) {
+			break
+		}
+	}
+	w.finish()
+	x.release(c, start)
+	if length != nil {
+		x.release(length)
+	}
+	return &t.col
+}
+
+// slice cuts characters out of s. A start below 1 uses up length, as in PostgreSQL.
+func slice(s []byte, start, length int64) []byte {
+	if length <= 0 || start > int64(len(s)) {
+		return nil
+	}
+	if start < 1 {
+		if start < -1<<40 {
+			return nil
+		}
+		length = min(length, 1<<40) + start - 1
+		start = 1
+	}
+	for ; start > 1 && len(s) > 0; start-- {
+		_, n := utf8.DecodeRune(s)
+		s = s[n:]
+	}
+	end := 0
+	for ; length > 0 && end < len(s); length-- {
+		_, n := utf8.DecodeRune(s[end:])
+		end += n
+	}
+	return s[:end]
+}
+
+// like compiles LIKE with a literal pattern.
+func (c *compiler) like(e *ast.Like) (node, error) {
+	x, err := c.expr(e.X)
+	if err != nil {
+		return nil, err
+	}
+	if !untyped(x) && !isText(x) {
+		return nil, e.Errorf("LIKE needs a text, but this is of type %s", x.typ())
+	}
+	pattern, ok := e.Pattern.(*ast.String)
+	if !ok {
+		return nil, e.Pattern.Position().Errorf("the pattern of LIKE must be a text literal")
+	}
+	escape := rune(-1)
+	if e.Escape != nil {
+		s, ok := e.Escape.(*ast.String)
+		if !ok || utf8.RuneCountInString(s.Value) != 1 {
+			return nil, e.Escape.Position().Errorf("ESCAPE must be one character")
+		}
+		escape, _ = utf8.DecodeRuneInString(s.Value)
+	}
+	p, err := newPattern(pattern, escape)
+	if err != nil {
+		return nil, err
+	}
+	x, err = coerce(x, text, e.Pos)
+	if err != nil {
+		return nil, err
+	}
+	n := fold(&textTest{x: x, fn: p.match}, x)
+	if e.Not {
+		n = fold(&not{n}, n)
+	}
+	return n, nil
+}
+
+// pattern is a LIKE pattern as the pieces between %.
+type pattern struct {
+	// pieces have any for _.
+	pieces [][]rune
+	// plain are the pieces as bytes, when none has an _.
+	plain [][]byte
+}
+
+const any1 = rune(-2)
+
+func newPattern(p *ast.String, escape rune) (*pattern, error) {
+	out := &pattern{pieces: [][]rune{nil}}
+	last := func() *[]rune { return &out.pieces[len(out.pieces)-1] }
+	escaped, plain := false, true
+	for _, r := range p.Value {
+		switch {
+		case escaped:
+			*last() = append(*last(), r)
+			escaped = false
+		case r == escape:
+			escaped = true
+		case r == '%':
+			out.pieces = append(out.pieces, nil)
+		case r == '_':
+			*last() = append(*last(), any1)
+			plain = false
+		default:
+			*last() = append(*last(), r)
+		}
+	}
+	if escaped {
+		return nil, p.Errorf("the pattern ends with its escape character")
+	}
+	if plain {
+		for _, piece := range out.pieces {
+			out.plain = append(out.plain, []byte(string(piece)))
+		}
+	}
+	return out, nil
+}
+
+// match reports whether all of s matches. Each piece is taken at its first place, which finds a
+// match if there is one, in time proportional to text × pattern at worst.
+func (p *pattern) match(s []byte) bool {
+	if p.plain != nil {
+		return p.matchPlain(s)
+	}
+	n := prefix(s, p.pieces[0])
+	if n < 0 {
+		return false
+	}
+	if len(p.pieces) == 1 {
+		return n == len(s)
+	}
+	s = s[n:]
+	for _, piece := range p.pieces[1 : len(p.pieces)-1] {
+		for n = prefix(s, piece); n < 0; n = prefix(s, piece) {
+			if len(s) == 0 {
+				return false
+			}
+			_, size := utf8.DecodeRune(s)
+			s = s[size:]
+		}
+		s = s[n:]
+	}
+	final := p.pieces[len(p.pieces)-1]
+	for extra := utf8.RuneCount(s) - len(final); extra > 0; extra-- {
+		_, size := utf8.DecodeRune(s)
+		s = s[size:]
+	}
+	return prefix(s, final) == len(s)
+}
+
+func (p *pattern) matchPlain(s []byte) bool {
+	first, final := p.plain[0], p.plain[len(p.plain)-1]
+	if len(p.plain) == 1 {
+		return bytes.Equal(s, first)
+	}
+	if len(s) < len(first)+len(final) || !bytes.HasPrefix(s, first) || !bytes.HasSuffix(s, final) {
+		return false
+	}
+	s = s[len(first) : len(s)-len(final)]
+	for _, piece := range p.plain[1 : len(p.plain)-1] {
+		at := bytes.Index(s, piece)
+		if at < 0 {
+			return false
+		}
+		s = s[at+len(piece):]
+	}
+	return true
+}
+
+// prefix is how many bytes of s the piece takes, -1 if s does not begin with it.
+func prefix(s []byte, piece []rune) int {
+	n := 0
+	for _, want := range piece {
+		r, size := utf8.DecodeRune(s[n:])
+		if size == 0 || want != any1 && r != want {
+			return -1
+		}
+		n += size
+	}
+	return n
+}
+
+// trimmer cuts characters off the ends of a text; blanks unless said otherwise.
+func trimmer(set string, left, right bool) func(dst, s []byte) []byte {
+	return func(dst, s []byte) []byte {
+		if left {
+			s = bytes.TrimLeftFunc(s, func(r rune) bool { return strings.ContainsRune(set, r) })
+		}
+		if right {
+			s = bytes.TrimRightFunc(s, func(r rune) bool { return strings.ContainsRune(set, r) })
+		}
+		return append(dst, s...)
+	}
+}

@@ -1,0 +1,112 @@
+package sql
+
+import (
+	"slices"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/parse"
+)
+
+// plan is a resolved query: what Add and Emit of its operator do.
+type plan interface {
+	output() *column.Schema
+	// eventTime is the output column that later windows can go by, or "".
+	eventTime() string
+	needs() []string
+	operator() Operator
+}
+
+// Query is a compiled SELECT statement. It does not change; any goroutine may use it.
+type Query struct {
+	from string
+	plan plan
+}
+
+// CompileQuery compiles a SELECT statement; resolve finds its input by name. Errors are *Error.
+func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query, error) {
+	s, err := parse.Query(text)
+	if err != nil {
+		return nil, err
+	}
+	in, ok := resolve(s.From.Name)
+	if !ok {
+		return nil, s.From.Errorf("unknown stream %q; FROM takes the id of a stream, transform or query of the file", s.From.Name)
+	}
+	q := &Query{from: s.From.Name}
+	if windowed(s) {
+		q.plan, err = planWindows(s, in)
+	} else {
+		q.plan, err = planRows(s, in)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return q, nil
+}
+
+// windowed reports whether a query groups. One that only looks as if it did is caught there.
+func windowed(s *ast.Select) bool {
+	if len(s.GroupBy) > 0 || s.Having != nil {
+		return true
+	}
+	return slices.ContainsFunc(s.Items, func(i ast.Item) bool { return len(aggregatesIn(i.Expr)) > 0 })
+}
+
+// Names is the inputs that a query reads, for ordering the graph before schemas are known.
+func Names(text string) ([]string, error) {
+	s, err := parse.Query(text)
+	if err != nil {
+		return nil, err
+	}
+	return []string{s.From.Name}, nil
+}
+
+// From is the input the query reads.
+func (q *Query) From() string { return q.from }
+
+// Output is the schema of the rows that the query emits.
+func (q *Query) Output() *column.Schema { return q.plan.output() }
+
+// OutputEventTime is the output column that later windows can go by: window_start if it is
+// selected, or the input's event time if that is passed on, or "".
+func (q *Query) OutputEventTime() string { return q.plan.eventTime() }
+
+// Needs is the top-level input columns that the query reads.
+func (q *Query) Needs() []string { return q.plan.needs() }
+
+// Windowed reports whether rows leave only when a window closes.
+func (q *Query) Windowed() bool {
+	_, ok := q.plan.(*windowPlan)
+	return ok
+}
+
+// New returns an operator with empty state.
+func (q *Query) New() Operator { return q.plan.operator() }
+
+// outputName is the name of a select item: its alias, the column's or the function's name.
+func outputName(item ast.Item) (string, error) {
+	if item.Alias != "" {
+		return item.Alias, nil
+	}
+	switch e := item.Expr.(type) {
+	case *ast.Ident:
+		return e.Parts[len(e.Parts)-1].Text, nil
+	case *ast.Call:
+		return e.Name, nil
+	}
+	return "", item.Errorf("this column needs a name; write … AS name")
+}
+
+// outputs collects the columns of a select list.
+type outputs struct {
+	schema column.Schema
+}
+
+func (o *outputs) add(name string, t column.Type, at ast.Pos) error {
+	if o.schema.Index(name) >= 0 {
+		return at.Errorf("two columns are called %q; give one another name with AS", name)
+	}
+	o.schema.Fields = append(o.schema.Fields, column.Field{Name: name, Type: t})
+	return nil
+}

@@ -1,0 +1,156 @@
+package sql
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/expr"
+)
+
+// children are the operands of a node.
+func children(e ast.Expr) []ast.Expr {
+	switch e := e.(type) {
+	case *ast.Negate:
+		return []ast.Expr{e.X}
+	case *ast.Binary:
+		return []ast.Expr{e.L, e.R}
+	case *ast.Logic:
+		return e.Terms
+	case *ast.Not:
+		return []ast.Expr{e.X}
+	case *ast.IsNull:
+		return []ast.Expr{e.X}
+	case *ast.IsBool:
+		return []ast.Expr{e.X}
+	case *ast.Between:
+		return []ast.Expr{e.X, e.Low, e.High}
+	case *ast.In:
+		return append([]ast.Expr{e.X}, e.List...)
+	case *ast.Like:
+		return []ast.Expr{e.X, e.Pattern}
+	case *ast.Cast:
+		return []ast.Expr{e.X}
+	case *ast.Call:
+		return e.Args
+	case *ast.Case:
+		out := []ast.Expr{e.Operand, e.Else}
+		for _, w := range e.Whens {
+			out = append(out, w.Cond, w.Value)
+		}
+		return slices.DeleteFunc(out, func(e ast.Expr) bool { return e == nil })
+	}
+	return nil
+}
+
+// aggregatesIn are the aggregate calls in e, outermost first.
+func aggregatesIn(e ast.Expr) []*ast.Call {
+	if e == nil {
+		return nil
+	}
+	if c, ok := e.(*ast.Call); ok && slices.Contains(expr.Aggregates, c.Name) {
+		return []*ast.Call{c}
+	}
+	var out []*ast.Call
+	for _, child := range children(e) {
+		out = append(out, aggregatesIn(child)...)
+	}
+	return out
+}
+
+// same reports whether two trees are equal but for their places in the text, the case of
+// unquoted names and the name of the input in front of columns.
+func same(a, b ast.Expr, qualifiers []string) bool {
+	x, y := children(a), children(b)
+	if len(x) != len(y) {
+		return false
+	}
+	for i := range x {
+		if !same(x[i], y[i], qualifiers) {
+			return false
+		}
+	}
+	switch a := a.(type) {
+	case *ast.Ident:
+		b, ok := b.(*ast.Ident)
+		return ok && sameNames(unqualified(a, qualifiers), unqualified(b, qualifiers))
+	case *ast.Number:
+		b, ok := b.(*ast.Number)
+		return ok && a.Integer == b.Integer && a.Int == b.Int && a.Float == b.Float
+	case *ast.String:
+		b, ok := b.(*ast.String)
+		return ok && a.Value == b.Value
+	case *ast.Bool:
+		b, ok := b.(*ast.Bool)
+		return ok && a.Value == b.Value
+	case *ast.Null:
+		_, ok := b.(*ast.Null)
+		return ok
+	case *ast.Interval:
+		b, ok := b.(*ast.Interval)
+		return ok && a.Value == b.Value
+	case *ast.Date:
+		b, ok := b.(*ast.Date)
+		return ok && a.Days == b.Days
+	case *ast.Timestamp:
+		b, ok := b.(*ast.Timestamp)
+		return ok && a.Micros == b.Micros
+	}
+	return sameOperator(a, b)
+}
+
+// sameOperator compares what nodes with operands have beside them.
+func sameOperator(a, b ast.Expr) bool {
+	switch a := a.(type) {
+	case *ast.Negate:
+		_, ok := b.(*ast.Negate)
+		return ok
+	case *ast.Binary:
+		b, ok := b.(*ast.Binary)
+		return ok && a.Op == b.Op
+	case *ast.Logic:
+		b, ok := b.(*ast.Logic)
+		return ok && a.And == b.And
+	case *ast.Not:
+		_, ok := b.(*ast.Not)
+		return ok
+	case *ast.IsNull:
+		b, ok := b.(*ast.IsNull)
+		return ok && a.Not == b.Not
+	case *ast.IsBool:
+		b, ok := b.(*ast.IsBool)
+		return ok && a.Not == b.Not && a.Value == b.Value
+	case *ast.Between:
+		b, ok := b.(*ast.Between)
+		return ok && a.Not == b.Not
+	case *ast.In:
+		b, ok := b.(*ast.In)
+		return ok && a.Not == b.Not
+	case *ast.Like:
+		b, ok := b.(*ast.Like)
+		return ok && a.Not == b.Not && a.Escape == nil && b.Escape == nil
+	case *ast.Cast:
+		b, ok := b.(*ast.Cast)
+		return ok && a.To.Name == b.To.Name && slices.Equal(a.To.Params, b.To.Params)
+	case *ast.Call:
+		b, ok := b.(*ast.Call)
+		return ok && a.Name == b.Name && a.Star == b.Star && a.Distinct == b.Distinct
+	case *ast.Case:
+		b, ok := b.(*ast.Case)
+		return ok && (a.Operand == nil) == (b.Operand == nil) && (a.Else == nil) == (b.Else == nil)
+	}
+	return false
+}
+
+func unqualified(id *ast.Ident, qualifiers []string) []ast.Name {
+	if len(id.Parts) > 1 && slices.ContainsFunc(qualifiers, func(q string) bool { return strings.EqualFold(q, id.Parts[0].Text) }) {
+		return id.Parts[1:]
+	}
+	return id.Parts
+}
+
+func sameNames(a, b []ast.Name) bool {
+	return slices.EqualFunc(a, b, func(x, y ast.Name) bool {
+		return x.Text == y.Text || !x.Quoted && !y.Quoted && strings.EqualFold(x.Text, y.Text)
+	})
+}

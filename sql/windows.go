@@ -1,0 +1,372 @@
+package sql
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/agg"
+	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/expr"
+)
+
+// windowPlan is a query with GROUP BY TUMBLE(…). Rows are folded per shard and window into the
+// keys and aggregates; when a window closes, its groups become rows of the middle schema
+// (window_start, window_end, the keys, the aggregates), of which the select list is computed.
+type windowPlan struct {
+	out  outputs
+	in   *column.Schema
+	time string
+
+	// size is the length of a window in microseconds; event is the field rows are placed by.
+	size  int64
+	event int
+
+	where  *expr.Program
+	keys   []*expr.Program
+	args   []*expr.Program // nil for COUNT(*)
+	layout *agg.Layout
+
+	middle column.Schema
+	having *expr.Program
+	items  []*expr.Program
+}
+
+// The first fields of the middle schema.
+const (
+	windowStart = iota
+	windowEnd
+	firstKey
+)
+
+var pseudo = [...]string{windowStart: "window_start", windowEnd: "window_end"}
+
+func (p *windowPlan) output() *column.Schema { return &p.out.schema }
+func (p *windowPlan) eventTime() string      { return p.time }
+
+func (p *windowPlan) needs() []string {
+	all := append([]*expr.Program(nil), p.keys...)
+	for _, a := range append([]*expr.Program{p.where}, p.args...) {
+		if a != nil {
+			all = append(all, a)
+		}
+	}
+	out := names(p.in, all...)
+	if event := p.in.Fields[p.event].Name; !slices.Contains(out, event) {
+		out = append(out, event)
+	}
+	return out
+}
+
+// planner resolves a windowed query.
+type planner struct {
+	plan  *windowPlan
+	query *ast.Select
+	in    Input
+	scope *expr.Scope
+
+	keys []ast.Expr
+	aggs []*ast.Call
+}
+
+func planWindows(s *ast.Select, in Input) (plan, error) {
+	p := &planner{plan: &windowPlan{in: in.Schema}, query: s, in: in}
+	p.scope = &expr.Scope{Schema: in.Schema, Qualifiers: []string{s.From.Name}}
+	if s.From.Alias != "" {
+		p.scope.Qualifiers = []string{s.From.Alias}
+	}
+	for _, step := range []func() error{p.where, p.groupBy, p.aggregates, p.selectList} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return p.plan, nil
+}
+
+func (p *planner) where() (err error) {
+	if p.query.Where != nil {
+		p.plan.where, err = expr.Condition(p.query.Where, p.scope, "WHERE")
+	}
+	return err
+}
+
+var otherWindows = []string{"hop", "session", "cumulate", "stagger", "slide", "step"}
+
+// groupBy finds the window and the keys.
+func (p *planner) groupBy() error {
+	var window *ast.Call
+	for _, e := range p.query.GroupBy {
+		c, ok := e.(*ast.Call)
+		switch {
+		case ok && slices.Contains(otherWindows, c.Name):
+			return c.Errorf("%s windows are not supported yet; use TUMBLE(%s, INTERVAL '1' MINUTE)", strings.ToUpper(c.Name), p.eventName())
+		case ok && c.Name == "tumble" && window != nil:
+			return c.Errorf("GROUP BY has two windows; a query has one")
+		case ok && c.Name == "tumble":
+			window = c
+		default:
+			if err := p.key(e); err != nil {
+				return err
+			}
+		}
+	}
+	if window == nil {
+		return p.noWindow()
+	}
+	return p.tumble(window)
+}
+
+func (p *planner) eventName() string {
+	if p.in.EventTime == "" {
+		return "event_time"
+	}
+	return p.in.EventTime
+}
+
+func (p *planner) noWindow() error {
+	cure := "GROUP BY TUMBLE(" + p.eventName() + ", INTERVAL '1' MINUTE)"
+	if len(p.query.GroupBy) > 0 {
+		return p.query.GroupBy[0].Position().Errorf("GROUP BY without a window is not supported yet; write %s, …", cure)
+	}
+	for _, item := range p.query.Items {
+		for _, c := range aggregatesIn(item.Expr) {
+			return c.Errorf("%s needs a window, since the stream has no end; add %s", strings.ToUpper(c.Name), cure)
+		}
+	}
+	return p.query.Having.Position().Errorf("HAVING needs a window; add %s", cure)
+}
+
+func (p *planner) tumble(c *ast.Call) error {
+	event := p.in.Schema.Index(p.in.EventTime)
+	switch {
+	case p.in.EventTime == "" || event < 0:
+		return c.Errorf("%q has no event time to make windows of; declare event_time: for the stream", p.query.From.Name)
+	case p.in.Schema.Fields[event].Type.Kind != column.Timestamp:
+		return c.Errorf("the event time %q is of type %s; windows need a timestamp", p.in.EventTime, p.in.Schema.Fields[event].Type)
+	case len(c.Args) == 3:
+		return c.Args[2].Position().Errorf("TUMBLE with an offset is not supported yet; windows begin at multiples of their length in UTC")
+	case len(c.Args) != 2 || c.Star:
+		return c.Errorf("TUMBLE takes the event time and a length: TUMBLE(%s, INTERVAL '1' MINUTE)", p.in.EventTime)
+	}
+	column, err := expr.Compile(c.Args[0], p.scope)
+	if err != nil {
+		return err
+	}
+	if column.Field() != event {
+		return c.Args[0].Position().Errorf("windows go by the event time of %q; write TUMBLE(%s, …)", p.query.From.Name, p.in.EventTime)
+	}
+	length, ok := c.Args[1].(*ast.Interval)
+	switch {
+	case !ok:
+		return c.Args[1].Position().Errorf("the length of a window is an interval such as INTERVAL '1' MINUTE")
+	case length.Value.Months != 0:
+		return length.Errorf("windows of months and years are not supported yet: they differ in length; use days or weeks")
+	case length.Value.Micros <= 0:
+		return length.Errorf("the length of a window must be more than zero")
+	}
+	p.plan.event, p.plan.size = event, length.Value.Micros
+	return nil
+}
+
+// key adds a key of GROUP BY, which may be the alias of a select item.
+func (p *planner) key(e ast.Expr) error {
+	if n, ok := e.(*ast.Number); ok {
+		return n.Errorf("GROUP BY a position is not supported; repeat the expression or its alias")
+	}
+	program, err := expr.Compile(e, p.scope)
+	if id, ok := e.(*ast.Ident); ok && err != nil && len(id.Parts) == 1 {
+		if pseudoField(e) >= 0 {
+			// The window is in GROUP BY already.
+			return nil
+		}
+		for _, item := range p.query.Items {
+			if item.Alias != "" && strings.EqualFold(item.Alias, id.Parts[0].Text) {
+				e = item.Expr
+				program, err = expr.Compile(e, p.scope)
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if !agg.Groupable(program.Type()) {
+		return e.Position().Errorf("GROUP BY a %s is not supported; group by its fields", program.Type())
+	}
+	p.keys = append(p.keys, e)
+	p.plan.keys = append(p.plan.keys, program)
+	return nil
+}
+
+// pseudoField is the middle field that e names, or -1.
+func pseudoField(e ast.Expr) int {
+	if id, ok := e.(*ast.Ident); ok && len(id.Parts) == 1 {
+		for i, name := range pseudo {
+			if strings.EqualFold(id.Parts[0].Text, name) {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// aggregates compiles each different aggregate of the select list and HAVING once.
+func (p *planner) aggregates() error {
+	var calls []*ast.Call
+	for _, item := range p.query.Items {
+		calls = append(calls, aggregatesIn(item.Expr)...)
+	}
+	calls = append(calls, aggregatesIn(p.query.Having)...)
+	var specs []agg.Spec
+	for _, c := range calls {
+		if p.aggregate(c) >= 0 {
+			continue
+		}
+		spec, arg, err := p.spec(c)
+		if err != nil {
+			return err
+		}
+		p.aggs = append(p.aggs, c)
+		p.plan.args = append(p.plan.args, arg)
+		specs = append(specs, spec)
+	}
+	keys := make([]column.Type, len(p.plan.keys))
+	for i, k := range p.plan.keys {
+		keys[i] = k.Type()
+	}
+	p.plan.layout = agg.NewLayout(keys, specs)
+	p.middle()
+	return nil
+}
+
+// middle lists the fields that the select list is computed from. Their names are not visible.
+func (p *planner) middle() {
+	fields := []column.Field{
+		{Name: pseudo[windowStart], Type: column.Type{Kind: column.Timestamp}},
+		{Name: pseudo[windowEnd], Type: column.Type{Kind: column.Timestamp}},
+	}
+	for _, t := range p.plan.layout.Keys {
+		fields = append(fields, column.Field{Name: "key", Type: t})
+	}
+	for _, s := range p.plan.layout.Aggs {
+		fields = append(fields, column.Field{Name: "aggregate", Type: s.Out})
+	}
+	p.plan.middle = column.Schema{Fields: fields}
+}
+
+// aggregate is the place of an aggregate met before, or -1.
+func (p *planner) aggregate(c *ast.Call) int {
+	return slices.IndexFunc(p.aggs, func(known *ast.Call) bool { return same(known, c, p.scope.Qualifiers) })
+}
+
+var aggregateFuncs = map[string]agg.Func{"count": agg.Count, "sum": agg.Sum, "avg": agg.Avg, "min": agg.Min, "max": agg.Max}
+
+// spec checks and compiles one aggregate.
+func (p *planner) spec(c *ast.Call) (agg.Spec, *expr.Program, error) {
+	name := strings.ToUpper(c.Name)
+	bigint := column.Type{Kind: column.BigInt}
+	switch {
+	case c.Distinct:
+		return agg.Spec{}, nil, c.Errorf("%s(DISTINCT …) is not supported yet", name)
+	case c.Star && c.Name != "count":
+		return agg.Spec{}, nil, c.Errorf("%s(*) has no meaning; name a column", name)
+	case c.Star:
+		return agg.Spec{Func: agg.CountAll, Out: bigint}, nil, nil
+	case len(c.Args) != 1:
+		return agg.Spec{}, nil, c.Errorf("%s takes one argument, but there are %d", name, len(c.Args))
+	case len(aggregatesIn(c.Args[0])) > 0:
+		return agg.Spec{}, nil, c.Args[0].Position().Errorf("an aggregate cannot be the argument of another; make the inner one a query of its own")
+	}
+	arg, err := expr.Compile(c.Args[0], p.scope)
+	if err != nil {
+		return agg.Spec{}, nil, err
+	}
+	s := agg.Spec{Func: aggregateFuncs[c.Name], Out: bigint}
+	of := arg.Type()
+	switch s.Func {
+	case agg.Sum, agg.Avg:
+		if !arg.Numeric() {
+			return s, nil, c.Args[0].Position().Errorf("%s needs numbers, but this is of type %s", name, of)
+		}
+		s.Out = arg.Type()
+		if s.Func == agg.Avg {
+			s.Out = column.Type{Kind: column.Double}
+		}
+	case agg.Min, agg.Max:
+		if of.Kind == column.JSON || of.Kind == column.Binary || !arg.Comparable() {
+			return s, nil, c.Args[0].Position().Errorf("%s of a %s is not supported", name, of)
+		}
+		s.Out = of
+		if of.Kind == column.Decimal || of.Kind == column.UUID {
+			s.Out = arg.Type()
+		}
+	}
+	s.Arg = arg.Type().Kind
+	return s, arg, nil
+}
+
+// selectList compiles the output columns and HAVING over the middle schema.
+func (p *planner) selectList() error {
+	scope := &expr.Scope{Schema: &p.plan.middle, Replace: p.replace}
+	var err error
+	if p.query.Having != nil {
+		if p.plan.having, err = expr.Condition(p.query.Having, scope, "HAVING"); err != nil {
+			return err
+		}
+	}
+	for _, item := range p.query.Items {
+		if item.Expr == nil {
+			at := item.Pos
+			if at.Line == 0 {
+				at = p.query.Pos
+			}
+			return at.Errorf("SELECT * has no meaning with GROUP BY; name the keys and aggregates")
+		}
+		name, err := outputName(item)
+		if err != nil {
+			return err
+		}
+		program, err := expr.Compile(item.Expr, scope)
+		if err != nil {
+			return err
+		}
+		if program.Field() == windowStart && p.plan.time == "" {
+			p.plan.time = name
+		}
+		p.plan.items = append(p.plan.items, program)
+		if err := p.plan.out.add(name, program.Type(), item.Pos); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replace finds the middle field that stands for a node of the select list.
+func (p *planner) replace(e ast.Expr) (int, error) {
+	if i := pseudoField(e); i >= 0 {
+		return i, nil
+	}
+	for i, k := range p.keys {
+		if same(k, e, p.scope.Qualifiers) {
+			return firstKey + i, nil
+		}
+	}
+	switch e := e.(type) {
+	case *ast.Call:
+		if i := p.aggregate(e); i >= 0 {
+			return firstKey + len(p.keys) + i, nil
+		}
+		switch e.Name {
+		case "tumble", "tumble_start":
+			return -1, e.Errorf("write window_start for the start of the window")
+		case "tumble_end":
+			return -1, e.Errorf("write window_end for the end of the window")
+		}
+	case *ast.Ident:
+		if _, err := expr.Compile(e, p.scope); err != nil {
+			return -1, err
+		}
+		name := e.Parts[len(e.Parts)-1].Text
+		return -1, e.Errorf("%q has many values in a window; add it to GROUP BY, or take MIN(%s) or MAX(%s)", name, name, name)
+	}
+	return -1, nil
+}
