@@ -70,8 +70,8 @@ func (a *appender) Start(_ context.Context, raw json.RawMessage) error {
 // prepare makes sure that the file is there and can be written, and returns its size.
 func (a *appender) prepare() (int64, error) {
 	path := a.config.Path
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return 0, a.errorf("create its directory: %w", err)
+	if err := makeDir(filepath.Dir(path), 0o777); err != nil {
+		return 0, a.fail(err)
 	}
 	// Opening a pipe would wait for its reader.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
@@ -79,15 +79,15 @@ func (a *appender) prepare() (int64, error) {
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		return 0, a.errorf("%w", err)
+		return 0, a.fail(err)
 	}
 	defer f.Close()
 	if err := syncDir(filepath.Dir(path)); err != nil {
-		return 0, a.errorf("sync its directory: %w", err)
+		return 0, a.fail(err)
 	}
 	info, err := f.Stat()
 	if err != nil {
-		return 0, a.errorf("%w", err)
+		return 0, a.fail(err)
 	}
 	return info.Size(), nil
 }
@@ -95,7 +95,7 @@ func (a *appender) prepare() (int64, error) {
 func (a *appender) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
 	outcome, err := a.add(b)
 	if err != nil {
-		return outcome, a.errorf("%w", err)
+		return outcome, a.fail(err)
 	}
 	return outcome, nil
 }
@@ -104,7 +104,7 @@ func (a *appender) Open() flow.Open { return a.open() }
 
 func (a *appender) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
 	if err := a.freeze(); err != nil {
-		return flow.Plan{}, a.errorf("%w", err)
+		return flow.Plan{}, a.fail(err)
 	}
 	plan := flow.Plan{Cut: cut}
 	if a.rows > 0 {
@@ -134,7 +134,7 @@ func (a *appender) Put(ctx context.Context, plan flow.Plan) error {
 		return a.shorter(0)
 	}
 	if err != nil {
-		return a.errorf("%w", err)
+		return a.fail(err)
 	}
 	defer f.Close()
 	if err := a.trim(f); err != nil {
@@ -142,10 +142,10 @@ func (a *appender) Put(ctx context.Context, plan flow.Plan) error {
 	}
 	a.expected = -1
 	if _, err := io.Copy(io.NewOffsetWriter(f, a.committed), a.spool.reader()); err != nil {
-		return a.errorf("%w", err)
+		return a.fail(err)
 	}
 	if err := f.Sync(); err != nil {
-		return a.errorf("%w", err)
+		return a.fail(err)
 	}
 	a.expected = planned.Length
 	return nil
@@ -156,7 +156,7 @@ func (a *appender) Put(ctx context.Context, plan flow.Plan) error {
 func (a *appender) trim(f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
-		return a.errorf("%w", err)
+		return a.fail(err)
 	}
 	size := info.Size()
 	switch {
@@ -171,7 +171,7 @@ func (a *appender) trim(f *os.File) error {
 		a.env.Log.Info("cutting off what an earlier run wrote and did not commit", "sink", a.env.Identity.Name, "path", a.config.Path, "from", a.committed, "size", size)
 	}
 	if err := f.Truncate(a.committed); err != nil {
-		return a.errorf("%w", err)
+		return a.fail(err)
 	}
 	return nil
 }
@@ -193,6 +193,7 @@ func (a *appender) shorter(size int64) error {
 	return flow.Permanent(a.errorf("was truncated or deleted by somebody else: it has %d bytes, %d were committed; restore it, or name another path, which gets the rows from here on", size, a.committed))
 }
 
+// errorf says something about the file.
 func (a *appender) errorf(format string, args ...any) error {
-	return fmt.Errorf("file sink %q: %s: %w", a.env.Identity.Name, a.config.Path, fmt.Errorf(format, args...))
+	return a.fail(fmt.Errorf("%s: %w", a.config.Path, fmt.Errorf(format, args...)))
 }

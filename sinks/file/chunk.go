@@ -14,23 +14,27 @@ import (
 
 // chunk is the open chunk: its rows as the bytes of one file, or of a stretch of one.
 type chunk struct {
+	sink   string
 	writer *encode.Writer
 	// encoder is nil until there is a row.
 	encoder encode.Encoder
-	spool   spool
-	rows    int64
-	hash    column.RowHash
+	// memory is what the encoder may hold before it is told to write.
+	memory int64
+	spool  spool
+	rows   int64
+	hash   column.RowHash
 }
 
 // spoolLimit is how many encoded bytes stay in memory, unless the sink's share of it is small.
-const spoolLimit = 4 << 20
+const spoolLimit int64 = 4 << 20
 
 func newChunk(w *encode.Writer, env sinks.Env) chunk {
-	limit := spoolLimit
-	if env.Memory > 0 {
-		limit = int(min(int64(limit), env.Memory/2))
+	// A buffer that grows may be twice as large as what is in it.
+	limit, memory := min(spoolLimit, env.Memory/4), env.Memory/2
+	return chunk{
+		sink: env.Identity.Name, writer: w, memory: memory,
+		spool: spool{path: filepath.Join(env.Dir, "chunk.spool"), limit: int(limit)},
 	}
-	return chunk{writer: w, spool: spool{path: filepath.Join(env.Dir, "chunk.spool"), limit: limit}}
 }
 
 // add encodes the selected rows of b.
@@ -40,6 +44,11 @@ func (c *chunk) add(b *column.Batch) (flow.Outcome, error) {
 	}
 	if err := c.encoder.Add(b); err != nil {
 		return flow.Outcome{}, err
+	}
+	if c.encoder.Memory() > c.memory {
+		if err := c.encoder.Flush(); err != nil {
+			return flow.Outcome{}, err
+		}
 	}
 	n := int64(b.Selected())
 	c.rows += n
@@ -75,6 +84,9 @@ func (c *chunk) reset() {
 	c.encoder, c.rows, c.hash = nil, 0, column.RowHash{}
 	c.spool.reset()
 }
+
+// fail names the sink in an error that names the file.
+func (c *chunk) fail(err error) error { return fmt.Errorf("file sink %q: %w", c.sink, err) }
 
 // name is a file name for the consumer that nobody else uses.
 func name(id flow.Identity) string {

@@ -25,7 +25,7 @@ func (a *appender) claim(size int64) (int64, error) {
 		}
 		// A claim on another path, or one that a crash left torn, before anything was written.
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return 0, a.errorf("read its claim: %w", err)
+		return 0, a.fail(err)
 	}
 	if err := a.mayTakeOver(size); err != nil {
 		return 0, err
@@ -34,7 +34,7 @@ func (a *appender) claim(size int64) (int64, error) {
 		return 0, err
 	}
 	if err := writeDurably(path, text); err != nil {
-		return 0, a.errorf("claim it: %w", err)
+		return 0, a.fail(err)
 	}
 	return size, nil
 }
@@ -53,51 +53,15 @@ func (a *appender) mayTakeOver(size int64) error {
 	}
 	f, err := os.Open(a.config.Path)
 	if err != nil {
-		return a.errorf("%w", err)
+		return a.fail(err)
 	}
 	defer f.Close()
 	last := make([]byte, 1)
 	if _, err := f.ReadAt(last, size-1); err != nil && !errors.Is(err, io.EOF) {
-		return a.errorf("%w", err)
+		return a.fail(err)
 	}
 	if last[0] != '\n' {
 		return flow.Permanent(a.errorf("does not end with a line break; append one, or name another path"))
 	}
 	return nil
-}
-
-// writeDurably creates or replaces a file and its directory.
-func writeDurably(path string, text []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes the names in a directory durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if closed := d.Close(); err == nil {
-		err = closed
-	}
-	return err
 }

@@ -32,29 +32,29 @@ func (d *directory) Guarantee() string {
 func (d *directory) Trigger() flow.Trigger { return d.config.trigger() }
 
 func (d *directory) Start(context.Context, json.RawMessage) error {
-	if err := os.MkdirAll(d.config.Dir, 0o777); err != nil {
-		return d.errorf("%w", err)
+	if err := makeDir(d.config.Dir, 0o777); err != nil {
+		return d.fail(err)
 	}
 	// What a crash left unfinished is written again.
 	unfinished, err := d.names("." + name(d.env.Identity) + "-")
 	if err != nil {
-		return d.errorf("%w", err)
+		return d.fail(err)
 	}
 	for _, n := range unfinished {
 		if err := os.Remove(filepath.Join(d.config.Dir, n)); err != nil {
-			return d.errorf("%w", err)
+			return d.fail(err)
 		}
 	}
 	probe, err := os.Create(d.temporary(0))
 	if err != nil {
-		return d.errorf("%w", err)
+		return d.fail(err)
 	}
 	err = probe.Close()
 	if removed := os.Remove(probe.Name()); err == nil {
 		err = removed
 	}
 	if err != nil {
-		return d.errorf("%w", err)
+		return d.fail(err)
 	}
 	return nil
 }
@@ -62,7 +62,7 @@ func (d *directory) Start(context.Context, json.RawMessage) error {
 func (d *directory) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
 	outcome, err := d.add(b)
 	if err != nil {
-		return outcome, d.errorf("%w", err)
+		return outcome, d.fail(err)
 	}
 	return outcome, nil
 }
@@ -71,7 +71,7 @@ func (d *directory) Open() flow.Open { return d.open() }
 
 func (d *directory) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
 	if err := d.freeze(); err != nil {
-		return flow.Plan{}, d.errorf("%w", err)
+		return flow.Plan{}, d.fail(err)
 	}
 	plan := flow.Plan{Cut: cut}
 	if d.rows > 0 {
@@ -93,12 +93,12 @@ func (d *directory) Put(ctx context.Context, plan flow.Plan) error {
 	}
 	if !there {
 		if err := d.create(plan.Cut.Chunk); err != nil {
-			return d.errorf("%w", err)
+			return d.fail(err)
 		}
 	}
 	// Also for a file that is there: the crash may have come before its name was durable.
 	if err := syncDir(d.config.Dir); err != nil {
-		return d.errorf("%w", err)
+		return d.fail(err)
 	}
 	return nil
 }
@@ -108,7 +108,7 @@ func (d *directory) Put(ctx context.Context, plan flow.Plan) error {
 func (d *directory) exists(chunk int64) (bool, error) {
 	names, err := d.names(d.stem(chunk) + "-")
 	if err != nil {
-		return false, d.errorf("%w", err)
+		return false, d.fail(err)
 	}
 	for _, n := range names {
 		if n == filepath.Base(d.final(chunk)) {
@@ -181,6 +181,7 @@ func (d *directory) stem(chunk int64) string {
 	return fmt.Sprintf("%s-%08d", name(d.env.Identity), chunk)
 }
 
+// errorf says something about the directory.
 func (d *directory) errorf(format string, args ...any) error {
-	return fmt.Errorf("file sink %q: %s: %w", d.env.Identity.Name, d.config.Dir, fmt.Errorf(format, args...))
+	return d.fail(fmt.Errorf("%s: %w", d.config.Dir, fmt.Errorf(format, args...)))
 }
