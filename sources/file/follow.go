@@ -211,6 +211,10 @@ func (f *follower) advance(ctx context.Context, t *followed) error {
 		if !same {
 			f.env.Log.Info("file was truncated; reading it as a new one", "file", t.path, "read", t.offset)
 			t.begun = false
+			// A copy of the old content may turn up under another name.
+			if err := f.pump.Flush(ctx, t.id.producer, t.offset); err != nil {
+				return err
+			}
 		}
 	}
 	if !t.begun {
