@@ -1,0 +1,351 @@
+package s3
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/minio/minio-go/v7"
+
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/sinks/encode"
+	"github.com/millrace-io/millrace/sinks/s3/embedded"
+)
+
+func TestEachChunkBecomesAnObject(t *testing.T) {
+	everywhere(t, func(p *place) {
+		s := p.start()
+		p.deliver(s, 1, batch(0, 100), batch(100, 50))
+		p.deliver(s, 2, batch(150, 20).With([]int32{0, 1, 2}))
+		p.wantIDs(s, 0, 153, 2)
+		_, keys := p.ids(s)
+		if d := cmp.Diff([]string{key("", 1), key("", 2)}, keys); d != "" {
+			p.t.Error(d)
+		}
+		if g := s.Guarantee(); !strings.HasPrefix(g, "exactly once") {
+			p.t.Error(g)
+		}
+	})
+}
+
+func TestObjectsSayWhatIsInThem(t *testing.T) {
+	everywhere(t, func(p *place) {
+		s := p.start()
+		plan := p.deliver(s, 7, batch(0, 10))
+		m, ok, err := s.store.metadata(p.t.Context(), plan.Objects[0].Key)
+		if err != nil || !ok {
+			p.t.Fatal(ok, err)
+		}
+		for k := range m {
+			if !strings.HasPrefix(k, "millrace-") {
+				delete(m, k)
+			}
+		}
+		want := map[string]string{
+			metaTask: "test-out-00c0ffee-0", metaChunk: "7", metaRows: "10", metaHash: plan.Objects[0].Hash,
+			metaReason: "size", metaRanges: "shardId-000000000000:1-9",
+		}
+		if d := cmp.Diff(want, m); d != "" {
+			p.t.Error(d)
+		}
+	})
+}
+
+// A crash may come before, between or after the puts; the chunk is then planned again from the
+// same rows, which come in other batches.
+func TestRedoneChunkIsThereOnce(t *testing.T) {
+	everywhere(t, func(p *place) {
+		p.config.PartitionBy = []string{"country"}
+		for i, puts := range []int{0, 1, 4} {
+			chunk := int64(i + 1)
+			first := i * 100
+			s := p.start()
+			p.add(s, batch(first, 100))
+			plan := p.plan(s, chunk)
+			if len(plan.Objects) != 4 {
+				p.t.Fatalf("%d objects", len(plan.Objects))
+			}
+			some := plan
+			some.Objects = plan.Objects[:puts]
+			p.put(s, some)
+			before := p.objects(s)
+			if err := s.Close(); err != nil {
+				p.t.Fatal(err)
+			}
+
+			s = p.start()
+			p.add(s, batch(first+50, 50), batch(first, 50))
+			again := p.plan(s, chunk)
+			for j := range again.Objects {
+				again.Objects[j].Bytes = plan.Objects[j].Bytes
+			}
+			if d := cmp.Diff(plan.Objects, again.Objects); d != "" {
+				p.t.Fatal(d)
+			}
+			p.put(s, again)
+			p.put(s, again)
+			s.Published(again)
+			after := p.objects(s)
+			for k, v := range before {
+				if !bytes.Equal(after[k], v) {
+					p.t.Errorf("%s was replaced", k)
+				}
+			}
+			p.wantIDs(s, 0, int64(first+100), 4*(i+1))
+		}
+	})
+}
+
+func TestOtherContentStopsTheSink(t *testing.T) {
+	everywhere(t, func(p *place) {
+		s := p.start()
+		p.deliver(s, 1, batch(0, 10))
+		s = p.start()
+		p.add(s, batch(0, 11))
+		plan := p.plan(s, 1)
+		p.wantError(s.Put(p.t.Context(), plan), true, key("", 1), "other content", "millrace-rows", `"10" instead of "11"`)
+		p.wantIDs(s, 0, 10, 1)
+	})
+}
+
+func TestForeignObjectStopsTheSink(t *testing.T) {
+	p := onMinIO(t)
+	s := p.start()
+	_, err := p.client().PutObject(t.Context(), "lake", key("", 1), strings.NewReader("mine"), 4, minio.PutObjectOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.add(s, batch(0, 10))
+	p.wantError(s.Put(t.Context(), p.plan(s, 1)), true, "other content")
+	if got := p.objects(s)[key("", 1)]; string(got) != "mine" {
+		t.Errorf("the object was replaced by %d bytes", len(got))
+	}
+}
+
+func TestEmptyChunkCreatesNothing(t *testing.T) {
+	everywhere(t, func(p *place) {
+		s := p.start()
+		p.add(s, batch(0, 5).With([]int32{}))
+		plan := p.plan(s, 1)
+		p.put(s, plan)
+		s.Published(plan)
+		if got := p.objects(s); len(got) != 0 || len(plan.Objects) != 0 {
+			p.t.Errorf("objects %v, planned %v", got, plan.Objects)
+		}
+		p.deliver(s, 2, batch(0, 5))
+		p.wantIDs(s, 0, 5, 1)
+	})
+}
+
+func TestMissingBucketIsNamedUntilItExists(t *testing.T) {
+	p := onMinIO(t)
+	p.config.Bucket = "orders"
+	s := p.open()
+	p.wantError(s.Start(t.Context(), nil), false, `bucket "orders" does not exist`, p.minio.Endpoint, "mc mb")
+	p.minio.Bucket("orders")
+	if err := s.Start(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	p.deliver(s, 1, batch(0, 10))
+	p.wantIDs(s, 0, 10, 1)
+}
+
+func TestWrongCredentialsAreNamedAndNotShown(t *testing.T) {
+	p := onMinIO(t)
+	right := p.config.SecretKey
+	p.config.SecretKey = config.NewSecret("not-the-secret")
+	err := p.open().Start(t.Context(), nil)
+	p.wantError(err, false, "secret_key", p.minio.Endpoint)
+	if strings.Contains(err.Error(), "not-the-secret") {
+		t.Errorf("shows the secret: %v", err)
+	}
+	p.config.AccessKey, p.config.SecretKey = config.NewSecret("nobody"), right
+	p.wantError(p.open().Start(t.Context(), nil), false, "access_key", p.minio.Endpoint)
+}
+
+func TestEndpointMayComeLateAndGoAway(t *testing.T) {
+	p := onMinIO(t)
+	p.minio.Stop()
+	s := p.open()
+	p.wantError(s.Start(t.Context(), nil), false, "cannot reach endpoint "+p.minio.Endpoint, "refused")
+	p.minio.Start()
+	if err := s.Start(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	p.add(s, batch(0, 10))
+	plan := p.plan(s, 1)
+	p.minio.Stop()
+	p.wantError(s.Put(t.Context(), plan), false, "cannot reach endpoint", key("", 1))
+	p.minio.Start()
+	p.put(s, plan)
+	p.wantIDs(s, 0, 10, 1)
+}
+
+func TestPutEndsWithItsContext(t *testing.T) {
+	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer silent.Close()
+	p := onEmbedded(t)
+	p.config.Endpoint = silent.URL
+	p.config.AccessKey, p.config.SecretKey = config.NewSecret("a"), config.NewSecret("b")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s := p.open()
+	if err := s.Start(ctx, nil); err == nil {
+		t.Error("started without an answer")
+	}
+	silent.CloseClientConnections()
+}
+
+// forgetful passes requests on without their conditions.
+func forgetful(t *testing.T, endpoint string) string {
+	target, err := url.Parse(endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	proxy := &httputil.ReverseProxy{
+		Transport: transport,
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host, r.Out.Host = target.Scheme, target.Host, r.In.Host
+			r.Out.Header.Del("If-None-Match")
+		},
+	}
+	server := httptest.NewServer(proxy)
+	t.Cleanup(func() { server.Close(); transport.CloseIdleConnections() })
+	return server.URL
+}
+
+func TestStoreWithoutConditionsIsAnnounced(t *testing.T) {
+	p := onEmbedded(t)
+	// Not MinIO: the client signs the header, and this server does not verify signatures.
+	server, err := embedded.Start(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if err := server.MakeBucket("lake"); err != nil {
+		t.Fatal(err)
+	}
+	p.config.Endpoint = forgetful(t, server.Endpoint)
+	p.config.AccessKey, p.config.SecretKey = config.NewSecret(server.AccessKey), config.NewSecret(server.SecretKey)
+	s := p.start()
+	if g := s.Guarantee(); !strings.HasPrefix(g, "AT LEAST ONCE") || !strings.Contains(p.logs.String(), "AT LEAST ONCE") {
+		t.Errorf("guarantee %q, log %s", g, p.logs)
+	}
+	p.deliver(s, 1, batch(0, 10))
+
+	// A repeated chunk is recognised all the same, and another one stops.
+	s = p.start()
+	p.deliver(s, 1, batch(0, 10))
+	p.wantIDs(s, 0, 10, 1)
+	p.add(s, batch(0, 12))
+	p.wantError(s.Put(t.Context(), p.plan(s, 1)), true, "other content")
+}
+
+func TestLargeObjectsGoInParts(t *testing.T) {
+	everywhere(t, func(p *place) {
+		s := p.start()
+		if want := p.minio != nil; s.store.conditionalComplete != want {
+			p.t.Fatalf("conditional complete is %v", s.store.conditionalComplete)
+		}
+		s.store.singlePut, s.store.partSize = 1<<20, 5<<20
+		p.add(s, batch(0, 5000))
+		plan := p.plan(s, 1)
+		// Random bytes behind the file make it large; they are not looked at.
+		junk := make([]byte, 11<<20)
+		if _, err := rand.Read(junk); err != nil {
+			p.t.Fatal(err)
+		}
+		part := s.frozen[plan.Objects[0].Key]
+		if _, err := part.spool.Write(junk); err != nil {
+			p.t.Fatal(err)
+		}
+		if p.spools() != 1 {
+			p.t.Errorf("%d spools on disk", p.spools())
+		}
+		content, err := part.spool.content()
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		want, err := io.ReadAll(io.NewSectionReader(content, 0, part.spool.size()))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.put(s, plan)
+		part.done = false
+		p.put(s, plan)
+		if got := p.objects(s)[key("", 1)]; !bytes.Equal(got, want) {
+			p.t.Errorf("object of %d bytes, want %d", len(got), len(want))
+		}
+		s.Published(plan)
+		if p.spools() != 0 {
+			p.t.Errorf("%d spools on disk", p.spools())
+		}
+	})
+}
+
+func TestDamagedUploadIsRefusedByTheStore(t *testing.T) {
+	everywhere(t, func(p *place) {
+		s := p.start()
+		p.add(s, batch(0, 10))
+		plan := p.plan(s, 1)
+		s.frozen[plan.Objects[0].Key].spool.crc++
+		p.wantError(s.Put(p.t.Context(), plan), false, key("", 1))
+		if n := len(p.objects(s)); n != 0 {
+			p.t.Errorf("%d objects", n)
+		}
+	})
+}
+
+func TestSpoolsOfAnEarlierProcessAreRemoved(t *testing.T) {
+	p := onEmbedded(t)
+	for i := range 3 {
+		if err := os.WriteFile(filepath.Join(p.dir, fmt.Sprintf("object-%d.spool", i)), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.start()
+	if n := p.spools(); n != 0 {
+		t.Errorf("%d spools", n)
+	}
+}
+
+func TestLinesAreDelivered(t *testing.T) {
+	everywhere(t, func(p *place) {
+		p.config.Format = Format{Type: encode.NDJSON, Compression: encode.None}
+		s := p.start()
+		p.deliver(s, 1, batch(1, 1))
+		got := p.objects(s)["people/test-out-00c0ffee-0-0000000001.ndjson"]
+		if string(got) != `{"id":1,"country":"FR","born":"1970-01-02"}`+"\n" {
+			p.t.Errorf("%s", got)
+		}
+	})
+}
+
+func TestSinksShareTheEmbeddedServer(t *testing.T) {
+	p := onEmbedded(t)
+	a, b := p.start(), p.start()
+	if a.store.endpoint != b.store.endpoint {
+		t.Errorf("%s and %s", a.store.endpoint, b.store.endpoint)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.deliver(b, 1, batch(0, 10))
+	p.wantIDs(b, 0, 10, 1)
+	file := filepath.Join(p.dir, "s3", "lake", filepath.FromSlash(key("", 1)))
+	if _, err := os.Stat(file); err != nil {
+		t.Errorf("the object is not a plain file: %v", err)
+	}
+}

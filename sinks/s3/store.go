@@ -1,0 +1,215 @@
+package s3
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+)
+
+const (
+	// singlePut is the largest object that goes in one request; larger ones go in parts.
+	singlePut = 256 << 20
+	partSize  = 64 << 20
+	// mostSinglePut is what S3 takes in one request at most.
+	mostSinglePut = 5 << 30
+	// requestTimeout bounds a request without a body of note; uploads get a second more for each
+	// slowest bytes.
+	requestTimeout = 30 * time.Second
+	slowest        = 256 << 10
+)
+
+// errExists is what a conditional request finds: there is an object of that key.
+var errExists = errors.New("the object exists")
+
+// store is the bucket of a sink.
+type store struct {
+	endpoint, bucket string
+	core             *minio.Core
+	transport        *http.Transport
+	// hashPayload signs the bodies too, where neither TLS nor the machine protects them.
+	hashPayload bool
+	// conditionalPut and conditionalComplete are set when the store honours If-None-Match there.
+	conditionalPut, conditionalComplete bool
+	// singlePut and partSize are those above, except in tests.
+	singlePut, partSize int64
+}
+
+func newStore(c *Config, endpoint, accessKey, secretKey string) (*store, error) {
+	u, wrong := parseEndpoint(endpoint)
+	if wrong != "" {
+		return nil, errors.New("endpoint " + wrong)
+	}
+	s := &store{
+		endpoint: endpoint, bucket: c.Bucket, singlePut: singlePut, partSize: partSize,
+		hashPayload: u.Scheme == "http" && !loopback(u),
+		transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+			TLSHandshakeTimeout:   10 * time.Second,
+			ResponseHeaderTimeout: time.Minute,
+			ExpectContinueTimeout: 10 * time.Second,
+			IdleConnTimeout:       time.Minute,
+			MaxIdleConnsPerHost:   4,
+			ForceAttemptHTTP2:     true,
+			// Objects are compressed already.
+			DisableCompression: true,
+		},
+	}
+	region := c.Region
+	if region == "" && !strings.HasSuffix(u.Hostname(), ".amazonaws.com") {
+		// Any region does, and naming one saves asking for it.
+		region = "us-east-1"
+	}
+	var err error
+	s.core, err = minio.NewCore(u.Host, &minio.Options{
+		Creds:  credentials.NewStaticV4(accessKey, secretKey, ""),
+		Secure: u.Scheme == "https", Region: region, Transport: s.transport,
+		// A checksum of our own is accepted only by clients that could send trailing ones.
+		TrailingHeaders: true,
+		// The task has its own back-off; one more try hides a connection that was closed while idle.
+		MaxRetries: 2,
+	})
+	return s, err
+}
+
+// loopback reports whether requests never leave the machine.
+func loopback(u *url.URL) bool {
+	if u.Hostname() == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	return err == nil && a.IsLoopback()
+}
+
+func (s *store) close() { s.transport.CloseIdleConnections() }
+
+// object is what put creates.
+type object struct {
+	key, contentType string
+	metadata         map[string]string
+	content          io.ReaderAt
+	size             int64
+	crc              uint32
+}
+
+// put creates an object. Error: errExists, if the store honours conditions.
+func (s *store) put(ctx context.Context, o object) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout+time.Duration(o.size/slowest)*time.Second)
+	defer cancel()
+	most := s.singlePut
+	if !s.conditionalComplete {
+		most = mostSinglePut
+	}
+	if o.size > most {
+		return s.putParts(ctx, o)
+	}
+	opts := s.createOnly()
+	opts.ContentType = o.contentType
+	opts.UserMetadata = map[string]string{minio.ChecksumCRC32C.Key(): checksum(o.crc)}
+	for k, v := range o.metadata {
+		opts.UserMetadata[k] = v
+	}
+	_, err := s.core.Client.PutObject(ctx, s.bucket, o.key, io.NewSectionReader(o.content, 0, o.size), o.size, opts)
+	return exists(err)
+}
+
+// createOnly asks for the object to be created and never replaced.
+func (s *store) createOnly() minio.PutObjectOptions {
+	opts := minio.PutObjectOptions{DisableMultipart: true, DisableContentSha256: !s.hashPayload}
+	opts.SetMatchETagExcept("*")
+	return opts
+}
+
+// putParts uploads in parts, one after the other, and takes all back if it does not come to an end.
+func (s *store) putParts(ctx context.Context, o object) error {
+	opts := s.createOnly()
+	opts.ContentType, opts.UserMetadata = o.contentType, map[string]string{"x-amz-checksum-algorithm": "CRC32C"}
+	for k, v := range o.metadata {
+		opts.UserMetadata[k] = v
+	}
+	id, err := s.core.NewMultipartUpload(ctx, s.bucket, o.key, opts)
+	if err != nil {
+		return exists(err)
+	}
+	parts, err := s.uploadParts(ctx, o, id)
+	if err == nil {
+		_, err = s.core.CompleteMultipartUpload(ctx, s.bucket, o.key, id, parts, s.createOnly())
+	}
+	if err != nil {
+		s.abort(ctx, o.key, id)
+	}
+	return exists(err)
+}
+
+// abort is best effort: what it leaves behind costs space, not rows.
+func (s *store) abort(ctx context.Context, key, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), requestTimeout)
+	defer cancel()
+	_ = s.core.AbortMultipartUpload(ctx, s.bucket, key, id)
+}
+
+func (s *store) uploadParts(ctx context.Context, o object, id string) ([]minio.CompletePart, error) {
+	var parts []minio.CompletePart
+	for from := int64(0); from < o.size; from += s.partSize {
+		n := min(s.partSize, o.size-from)
+		sum := crc32.New(castagnoli)
+		if _, err := io.Copy(sum, io.NewSectionReader(o.content, from, n)); err != nil {
+			return nil, fmt.Errorf("read the spool: %w", err)
+		}
+		check := checksum(sum.Sum32())
+		p, err := s.core.PutObjectPart(ctx, s.bucket, o.key, id, len(parts)+1, io.NewSectionReader(o.content, from, n), n,
+			minio.PutObjectPartOptions{
+				DisableContentSha256: !s.hashPayload,
+				CustomHeader:         http.Header{minio.ChecksumCRC32C.Key(): []string{check}},
+			})
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, minio.CompletePart{PartNumber: p.PartNumber, ETag: p.ETag, ChecksumCRC32C: check})
+	}
+	return parts, nil
+}
+
+// checksum is a CRC as S3 headers spell it.
+func checksum(crc uint32) string {
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc))
+}
+
+// exists turns the refusal of a conditional request into errExists.
+func exists(err error) error {
+	if r := minio.ToErrorResponse(err); err != nil && (r.Code == "PreconditionFailed" || r.StatusCode == http.StatusPreconditionFailed) {
+		return errExists
+	}
+	return err
+}
+
+// metadata of an object, with lower-case keys; ok is false when there is no such object.
+func (s *store) metadata(ctx context.Context, key string) (m map[string]string, ok bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	info, err := s.core.Client.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{})
+	if minio.ToErrorResponse(err).Code == minio.NoSuchKey {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	m = make(map[string]string, len(info.UserMetadata))
+	for k, v := range info.UserMetadata {
+		m[strings.ToLower(k)] = v
+	}
+	return m, true, nil
+}
