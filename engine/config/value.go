@@ -68,7 +68,7 @@ func (d *Decoder) custom(n *Node, p reflect.Value, f field) bool {
 
 func (d *Decoder) pointer(n *Node, v reflect.Value, f field) {
 	if n.Kind == Null {
-		d.wrongType(n, "a value; write one or remove the key")
+		d.Errorf(n, "expected a value, got nothing; write one or remove the key")
 		return
 	}
 	p := reflect.New(v.Type().Elem())
