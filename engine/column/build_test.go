@@ -1,6 +1,7 @@
 package column
 
 import (
+	"encoding/json"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -103,6 +104,22 @@ func TestTextOfValues(t *testing.T) {
 	b, _ := NewBatch(schema, []*Column{Float64s([]float64{math.Inf(1)}, nil)})
 	if got := string(AppendJSON(nil, b, 0)); got != `{"d":null}` {
 		t.Errorf("infinity is %s in JSON", got)
+	}
+}
+
+func TestFloatsAreWrittenAsEncodingJSONWritesThem(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 9))
+	scales := []float64{1, 10, 100, 1e4, 1e6, 1e7, 1e12}
+	for i := range 50_000 {
+		v := math.Float64frombits(r.Uint64())
+		if i%2 == 0 {
+			v = float64(r.Int64N(1<<40)-1<<39) / scales[r.IntN(len(scales))]
+		}
+		if want, err := json.Marshal(v); err == nil {
+			if got := appendFloat(nil, v, 64); string(got) != string(want) {
+				t.Fatalf("got %s, want %s", got, want)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package column
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,7 +18,8 @@ func TestBadRowNamesCodeFieldAndReason(t *testing.T) {
 		{`{"struct":{"in":{"d":true}}}`, CodeMismatch, "struct.in.d", `want a double, got true`},
 		{`{"structs":[{"a":1},{"a":[]}]}`, CodeMismatch, "structs.a", `want a bigint, got an array`},
 		{`{"int":3000000000}`, CodeRange, "int", `3000000000 is out of range for an int`},
-		{`{"decimal":1.234}`, CodeRange, "decimal", `1.234 is out of range for a decimal(10,2)`},
+		{`{"decimal":1.234}`, CodeRange, "decimal", `1.234 has too many digits after the point for a decimal(10,2)`},
+		{`{"decimal":123456789}`, CodeRange, "decimal", `123456789 is out of range for a decimal(10,2)`},
 		{`{"timestamp":"2026-02-30T00:00:00Z"}`, CodeRange, "timestamp", `out of range for a timestamp`},
 		{`{"timestamp":"yesterday"}`, CodeMismatch, "timestamp", `want a timestamp, got "yesterday"`},
 		{`{"int":1,"int":2}`, CodeDuplicate, "int", `occurs twice`},
@@ -170,6 +173,34 @@ func TestReadersMayKeepABatchWhileTheNextIsDecoded(t *testing.T) {
 	readers.Wait()
 	if want := HashRows(decodeAll(t, NewDecoder(clickSchema(), nil, Options{}), events)); sum != want {
 		t.Errorf("hash %s, want %s", sum, want)
+	}
+}
+
+func TestDoublesAreTheNearest(t *testing.T) {
+	r := rand.New(rand.NewPCG(8, 9))
+	d := NewDecoder(&Schema{Fields: []Field{{"d", Type{Kind: Double}}}}, nil, Options{})
+	var want []float64
+	for range 20_000 {
+		digits := r.Uint64() >> r.IntN(60)
+		text := fmt.Sprintf("%020d", digits)
+		text = strings.TrimLeft(text[:19], "0") + "0"
+		point := r.IntN(len(text))
+		if point > 0 {
+			text = text[:point] + "." + text[point:]
+		}
+		v, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, v)
+		if err := d.Add(fmt.Appendf(nil, `{"d":%s}`, text), 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, got := range d.Take(Origin{}).Columns[0].Float64s {
+		if got != want[i] {
+			t.Fatalf("row %d is %v, want %v", i, got, want[i])
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package column
 import (
 	"fmt"
 	"math/rand/v2"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,6 +48,20 @@ func decodeAll(tb testing.TB, d *Decoder, events [][]byte) *Batch {
 	return d.Take(Origin{Stream: "clicks"})
 }
 
+// reportCPU reports processor time per row, which unlike ns/op does not grow when the machine
+// is busy with something else.
+func reportCPU(b *testing.B, rows func() int) func() {
+	used := func() int64 {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+			b.Fatal(err)
+		}
+		return u.Utime.Nano() + u.Stime.Nano()
+	}
+	start := used()
+	return func() { b.ReportMetric(float64(used()-start)/float64(rows()), "cpu-ns/row") }
+}
+
 func BenchmarkDecode(b *testing.B) {
 	events := clickEvents(200_000)
 	for _, c := range []struct {
@@ -56,15 +71,41 @@ func BenchmarkDecode(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			d := NewDecoder(clickSchema(), c.want, Options{})
 			b.ReportAllocs()
-			b.SetBytes(int64(len(events[0])))
-			for i := 0; b.Loop(); i++ {
-				if err := d.Add(events[i%len(events)], 0, 0); err != nil {
+			i := 0
+			report := reportCPU(b, func() int { return i })
+			for ; b.Loop(); i++ {
+				if err := d.Add(events[i%len(events)], record.Ordinal(i), 0); err != nil {
 					b.Fatal(err)
 				}
 				if d.Len() == 8192 {
 					d.Release(d.Take(Origin{}))
 				}
 			}
+			report()
 		})
 	}
+}
+
+func BenchmarkHashRows(b *testing.B) {
+	batch := decodeAll(b, NewDecoder(clickSchema(), nil, Options{}), clickEvents(8192))
+	rows := 0
+	report := reportCPU(b, func() int { return rows })
+	b.ReportAllocs()
+	for b.Loop() {
+		HashRows(batch)
+		rows += batch.Rows
+	}
+	report()
+}
+
+func BenchmarkAppendJSON(b *testing.B) {
+	batch := decodeAll(b, NewDecoder(clickSchema(), nil, Options{}), clickEvents(8192))
+	i := 0
+	report := reportCPU(b, func() int { return i })
+	b.ReportAllocs()
+	var text []byte
+	for ; b.Loop(); i++ {
+		text = AppendJSON(text[:0], batch, i%batch.Rows)
+	}
+	report()
 }

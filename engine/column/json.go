@@ -127,8 +127,31 @@ func appendFloat(dst []byte, v float64, size int) []byte {
 			dst = dst[:n-1]
 		}
 		return dst
+	case size == 64 && abs < 1e9:
+		// Decimals of up to 15 digits name different floats, so one of them that reads back as
+		// v is the shortest.
+		if u := uint64(abs*1e6 + 0.5); float64(u)/1e6 == abs {
+			return appendMillionths(dst, math.Signbit(v), u)
+		}
 	}
 	return strconv.AppendFloat(dst, v, 'f', -1, size)
+}
+
+func appendMillionths(dst []byte, negative bool, u uint64) []byte {
+	if negative {
+		dst = append(dst, '-')
+	}
+	dst = append(strconv.AppendUint(dst, u/1e6, 10), '.')
+	part := int(u % 1e6)
+	return trimZeros(append2(append2(append2(dst, part/10000), part/100%100), part%100))
+}
+
+// trimZeros drops the zeros at the end of a fraction that is not zero.
+func trimZeros(dst []byte) []byte {
+	for dst[len(dst)-1] == '0' {
+		dst = dst[:len(dst)-1]
+	}
+	return dst
 }
 
 func appendDecimal(dst []byte, c *Column, i int) []byte {

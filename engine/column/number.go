@@ -140,7 +140,10 @@ func (d *Decoder) decimalValue(f *field, b []byte, i int) int {
 		return end
 	}
 	hi, lo, st := n.scaled(f.typ.Scale, f.typ.Precision)
-	if st != wellFormed {
+	switch st {
+	case malformed:
+		return d.fail(CodeRange, i, excerpt(b, i)+" has too many digits after the point for "+article(f.typ))
+	case outside:
 		return d.outOfRange(b, i, f.typ)
 	}
 	if n.negative {

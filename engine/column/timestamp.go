@@ -214,11 +214,7 @@ func appendTime(dst []byte, micros int64) []byte {
 	if part == 0 {
 		return dst
 	}
-	dst = append2(append2(append2(append(dst, '.'), part/10000), part/100%100), part%100)
-	for dst[len(dst)-1] == '0' {
-		dst = dst[:len(dst)-1]
-	}
-	return dst
+	return trimZeros(append2(append2(append2(append(dst, '.'), part/10000), part/100%100), part%100))
 }
 
 func append2(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
