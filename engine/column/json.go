@@ -127,7 +127,7 @@ func appendFloat(dst []byte, v float64, size int) []byte {
 			dst = dst[:n-1]
 		}
 		return dst
-	case size == 64 && abs < 1e9:
+	case size == 64 && v != 0 && abs < 1e9:
 		// Decimals of up to 15 digits name different floats, so one of them that reads back as
 		// v is the shortest.
 		if u := uint64(abs*1e6 + 0.5); float64(u)/1e6 == abs {
