@@ -57,6 +57,7 @@ func (a *appender) Start(_ context.Context, raw json.RawMessage) error {
 	// Another path in the pipeline file is another file, which starts like the first one did.
 	if s.Path == a.config.Path {
 		a.committed = s.Length
+		a.release()
 	} else if a.committed, err = a.claim(size); err != nil {
 		return err
 	}
@@ -181,9 +182,7 @@ func (a *appender) Published(flow.Plan) {
 	a.expected = a.committed
 	a.reset()
 	if a.claimed {
-		// The state holds the length from now on. A claim that stays is never looked at again.
-		_ = os.Remove(a.claimPath())
-		a.claimed = false
+		a.release()
 	}
 }
 

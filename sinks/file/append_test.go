@@ -209,6 +209,29 @@ func TestAnotherPathStartsAnotherFile(t *testing.T) {
 	wantLines(t, k.config.Path, grace, alan)
 }
 
+func TestClaimEndsWithTheFirstChunk(t *testing.T) {
+	k := newTask(t, oneFile(t))
+	path := k.sink.(*appender).claimPath()
+	claim, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := func(when string) {
+		t.Helper()
+		if _, err := os.Stat(path); !os.IsNotExist(err) {
+			t.Errorf("%s there is still a claim: %v", when, err)
+		}
+	}
+	k.deliver(ada)
+	gone("after the chunk")
+	// The crash came between the commit and the removal.
+	if err := os.WriteFile(path, claim, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k.crash()
+	gone("after the next start")
+}
+
 func TestPathThatIsNoFileIsRefused(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no device files")

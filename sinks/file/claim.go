@@ -39,6 +39,13 @@ func (a *appender) claim(size int64) (int64, error) {
 	return size, nil
 }
 
+// release removes the claim once the checkpoint holds the length. A claim that stays does no harm:
+// nothing looks at it while there is a state, and the next claim replaces it.
+func (a *appender) release() {
+	_ = os.Remove(a.claimPath())
+	a.claimed = false
+}
+
 func (a *appender) claimPath() string {
 	return filepath.Join(a.env.Data, "sinks", "file", name(a.env.Identity)+".json")
 }
