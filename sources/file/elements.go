@@ -2,6 +2,7 @@ package file
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/millrace-io/millrace/sources"
 )
@@ -51,7 +52,9 @@ func (e *elements) next() (piece, error) {
 
 // separators passes over what stands between elements, and begins one if there is more.
 func (e *elements) separators() {
-	if e.w.offset == 0 && bytes.HasPrefix(e.w.bytes(), []byte(bom)) {
+	if b := e.w.bytes(); e.w.offset == 0 && len(b) < len(bom) && strings.HasPrefix(bom, string(b)) {
+		return // more will tell
+	} else if e.w.offset == 0 && bytes.HasPrefix(b, []byte(bom)) {
 		e.w.skip(len(bom))
 	}
 	for i, c := range e.w.bytes() {
