@@ -46,7 +46,6 @@ func (id ShardID) String() string { return fmt.Sprintf("shardId-%012d", uint32(i
 type entry struct {
 	start uint32
 	pos   int64
-	hash  HashKey
 }
 
 // Batch is a list of records, encoded as they are added in the layout a frame stores.
@@ -66,7 +65,7 @@ type Batch struct {
 // Add appends a record whose shard follows from key. pos is the producer's position after this
 // record; positions must rise strictly within a producer and are ignored without one.
 func (b *Batch) Add(key, data []byte, pos int64) {
-	b.entries = append(b.entries, entry{start: uint32(len(b.body)), pos: pos, hash: Hash(key)})
+	b.entries = append(b.entries, entry{start: uint32(len(b.body)), pos: pos})
 	b.body = binary.AppendUvarint(b.body, uint64(len(key))<<1)
 	b.body = append(b.body, key...)
 	b.body = binary.AppendUvarint(b.body, uint64(len(data)))
@@ -75,7 +74,7 @@ func (b *Batch) Add(key, data []byte, pos int64) {
 
 // AddExplicit is Add with an explicit hash key.
 func (b *Batch) AddExplicit(key []byte, hash HashKey, data []byte, pos int64) {
-	b.entries = append(b.entries, entry{start: uint32(len(b.body)), pos: pos, hash: hash})
+	b.entries = append(b.entries, entry{start: uint32(len(b.body)), pos: pos})
 	b.body = binary.AppendUvarint(b.body, uint64(len(key))<<1|1)
 	b.body = append(b.body, key...)
 	b.body = binary.BigEndian.AppendUint64(b.body, hash.Hi)
@@ -86,11 +85,8 @@ func (b *Batch) AddExplicit(key []byte, hash HashKey, data []byte, pos int64) {
 
 // AddFrom appends record i of src without decoding it.
 func (b *Batch) AddFrom(src *Batch, i int) {
-	e := src.entries[i]
-	raw := src.raw(i)
-	e.start = uint32(len(b.body))
-	b.entries = append(b.entries, e)
-	b.body = append(b.body, raw...)
+	b.entries = append(b.entries, entry{start: uint32(len(b.body)), pos: src.entries[i].pos})
+	b.body = append(b.body, src.raw(i)...)
 }
 
 // Len is the number of records.
@@ -99,8 +95,18 @@ func (b *Batch) Len() int { return len(b.entries) }
 // Size is the encoded size in bytes.
 func (b *Batch) Size() int { return len(b.body) }
 
-// Hash is the hash key that routes record i.
-func (b *Batch) Hash(i int) HashKey { return b.entries[i].hash }
+// Hash is the hash key that routes record i. It is computed on each call: an MD5 costs more than
+// all else that is done to a record on its way to the disk, and a stream of one shard needs none.
+func (b *Batch) Hash(i int) HashKey {
+	body := b.body[b.entries[i].start:]
+	head, n := binary.Uvarint(body)
+	key := body[n : n+int(head>>1)]
+	if head&1 == 0 {
+		return Hash(key)
+	}
+	explicit := body[n+len(key):]
+	return HashKey{Hi: binary.BigEndian.Uint64(explicit), Lo: binary.BigEndian.Uint64(explicit[8:])}
+}
 
 // Position is the producer's position after record i.
 func (b *Batch) Position(i int) int64 { return b.entries[i].pos }
