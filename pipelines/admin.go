@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,7 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Admin is the operator's HTTP server: /metrics, /healthz, /readyz and /api/v1/status.
+// Admin is the operator's HTTP server: /metrics, /healthz, /readyz, /api/v1/status and the Go
+// runtime's profiles under /debug/pprof/.
 type Admin struct {
 	server *http.Server
 	addr   net.Addr
@@ -94,6 +96,9 @@ func adminHandler(status func() Status) http.Handler {
 	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, status())
 	})
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
 }
 

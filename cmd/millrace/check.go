@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/pipelines"
+)
+
+type checkCommand struct {
+	File string `arg:"" help:"Pipeline file."`
+	JSON bool   `name:"json" help:"Print the result as JSON."`
+}
+
+// checkResult is what check --json prints.
+type checkResult struct {
+	File     string         `json:"file"`
+	OK       bool           `json:"ok"`
+	Errors   []config.Error `json:"errors"`
+	Warnings []string       `json:"warnings"`
+}
+
+// Run prints every mistake of the file and fails with exit code 2 if there is one.
+func (c *checkCommand) Run(a *app) error {
+	if c.JSON {
+		return c.json(a)
+	}
+	p, err := load(a, c.File)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%s: no mistakes\n\n", c.File)
+	tw := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	for _, s := range p.Sources {
+		fmt.Fprintf(tw, "source\t%s\t%s\t→ %s\n", s.Name, s.Component.Type, s.To)
+	}
+	for _, s := range p.Streams {
+		fmt.Fprintf(tw, "stream\t%s\t%d %s\t%s\n", s.Name, s.Shards, plural(s.Shards, "shard"), columnsText(s.Schema))
+	}
+	for _, q := range p.Queries {
+		fmt.Fprintf(tw, "query\t%s\tfrom %s\t%s\n", q.Name, q.Query.From(), columnsText(q.Query.Output()))
+	}
+	for _, s := range p.Sinks {
+		fmt.Fprintf(tw, "sink\t%s\t%s from %s\t%s\n", s.Name, s.Component.Type, s.From, p.Guarantee(s))
+	}
+	return tw.Flush()
+}
+
+func columnsText(s *column.Schema) string {
+	if s == nil {
+		return "opaque records"
+	}
+	return fmt.Sprintf("%d %s", len(s.Fields), plural(len(s.Fields), "column"))
+}
+
+func (c *checkCommand) json(a *app) error {
+	result := checkResult{File: c.File, OK: true, Errors: []config.Error{}, Warnings: []string{}}
+	p, err := pipelines.Load(c.File, components(), pipelines.LoadOptions{Getenv: os.LookupEnv})
+	var mistakes config.Errors
+	switch {
+	case errors.As(err, &mistakes):
+		result.OK = false
+		for _, m := range mistakes {
+			result.Errors = append(result.Errors, m)
+		}
+	case err != nil:
+		return err
+	default:
+		for _, w := range p.Warnings {
+			result.Warnings = append(result.Warnings, fmt.Sprint(w))
+		}
+	}
+	if err := printJSON(a, result); err != nil || result.OK {
+		return err
+	}
+	return usageError{fmt.Errorf("%s: %d %s", c.File, len(mistakes), plural(len(mistakes), "mistake"))}
+}

@@ -1,0 +1,116 @@
+// Command millrace runs pipelines: sources into durable streams, SQL on them, delivery out of them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is a mistake in how the program was called or configured.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// app is what every command gets.
+type app struct {
+	stdout, stderr io.Writer
+	log            *slog.Logger
+}
+
+type commands struct {
+	LogLevel slog.Level `help:"Least important log messages to print: debug, info, warn or error." default:"warn"`
+
+	Run         runCommand         `cmd:"" help:"Run a pipeline file."`
+	Check       checkCommand       `cmd:"" help:"Check a pipeline file and print every mistake in it."`
+	Status      statusCommand      `cmd:"" help:"Show what a running pipeline does (needs run --admin)."`
+	DeadLetters deadLettersCommand `cmd:"" help:"Print the rows that pipelines rejected, with the reasons."`
+	Schema      schemaCommand      `cmd:"" help:"Print the JSON Schema of pipeline files, for editors."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run executes one command line and returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	var c commands
+	code := -1
+	parser, err := kong.New(&c,
+		kong.Name("millrace"),
+		kong.Description("A durable sharded stream with continuous SQL and Parquet delivery, declared in YAML."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(n int) { code = n }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		fmt.Fprintln(stderr, "millrace:", err)
+		return exitFailed
+	}
+	ctx, err := parser.Parse(args)
+	if code >= 0 {
+		return code
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "millrace: %v; see millrace --help\n", err)
+		return exitUsage
+	}
+	a := &app{stdout: stdout, stderr: stderr, log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: c.LogLevel}))}
+	return a.exit(ctx.Run(a))
+}
+
+// exit prints an error as its user needs it and chooses the exit code.
+func (a *app) exit(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintln(a.stderr, usage.Error())
+		return exitUsage
+	}
+	fmt.Fprintln(a.stderr, "millrace:", err)
+	return exitFailed
+}
+
+// signals closes stop at the first SIGINT or SIGTERM and cancels the context at the second.
+// release must be called at the end.
+func signals(a *app) (ctx context.Context, stop <-chan struct{}, release func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	incoming := make(chan os.Signal, 2)
+	signal.Notify(incoming, os.Interrupt, syscall.SIGTERM)
+	stopping, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-incoming:
+			fmt.Fprintln(a.stderr, "stopping: committing what was read; once more to stop at once")
+			close(stopping)
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-incoming:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, stopping, func() {
+		signal.Stop(incoming)
+		cancel()
+		<-done
+	}
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/pipelines"
+)
+
+// shownObjects is how many objects of a sink the report lists.
+const shownObjects = 12
+
+// report prints what a run did, for people.
+func report(w io.Writer, s pipelines.Summary) {
+	fmt.Fprintf(w, "%s: %s in %.1f s\n\n", s.Pipeline, resultText(s.Result), s.Seconds)
+	reportStreams(w, s)
+	reportLedger(w, s)
+	for _, t := range s.Tasks {
+		if t.Kind == "sink" {
+			reportDelivery(w, t)
+		}
+	}
+	if s.DeadLetters.Total > 0 {
+		fmt.Fprintf(w, "\n%s rejected rows are kept with their reasons (%s in this run); see them with: millrace dead-letters\n",
+			count(s.DeadLetters.Total), count(s.DeadLetters.Run))
+	}
+}
+
+func resultText(result string) string {
+	if result == "delivered" {
+		return "all input delivered"
+	}
+	return "stopped; run it again to continue where it stands"
+}
+
+func reportStreams(w io.Writer, s pipelines.Summary) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, x := range s.Sources {
+		fmt.Fprintf(tw, "source\t%s → %s\t%s\n", x.Name, x.To, sourceText(x))
+	}
+	for _, x := range s.Streams {
+		fmt.Fprintf(tw, "stream\t%s\t%s records in %d %s, %s on disk\n", x.Name, count(x.Records), x.Shards, plural(x.Shards, "shard"), size(x.Bytes))
+	}
+	tw.Flush()
+}
+
+func sourceText(x pipelines.SourceStatus) string {
+	text := count(x.Written) + " records written"
+	if x.Written == 0 {
+		text = "nothing new: every record was in the stream from an earlier run"
+	}
+	if x.Skipped > 0 {
+		text += fmt.Sprintf(" (%s more were there already)", count(x.Skipped))
+	}
+	return text
+}
+
+// reportLedger prints what became of every row, step by step, over all runs.
+func reportLedger(w io.Writer, s pipelines.Summary) {
+	fmt.Fprintln(w, "\nLedger, all runs: every row that came in and what became of it")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "  consumer\tstep\tin\tpassed\taggregated\tfiltered\tlate\tbad\texpired\tin flight\t")
+	for _, t := range s.Tasks {
+		for i, step := range t.Steps {
+			name := ""
+			if i == 0 {
+				name = t.Name
+			}
+			c := step.Counts
+			fmt.Fprintf(tw, "  %s\t%s\t%s\n", name, step.Name, cells(c.In, c.Passed, c.Aggregated, c.Filtered+c.Dropped, c.Late, c.Bad, c.Expired, c.InFlight()))
+		}
+	}
+	tw.Flush()
+}
+
+func cells(values ...int64) string {
+	var b strings.Builder
+	for _, v := range values {
+		b.WriteString(count(v))
+		b.WriteByte('\t')
+	}
+	return b.String()
+}
+
+func reportDelivery(w io.Writer, t pipelines.TaskSummary) {
+	fmt.Fprintf(w, "\n%s (%s): %s\n", t.Name, t.Type, deliveredText(t))
+	if t.Guarantee != "" {
+		fmt.Fprintf(w, "  guarantee: %s\n", t.Guarantee)
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for i, o := range t.Objects {
+		if i == shownObjects {
+			fmt.Fprintf(tw, "  … and %d more\n", len(t.Objects)-i)
+			break
+		}
+		fmt.Fprintf(tw, "  %s\t%s rows\t%s\n", o.Key, count(o.Rows), size(o.Bytes))
+	}
+	tw.Flush()
+}
+
+func deliveredText(t pipelines.TaskSummary) string {
+	var now checkpoint.Delivered
+	for _, o := range t.Objects {
+		now.Rows += o.Rows
+		now.Objects++
+	}
+	if now.Rows == 0 && t.Delivered.Rows > 0 {
+		return fmt.Sprintf("nothing new; %s rows were delivered by earlier runs and are not delivered twice", count(t.Delivered.Rows))
+	}
+	text := fmt.Sprintf("%s rows delivered", count(now.Rows))
+	if before := t.Delivered.Rows - now.Rows; before > 0 {
+		text += fmt.Sprintf(", %s by earlier runs", count(before))
+	}
+	return text
+}
+
+// count prints a number with thousands separated.
+func count(n int64) string { return humanize.Comma(n) }
+
+// size prints bytes with a unit.
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}

@@ -1,0 +1,94 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/pipelines"
+)
+
+type runCommand struct {
+	File  string `arg:"" help:"Pipeline file."`
+	Data  string `help:"Data directory: streams, checkpoints, embedded storage." default:"millrace-data" placeholder:"DIR"`
+	Admin string `help:"Serve /metrics, /healthz, /readyz and /api/v1/status on this loopback address." placeholder:"HOST:PORT"`
+	Drain bool   `help:"Start no unbounded source, deliver what is stored, close all windows and end."`
+	JSON  bool   `name:"json" help:"Print the summary as JSON."`
+}
+
+// Run runs the pipeline to its end or until a signal.
+func (c *runCommand) Run(a *app) error {
+	p, err := load(a, c.File)
+	if err != nil {
+		return err
+	}
+	ctx, stop, release := signals(a)
+	defer release()
+	r, err := pipelines.Open(ctx, p, pipelines.Options{
+		Data: c.Data, Drain: c.Drain, Stop: stop, Stdout: a.stdout, Log: a.log, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	err = c.wait(a, r, func() error { return r.Wait(ctx) })
+	if err == nil {
+		err = c.print(a, r)
+	}
+	return errors.Join(err, r.Close())
+}
+
+// wait shows progress and serves the operator while the pipeline runs.
+func (c *runCommand) wait(a *app, r *pipelines.Run, run func() error) error {
+	if c.Admin != "" {
+		admin, err := pipelines.ServeAdmin(c.Admin, r.Status, a.log)
+		if err != nil {
+			return usageError{err}
+		}
+		defer admin.Close()
+		fmt.Fprintf(a.stderr, "admin: http://%s/metrics, /healthz, /readyz, /api/v1/status\n", admin.Addr())
+	}
+	shown := startProgress(a.stderr, r)
+	defer shown.finish()
+	return run()
+}
+
+func (c *runCommand) print(a *app, r *pipelines.Run) error {
+	s := r.Summary()
+	if c.JSON {
+		return printJSON(a, s)
+	}
+	report(a.stdout, s)
+	for _, screen := range r.Screens() {
+		fmt.Fprintf(a.stdout, "\n%s\n", screen.Name)
+		for _, line := range screen.Lines(100) {
+			fmt.Fprintln(a.stdout, " ", line)
+		}
+	}
+	next(a.stdout, s, c)
+	return nil
+}
+
+// load reads a pipeline file and prints its warnings.
+func load(a *app, file string) (*pipelines.Pipeline, error) {
+	p, err := pipelines.Load(file, components(), pipelines.LoadOptions{Getenv: os.LookupEnv})
+	if err != nil {
+		var mistakes config.Errors
+		if errors.As(err, &mistakes) {
+			return nil, usageError{err}
+		}
+		return nil, err
+	}
+	for _, w := range p.Warnings {
+		fmt.Fprintln(a.stderr, "warning:", w)
+	}
+	return p, nil
+}
+
+func printJSON(a *app, value any) error {
+	enc := json.NewEncoder(a.stdout)
+	enc.SetIndent("", "  ")
+	return enc.Encode(value)
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"github.com/millrace-io/millrace/pipelines"
+)
+
+type statusCommand struct {
+	Admin string `arg:"" help:"Address that run --admin was given." placeholder:"HOST:PORT"`
+	JSON  bool   `name:"json" help:"Print the whole snapshot, samples included, as JSON."`
+}
+
+// Run asks a running pipeline for its snapshot.
+func (c *statusCommand) Run(a *app) error {
+	s, err := c.fetch()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return printJSON(a, s)
+	}
+	tw := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	ready := "ready"
+	if !s.Ready {
+		ready = "not ready"
+	}
+	fmt.Fprintf(tw, "pipeline\t%s\t%s\tappends synced: %s\n", s.Pipeline, ready, s.Sync)
+	for _, line := range lines(s) {
+		fmt.Fprintf(tw, "\t%s\n", line)
+	}
+	for _, t := range s.Tasks {
+		for _, sh := range t.Shards {
+			fmt.Fprintf(tw, "%s\t%s\tnext record %s, %s behind\t%s\n", t.Name, sh.Shard, count(int64(sh.Next)), count(sh.Lag), watermarkText(sh.Watermark))
+		}
+		if t.Guarantee != "" {
+			fmt.Fprintf(tw, "%s\tguarantee\t%s\n", t.Name, t.Guarantee)
+		}
+	}
+	return tw.Flush()
+}
+
+func (c *statusCommand) fetch() (s pipelines.Status, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.Admin+"/api/v1/status", nil)
+	if err != nil {
+		return s, usageError{fmt.Errorf("admin address %q: %w", c.Admin, err)}
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return s, fmt.Errorf("%w; was the pipeline started with --admin %s?", err, c.Admin)
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return s, fmt.Errorf("%s answered %s", c.Admin, response.Status)
+	}
+	return s, json.NewDecoder(response.Body).Decode(&s)
+}
+
+func watermarkText(at *time.Time) string {
+	if at == nil {
+		return "no event seen"
+	}
+	return "watermark " + at.Format(time.RFC3339)
+}
