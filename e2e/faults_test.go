@@ -155,7 +155,7 @@ func TestStoreOutageDelaysAndLosesNothing(t *testing.T) {
 func TestSecondProcessNamesTheFirst(t *testing.T) {
 	p := pipeline(t, "ticks.yaml", `version: 1
 streams:
-  ticks: {shards: 1}
+  ticks: {shards: 1, schema: {n: bigint}}
 sources:
   web: {type: http, listen: "127.0.0.1:0", to: ticks}
 sinks:
