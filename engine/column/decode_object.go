@@ -22,9 +22,10 @@ type object struct {
 	byName map[string]*field
 	wanted int
 	width  int
-	// first predicts the first key; links hold a place for every spelling of a key seen.
-	first link
-	links map[string]*link
+	// first predicts the first key, odd what follows keys too long or too many to learn; links
+	// hold a place for every other spelling of a key seen.
+	first, odd link
+	links      map[string]*link
 }
 
 // link is a key as spelled in the input, from its quote up to the value, and the two keys that
@@ -203,9 +204,8 @@ func (d *Decoder) key(o *object, at *link, b []byte, i int) (*link, *field, int)
 	}
 	end = space(b, end+1)
 	next := o.link(b[i:end], f)
-	// A key too odd to learn has a link of its own, so nothing is predicted after it.
 	if next == nil {
-		return &link{}, f, end
+		return &o.odd, f, end
 	}
 	at.next[0], at.next[1] = next, at.next[0]
 	return next, f, end

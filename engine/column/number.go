@@ -17,9 +17,6 @@ var pow10 = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1
 // numberLike reports whether the value at i starts like a number.
 func numberLike(b []byte, i int) bool { return b[i] == '-' || b[i]-'0' <= 9 }
 
-// digit reports whether there is a digit at i.
-func digit(b []byte, i int) bool { return i < len(b) && b[i]-'0' <= 9 }
-
 // more reports whether a number goes on at i after its integer digits.
 func more(b []byte, i int) bool { return i < len(b) && (b[i] == '.' || b[i]|0x20 == 'e') }
 

@@ -3,6 +3,7 @@ package column
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/millrace-io/millrace/engine/jsonscan"
 )
@@ -109,7 +110,7 @@ func excerpt(b []byte, i int) string {
 		end = len(b)
 	}
 	if end-i > most {
-		return fmt.Sprintf("%.*s…", most, string([]rune(string(b[i:i+most]))))
+		return strings.ToValidUTF8(string(b[i:i+most]), "") + "…"
 	}
-	return string(b[i:end])
+	return strings.ToValidUTF8(string(b[i:end]), "\ufffd")
 }
