@@ -94,6 +94,9 @@ func reportDelivery(w io.Writer, t pipelines.TaskSummary) {
 	}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i, o := range t.Objects {
+		if o.Bytes == 0 {
+			continue // shown, not stored
+		}
 		if i == shownObjects {
 			fmt.Fprintf(tw, "  … and %d more\n", len(t.Objects)-i)
 			break

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
@@ -62,9 +63,9 @@ func (c *runCommand) print(a *app, r *pipelines.Run) error {
 	}
 	report(a.stdout, s)
 	for _, screen := range r.Screens() {
-		fmt.Fprintf(a.stdout, "\n%s\n", screen.Name)
+		fmt.Fprintln(a.stdout)
 		for _, line := range screen.Lines(100) {
-			fmt.Fprintln(a.stdout, " ", line)
+			fmt.Fprintln(a.stdout, line)
 		}
 	}
 	next(a.stdout, s, c)
@@ -76,7 +77,7 @@ func load(a *app, file string) (*pipelines.Pipeline, error) {
 	p, err := pipelines.Load(file, components(), pipelines.LoadOptions{Getenv: os.LookupEnv})
 	if err != nil {
 		var mistakes config.Errors
-		if errors.As(err, &mistakes) {
+		if errors.As(err, &mistakes) || errors.Is(err, fs.ErrNotExist) {
 			return nil, usageError{err}
 		}
 		return nil, err
