@@ -102,6 +102,9 @@ func (d *Decoder) structs(n *Node, into []reflect.Value) {
 			d.value(n.Values[i], f.value, *f)
 			continue
 		}
+		if len(d.errors) >= maxErrors {
+			break // a suggestion is dear
+		}
 		v := n.Values[i]
 		d.errorAt(v.KeyLine, v.KeyColumn, n.Path, "%s", Unknown("key", key, "keys", names))
 		if s := Suggest(key, names); n.Get(s) == nil {
@@ -206,6 +209,7 @@ func (d *Decoder) errorAt(line, column int, path, format string, args ...any) {
 
 func (d *Decoder) at(line, column int, path, format string, args ...any) Error {
 	message := d.redact(fmt.Sprintf(format, args...))
+	line, column = d.doc.clamp(line, column)
 	return Error{File: d.name, Line: line, Column: column, Path: path, Message: message}
 }
 

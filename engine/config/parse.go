@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -24,6 +25,19 @@ const (
 type document struct {
 	// lines of the file without their ends.
 	lines []string
+}
+
+// clamp moves a place into the file: the YAML library reports what is missing at the end of a file in
+// the line behind it.
+func (doc *document) clamp(line, column int) (int, int) {
+	if line > len(doc.lines) {
+		line, column = len(doc.lines), math.MaxInt
+	}
+	line = max(line, 1)
+	if line > len(doc.lines) {
+		return line, 1
+	}
+	return line, max(min(column, utf8.RuneCountInString(doc.lines[line-1])+1), 1)
 }
 
 // ReadFile reads a configuration file of at most 1 MiB.
@@ -96,13 +110,12 @@ func (d *Decoder) checkBytes(data []byte) bool {
 	}
 	for i, line := range d.doc.lines {
 		for at, r := range line {
-			column := utf8.RuneCountInString(line[:at]) + 1
 			if r == utf8.RuneError && !strings.HasPrefix(line[at:], "\uFFFD") {
-				d.errorAt(i+1, column, "", "the file is not UTF-8 text")
+				d.errorAt(i+1, utf8.RuneCountInString(line[:at])+1, "", "the file is not UTF-8 text")
 				return false
 			}
 			if r < ' ' && r != '\t' || r == 0x7f {
-				d.errorAt(i+1, column, "", "control character %U is not allowed; in double quotes write \\x%02x", r, r)
+				d.errorAt(i+1, utf8.RuneCountInString(line[:at])+1, "", "control character %U is not allowed; in double quotes write \\x%02x", r, r)
 				return false
 			}
 		}

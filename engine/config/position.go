@@ -11,10 +11,10 @@ import (
 // place inside the value of a ${…} is where the ${…} begins.
 func (n *Node) Position(line, column int) (fileLine, fileColumn int) {
 	if n.Kind != Scalar {
-		return n.Line, n.Column
+		return n.doc.clamp(n.Line, n.Column)
 	}
 	target := n.rawOffset(offset(n.text, line, column))
-	return n.locate(target)
+	return n.doc.clamp(n.locate(target))
 }
 
 // offset is the byte offset of a line and column of a text, at most its length.

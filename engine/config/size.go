@@ -92,14 +92,18 @@ func splitUnit(text string) (number, unit string) {
 	return number, unit
 }
 
-// String is the size in the largest unit that divides it.
+// String is the size in the unit that makes it shortest, without rounding.
 func (s Size) String() string {
+	shortest := strconv.FormatInt(int64(s), 10) + "B"
 	for _, u := range sizeUnits {
-		if s != 0 && s%u.size == 0 && u.size > 1 {
-			return strconv.FormatInt(int64(s/u.size), 10) + u.name
+		if s == 0 || s%u.size != 0 {
+			continue
+		}
+		if text := strconv.FormatInt(int64(s/u.size), 10) + u.name; len(text) < len(shortest) {
+			shortest = text
 		}
 	}
-	return strconv.FormatInt(int64(s), 10) + "B"
+	return shortest
 }
 
 // MarshalText is String.
