@@ -32,7 +32,7 @@ func events(n int) []string {
 	return lines
 }
 
-func write(t *testing.T, path string, content []byte) string {
+func write(t testing.TB, path string, content []byte) string {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
