@@ -57,7 +57,8 @@ func CompilePredicate(text string, in *column.Schema) (*Predicate, error) {
 // Needs is the top-level input columns that Select reads.
 func (p *Predicate) Needs() []string { return p.needs }
 
-// Select appends to dst the selected rows of b for which the condition is true, ascending.
+// Select appends to dst the selected rows of b for which the condition is true, ascending. The
+// result is never nil, which as a selection would mean all rows.
 func (p *Predicate) Select(b *column.Batch, dst []int32) ([]int32, error) {
 	return p.program.Select(b, dst)
 }

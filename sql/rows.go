@@ -106,6 +106,7 @@ type rowOperator struct {
 	shards map[record.ShardID][]*build.Column
 	rows   int
 	chosen []int32
+	all    []int32 // 0, 1, 2, …
 	view   column.Batch
 }
 
@@ -122,11 +123,10 @@ func (o *rowOperator) Add(b *column.Batch) (Taken, error) {
 		o.view.Selection = o.chosen
 	}
 	if o.view.Selection == nil {
-		o.chosen = o.chosen[:0]
-		for r := range int32(b.Rows) {
-			o.chosen = append(o.chosen, r)
+		for len(o.all) < b.Rows {
+			o.all = append(o.all, int32(len(o.all)))
 		}
-		o.view.Selection = o.chosen
+		o.view.Selection = o.all[:b.Rows]
 	}
 	rows := o.view.Selection
 	taken.Aggregated = int64(len(rows))

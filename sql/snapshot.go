@@ -50,7 +50,7 @@ func (o *tumble) Restore(snapshot []byte) error {
 		}
 	}
 	o.shards, o.closed = shards, closed
-	clear(o.touched[:cap(o.touched)])
+	o.untouch()
 	return nil
 }
 

@@ -49,6 +49,7 @@ type tumble struct {
 	touched []touched
 	view    column.Batch
 	chosen  []int32
+	all     []int32 // 0, 1, 2, …
 	groups  []uint32
 	keyCols []*column.Column
 	argCols []*column.Column
@@ -124,11 +125,10 @@ func (o *tumble) choose(b *column.Batch, taken *Taken) error {
 		taken.Filtered = int64(b.Selected() - len(o.chosen))
 		o.view.Selection = o.chosen
 	case b.Selection == nil:
-		o.chosen = o.chosen[:0]
-		for r := range int32(b.Rows) {
-			o.chosen = append(o.chosen, r)
+		for len(o.all) < b.Rows {
+			o.all = append(o.all, int32(len(o.all)))
 		}
-		o.view.Selection = o.chosen
+		o.view.Selection = o.all[:b.Rows]
 	}
 	return nil
 }
@@ -140,34 +140,41 @@ func (o *tumble) place(b *column.Batch, taken *Taken) error {
 	if o.plan.event >= len(b.Columns) || b.Columns[o.plan.event] == nil {
 		return fmt.Errorf("column %q is not in the batch", o.plan.in.Fields[o.plan.event].Name)
 	}
-	event, size, closed := b.Columns[o.plan.event], o.plan.size, o.closed
-	// The window of the last row, and its place in touched or -1.
+	event, marks := b.Columns[o.plan.event], b.Watermarks
+	times, size, closed := event.Int64s, o.plan.size, o.closed
+	// The window of the last row, its place in touched or -1, and its rows so far.
 	start, end, at := int64(0), int64(0), -1
+	var rows []int32
 	for _, r := range o.view.Selection {
-		if event.IsNull(int(r)) {
+		if event.Valid != nil && !event.Valid.Get(int(r)) {
 			taken.Filtered++
 			continue
 		}
-		ts := event.Int64s[r]
-		if ts < start || ts >= end {
+		if ts := times[r]; ts < start || ts >= end {
+			if at >= 0 {
+				o.touched[at].rows = rows
+				at = -1
+			}
 			var fits, ends bool
 			start, fits = temporal.Floor(ts, size)
-			end, ends = temporal.AddInt(start, size)
-			if at = -1; !fits || !ends {
+			if end, ends = temporal.AddInt(start, size); !fits || !ends {
 				start, end = 0, 0
 				taken.Filtered++
 				continue
 			}
 		}
-		if end <= closed || b.Watermarks != nil && end <= b.Watermarks[r] {
+		if end <= closed || marks != nil && end <= marks[r] {
 			taken.Late = append(taken.Late, r)
 			continue
 		}
 		if at < 0 {
 			at = o.touch(b.Origin.Shard, start, end)
+			rows = o.touched[at].rows
 		}
-		t := &o.touched[at]
-		t.rows = append(t.rows, r)
+		rows = append(rows, r)
+	}
+	if at >= 0 {
+		o.touched[at].rows = rows
 	}
 	return nil
 }
@@ -341,8 +348,14 @@ func (o *tumble) forget(watermark int64) {
 		}
 		o.shards[id] = slices.Delete(windows, 0, n)
 	}
-	// Closed windows must not live on in memory that is used again.
-	clear(o.touched[:cap(o.touched)])
+	o.untouch()
+}
+
+// untouch lets go of closed windows in memory that is used again.
+func (o *tumble) untouch() {
+	for i := range o.touched[:cap(o.touched)] {
+		o.touched[:cap(o.touched)][i].window = nil
+	}
 	o.touched = o.touched[:0]
 }
 

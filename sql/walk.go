@@ -2,7 +2,6 @@ package sql
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/expr"
@@ -58,22 +57,22 @@ func aggregatesIn(e ast.Expr) []*ast.Call {
 	return out
 }
 
-// same reports whether two trees are equal but for their places in the text, the case of
-// unquoted names and the name of the input in front of columns.
-func same(a, b ast.Expr, qualifiers []string) bool {
+// same reports whether two trees are equal but for their places in the text and the ways to
+// write the same column.
+func same(a, b ast.Expr, scope *expr.Scope) bool {
 	x, y := children(a), children(b)
 	if len(x) != len(y) {
 		return false
 	}
 	for i := range x {
-		if !same(x[i], y[i], qualifiers) {
+		if !same(x[i], y[i], scope) {
 			return false
 		}
 	}
 	switch a := a.(type) {
 	case *ast.Ident:
 		b, ok := b.(*ast.Ident)
-		return ok && sameNames(unqualified(a, qualifiers), unqualified(b, qualifiers))
+		return ok && sameColumn(a, b, scope)
 	case *ast.Number:
 		b, ok := b.(*ast.Number)
 		return ok && a.Integer == b.Integer && a.Int == b.Int && a.Float == b.Float
@@ -142,15 +141,11 @@ func sameOperator(a, b ast.Expr) bool {
 	return false
 }
 
-func unqualified(id *ast.Ident, qualifiers []string) []ast.Name {
-	if len(id.Parts) > 1 && slices.ContainsFunc(qualifiers, func(q string) bool { return strings.EqualFold(q, id.Parts[0].Text) }) {
-		return id.Parts[1:]
+func sameColumn(a, b *ast.Ident, scope *expr.Scope) bool {
+	x, err := expr.Resolve(a, scope)
+	if err != nil {
+		return false
 	}
-	return id.Parts
-}
-
-func sameNames(a, b []ast.Name) bool {
-	return slices.EqualFunc(a, b, func(x, y ast.Name) bool {
-		return x.Text == y.Text || !x.Quoted && !y.Quoted && strings.EqualFold(x.Text, y.Text)
-	})
+	y, err := expr.Resolve(b, scope)
+	return err == nil && slices.Equal(x, y)
 }

@@ -255,7 +255,7 @@ func (p *planner) middle() {
 
 // aggregate is the place of an aggregate met before, or -1.
 func (p *planner) aggregate(c *ast.Call) int {
-	return slices.IndexFunc(p.aggs, func(known *ast.Call) bool { return same(known, c, p.scope.Qualifiers) })
+	return slices.IndexFunc(p.aggs, func(known *ast.Call) bool { return same(known, c, p.scope) })
 }
 
 var aggregateFuncs = map[string]agg.Func{"count": agg.Count, "sum": agg.Sum, "avg": agg.Avg, "min": agg.Min, "max": agg.Max}
@@ -346,7 +346,7 @@ func (p *planner) replace(e ast.Expr) (int, error) {
 		return i, nil
 	}
 	for i, k := range p.keys {
-		if same(k, e, p.scope.Qualifiers) {
+		if same(k, e, p.scope) {
 			return firstKey + i, nil
 		}
 	}

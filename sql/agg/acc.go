@@ -155,14 +155,25 @@ func (a *acc) addInt(g uint32, low uint64, high int64) {
 }
 
 func addExtremes[T int64 | float64](best []T, seen []bool, largest bool, groups []uint32, in []T, c *column.Column, rows []int32) {
-	for k, g := range groups {
-		r := rows[k]
-		if c.Valid != nil && !c.Valid.Get(int(r)) {
-			continue
+	switch {
+	case c.Valid == nil && largest:
+		for k, g := range groups {
+			if v := in[rows[k]]; v > best[g] || !seen[g] {
+				best[g], seen[g] = v, true
+			}
 		}
-		v := in[r]
-		if !seen[g] || (v > best[g]) == largest && v != best[g] {
-			best[g], seen[g] = v, true
+	case c.Valid == nil:
+		for k, g := range groups {
+			if v := in[rows[k]]; v < best[g] || !seen[g] {
+				best[g], seen[g] = v, true
+			}
+		}
+	default:
+		for k, g := range groups {
+			r := rows[k]
+			if v := in[r]; c.Valid.Get(int(r)) && (!seen[g] || v != best[g] && (v > best[g]) == largest) {
+				best[g], seen[g] = v, true
+			}
 		}
 	}
 }

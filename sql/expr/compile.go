@@ -108,6 +108,17 @@ func (c *compiler) field(i int) node {
 	return &reference{t: f.Type, name: f.Name, index: i}
 }
 
+// Resolve is the places of a column and of the fields within it. Errors are *ast.Error.
+func Resolve(id *ast.Ident, s *Scope) ([]int, error) {
+	c := &compiler{scope: s, used: make([]bool, len(s.Schema.Fields))}
+	n, err := c.ident(id)
+	if err != nil {
+		return nil, err
+	}
+	r := n.(*reference)
+	return append([]int{r.index}, r.path...), nil
+}
+
 // ident resolves a column, a field within one, either behind the name of the input.
 func (c *compiler) ident(id *ast.Ident) (node, error) {
 	n, err := c.path(id.Parts, id)

@@ -133,9 +133,13 @@ func (p *Program) Eval(b *column.Batch) (*column.Column, error) {
 	return c, nil
 }
 
-// Select appends the selected rows of b for which the condition is true.
+// Select appends the selected rows of b for which the condition is true. The result is never
+// nil, which as a selection would mean all rows.
 func (p *Program) Select(b *column.Batch, dst []int32) ([]int32, error) {
 	p.x.begin(b)
+	if dst == nil {
+		dst = []int32{}
+	}
 	from := len(dst)
 	dst = filter(p.root, &p.x, dst)
 	if p.x.err != nil {

@@ -148,17 +148,26 @@ func begins(tokens []lex.Token) error {
 		return first.Errorf("expected SELECT, found %s", first)
 	}
 	depth := 0
+	var open []lex.Token
 	for _, t := range tokens[1:] {
 		switch {
 		case t.Sym("("):
 			depth++
+			open = append(open, t)
 		case t.Sym(")"):
 			depth--
+			if depth < 0 {
+				return t.Errorf("this ) has no matching (")
+			}
+			open = open[:depth]
 		case t.Is("SELECT") && depth > 0:
 			return t.Errorf("sub-queries are not supported yet; make it a query of its own and select from it")
 		case t.Sym(";"):
 			return t.Errorf("expected one statement, found a semicolon and more text")
 		}
+	}
+	if depth > 0 {
+		return open[depth-1].Errorf("this ( is not closed")
 	}
 	return nil
 }

@@ -1,0 +1,335 @@
+package sqltest
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/sql"
+)
+
+// Case is one case of a script.
+type Case struct {
+	Name string
+	// Line of the case in its file.
+	Line  int
+	steps []step
+}
+
+// step is a directive, its argument and the indented lines below it.
+type step struct {
+	line      int
+	word, arg string
+	body      []string
+}
+
+// Parse reads the cases of a script.
+func Parse(text string) ([]Case, error) {
+	var out []Case
+	for i, line := range strings.Split(text, "\n") {
+		line = strings.TrimRight(line, " \r")
+		switch {
+		case line == "" || strings.HasPrefix(strings.TrimSpace(line), "#"):
+		case strings.HasPrefix(line, "case "):
+			out = append(out, Case{Name: line[5:], Line: i + 1})
+		case len(out) == 0:
+			return nil, fmt.Errorf("line %d: expected case, found %q", i+1, line)
+		case line[0] == ' ':
+			c := &out[len(out)-1]
+			if len(c.steps) == 0 {
+				return nil, fmt.Errorf("line %d: an indented line needs a directive above", i+1)
+			}
+			s := &c.steps[len(c.steps)-1]
+			s.body = append(s.body, strings.TrimPrefix(line, "  "))
+		default:
+			word, arg, _ := strings.Cut(line, " ")
+			c := &out[len(out)-1]
+			c.steps = append(c.steps, step{line: i + 1, word: word, arg: strings.TrimSpace(arg)})
+		}
+	}
+	return out, nil
+}
+
+// Way is one way to run a case.
+type Way struct {
+	// RowByRow makes a batch of each row, Dict makes dictionaries of texts.
+	RowByRow, Dict bool
+	// Restart takes a snapshot before each step and goes on with a new operator.
+	Restart bool
+	// Reversed adds neighbouring rows of different shards in the other order.
+	Reversed bool
+}
+
+// runner is a case being run.
+type runner struct {
+	way    Way
+	input  sql.Input
+	delay  int64
+	marked bool
+	// marks are the shards' watermarks.
+	marks map[record.ShardID]int64
+	query *sql.Query
+	op    sql.Operator
+	taken sql.Taken
+	lates int
+	got   []string
+	err   error
+	// pending are rows not yet added, per neighbouring step.
+	pending []pending
+}
+
+type pending struct {
+	shard record.ShardID
+	rows  [][]string
+}
+
+// Run runs the case one way.
+func (c Case) Run(way Way) error {
+	r := &runner{way: way, marks: make(map[record.ShardID]int64)}
+	for _, s := range c.steps {
+		if err := r.step(s); err != nil {
+			return fmt.Errorf("line %d: %s: %w", s.line, s.word, err)
+		}
+	}
+	return r.flush()
+}
+
+func (r *runner) step(s step) error {
+	if s.word != "rows" {
+		if err := r.flush(); err != nil {
+			return err
+		}
+	}
+	switch s.word {
+	case "schema":
+		var err error
+		r.input.Schema, err = Schema(strings.Join(s.body, " "))
+		return err
+	case "event_time":
+		r.input.EventTime = s.arg
+	case "watermark":
+		seconds, err := strconv.Atoi(strings.TrimSuffix(s.arg, "s"))
+		r.delay, r.marked = int64(seconds)*1_000_000, true
+		return err
+	case "query":
+		r.compile(strings.Join(s.body, "\n"))
+	case "output":
+		return r.output(s.arg)
+	case "rows":
+		return r.rows(s)
+	case "emit":
+		return r.emit(s.arg)
+	case "want":
+		return r.want(s.body)
+	case "taken":
+		return r.counts(s.arg)
+	case "error":
+		return r.wantError(strings.Join(append([]string{s.arg}, s.body...), " "))
+	case "eval":
+		return r.eval(s)
+	default:
+		return fmt.Errorf("unknown directive")
+	}
+	return nil
+}
+
+func (r *runner) compile(text string) {
+	r.query, r.err = sql.CompileQuery(text, func(name string) (sql.Input, bool) { return r.input, name == "s" })
+	if r.err == nil {
+		r.op = r.query.New()
+	}
+}
+
+// rows keeps the rows back until another step follows, so that shards can change places.
+func (r *runner) rows(s step) error {
+	shard := 0
+	if s.arg != "" {
+		if _, err := fmt.Sscanf(s.arg, "shard %d", &shard); err != nil {
+			return err
+		}
+	}
+	p := pending{shard: record.ShardID(shard)}
+	for _, line := range s.body {
+		p.rows = append(p.rows, Cells(line))
+	}
+	r.pending = append(r.pending, p)
+	return nil
+}
+
+func (r *runner) flush() error {
+	if r.way.Reversed {
+		for i := 1; i < len(r.pending); i++ {
+			if a, b := &r.pending[i-1], &r.pending[i]; a.shard != b.shard {
+				*a, *b = *b, *a
+			}
+		}
+	}
+	for _, p := range r.pending {
+		parts := [][][]string{p.rows}
+		if r.way.RowByRow {
+			parts = nil
+			for _, row := range p.rows {
+				parts = append(parts, [][]string{row})
+			}
+		}
+		for _, rows := range parts {
+			if err := r.add(p.shard, rows); err != nil {
+				return err
+			}
+		}
+	}
+	r.pending = nil
+	return nil
+}
+
+func (r *runner) add(shard record.ShardID, rows [][]string) error {
+	if r.err != nil {
+		return r.err
+	}
+	b, err := Batch(r.input.Schema, rows, r.way.Dict)
+	if err != nil {
+		return err
+	}
+	b.Origin.Shard = shard
+	if r.marked {
+		r.mark(b)
+	}
+	if err := r.restart(); err != nil {
+		return err
+	}
+	t, err := r.op.Add(b)
+	r.taken.Aggregated += t.Aggregated
+	r.taken.Filtered += t.Filtered
+	r.lates += len(t.Late)
+	if sum := t.Aggregated + t.Filtered + int64(len(t.Late)); err == nil && sum != int64(len(rows)) {
+		return fmt.Errorf("%d rows went in, %d are accounted for", len(rows), sum)
+	}
+	return err
+}
+
+// mark gives each row the watermark of its shard before it.
+func (r *runner) mark(b *column.Batch) {
+	event := b.Columns[b.Schema.Index(r.input.EventTime)]
+	mark, ok := r.marks[b.Origin.Shard]
+	if !ok {
+		mark = column.MinWatermark
+	}
+	for i := range b.Rows {
+		b.Watermarks = append(b.Watermarks, mark)
+		if !event.IsNull(i) {
+			mark = max(mark, event.Int64s[i]-r.delay)
+		}
+	}
+	r.marks[b.Origin.Shard] = mark
+}
+
+func (r *runner) restart() error {
+	if !r.way.Restart || !r.query.Windowed() {
+		return nil
+	}
+	state, err := r.op.Snapshot()
+	if err != nil {
+		return err
+	}
+	r.op = r.query.New()
+	return r.op.Restore(state)
+}
+
+func (r *runner) emit(at string) error {
+	if r.err != nil {
+		return r.err
+	}
+	mark := int64(column.MaxWatermark)
+	if at != "end" {
+		var err error
+		if mark, err = Time(at); err != nil {
+			return err
+		}
+	}
+	if err := r.restart(); err != nil {
+		return err
+	}
+	ready := r.op.Ready(mark)
+	b, err := r.op.Emit(mark)
+	if err == nil && b != nil && !ready {
+		err = fmt.Errorf("rows came although Ready said no")
+	}
+	r.got = Rows(b)
+	return err
+}
+
+func (r *runner) want(lines []string) error {
+	if r.err != nil {
+		return r.err
+	}
+	var want []string
+	for _, l := range lines {
+		want = append(want, strings.Join(Cells(l), " "))
+	}
+	if got, want := strings.Join(r.got, "\n"), strings.Join(want, "\n"); got != want {
+		return fmt.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	return nil
+}
+
+func (r *runner) counts(want string) error {
+	got := fmt.Sprintf("aggregated %d filtered %d late %d", r.taken.Aggregated, r.taken.Filtered, r.lates)
+	if got != want {
+		return fmt.Errorf("got %s", got)
+	}
+	return nil
+}
+
+func (r *runner) output(want string) error {
+	if r.err != nil {
+		return r.err
+	}
+	var fields []string
+	for _, f := range r.query.Output().Fields {
+		fields = append(fields, f.Name+" "+f.Type.String())
+	}
+	if got := strings.Join(fields, ", "); got != want {
+		return fmt.Errorf("got %s", got)
+	}
+	return nil
+}
+
+func (r *runner) wantError(want string) error {
+	want = strings.TrimSpace(want)
+	if r.err == nil {
+		return fmt.Errorf("there is none, expected %s", want)
+	}
+	if got := r.err.Error(); got != want {
+		return fmt.Errorf("got %s", got)
+	}
+	r.err = nil
+	return nil
+}
+
+// eval evaluates an expression over the row in its argument: "expression => cell" per line.
+func (r *runner) eval(s step) error {
+	b, err := Batch(r.input.Schema, [][]string{Cells(s.arg)}, r.way.Dict)
+	if err != nil {
+		return err
+	}
+	for i, line := range s.body {
+		text, want, ok := strings.Cut(line, " => ")
+		if !ok {
+			return fmt.Errorf("line %d: expected expression => cell", s.line+i+1)
+		}
+		got := ""
+		if e, err := sql.CompileExpr(text, r.input.Schema); err != nil {
+			got = err.Error()
+		} else if c, err := e.Eval(b); err != nil {
+			return err
+		} else {
+			got = e.Type().String() + " " + Format(c, 0)
+		}
+		if want = strings.TrimSpace(want); got != want {
+			return fmt.Errorf("line %d: %s is %s, want %s", s.line+i+1, text, got, want)
+		}
+	}
+	return nil
+}

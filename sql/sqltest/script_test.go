@@ -1,0 +1,40 @@
+package sqltest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.test")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	cases := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := Parse(string(text))
+		if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		cases += len(parsed)
+		for _, c := range parsed {
+			t.Run(filepath.Base(file)+"/"+c.Name, func(t *testing.T) {
+				for n := range 16 {
+					way := Way{RowByRow: n&1 != 0, Dict: n&2 != 0, Restart: n&4 != 0, Reversed: n&8 != 0}
+					if err := c.Run(way); err != nil {
+						t.Fatalf("%s:%d: %s: %v", file, c.Line, fmt.Sprintf("%+v", way), err)
+					}
+				}
+			})
+		}
+	}
+	if cases < 60 {
+		t.Errorf("%d cases, expected at least 60", cases)
+	}
+}
