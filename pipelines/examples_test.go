@@ -1,0 +1,255 @@
+package pipelines_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/millrace-io/millrace/pipelines"
+	"github.com/millrace-io/millrace/sinks"
+	sinkfile "github.com/millrace-io/millrace/sinks/file"
+	"github.com/millrace-io/millrace/sinks/s3"
+	"github.com/millrace-io/millrace/sinks/s3/embedded"
+	"github.com/millrace-io/millrace/sinks/s3/s3test"
+	"github.com/millrace-io/millrace/sinks/stdout"
+	"github.com/millrace-io/millrace/sources"
+	sourcefile "github.com/millrace-io/millrace/sources/file"
+	"github.com/millrace-io/millrace/sources/generate"
+	sourcehttp "github.com/millrace-io/millrace/sources/http"
+	"github.com/millrace-io/millrace/transforms"
+	"github.com/millrace-io/millrace/transforms/filter"
+	"github.com/millrace-io/millrace/transforms/selection"
+)
+
+func TestMain(m *testing.M) {
+	// Examples name their data from the root of the repository.
+	if err := os.Chdir(".."); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func realComponents() pipelines.Components {
+	return pipelines.Components{
+		Sources:    []sources.Component{sourcefile.Component(), generate.Component(), sourcehttp.Component()},
+		Transforms: []transforms.Component{filter.Component(), selection.Component()},
+		Sinks:      []sinks.Component{sinkfile.Component(), s3.Component(new(embedded.Pool)), stdout.Component()},
+	}
+}
+
+// running is a pipeline under test.
+type running struct {
+	t    *testing.T
+	run  *pipelines.Run
+	stop chan struct{}
+	out  *bytes.Buffer
+	done chan error
+}
+
+// begin loads a file with an environment and runs it on a data directory.
+func begin(t *testing.T, path, data string, env map[string]string) *running {
+	t.Helper()
+	p, err := pipelines.Load(path, realComponents(), pipelines.LoadOptions{Getenv: func(name string) (string, bool) {
+		v, ok := env[name]
+		return v, ok
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{t: t, stop: make(chan struct{}), out: new(bytes.Buffer), done: make(chan error, 1)}
+	r.run, err = pipelines.Open(t.Context(), p, pipelines.Options{
+		Data: data, Stop: r.stop, Stdout: r.out, Log: slog.New(slog.DiscardHandler), Now: time.Now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { r.done <- r.run.Wait(context.WithoutCancel(t.Context())) }()
+	return r
+}
+
+// end waits for the pipeline and returns what it did.
+func (r *running) end() pipelines.Summary {
+	r.t.Helper()
+	err := <-r.done
+	s := r.run.Summary()
+	if cerr := r.run.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, t := range s.Tasks {
+		for _, step := range t.Steps {
+			if n := step.InFlight(); n != 0 {
+				r.t.Errorf("%s: step %s: the ledger leaves %d rows unaccounted: %+v", t.Name, step.Name, n, step.Counts)
+			}
+		}
+	}
+	return s
+}
+
+func task(t *testing.T, s pipelines.Summary, name string) pipelines.TaskSummary {
+	t.Helper()
+	for _, x := range s.Tasks {
+		if x.Name == name {
+			return x
+		}
+	}
+	t.Fatalf("no task %q in %+v", name, s.Tasks)
+	return pipelines.TaskSummary{}
+}
+
+func TestQuickstartDeliversOnceAndSaysSo(t *testing.T) {
+	data := t.TempDir()
+	s := begin(t, "pipelines/examples/quickstart.yaml", data, nil).end()
+	if s.Result != "delivered" || task(t, s, "lake").Run.Passed != 1707 || len(task(t, s, "lake").Objects) != 8 {
+		t.Errorf("first run: %+v", s)
+	}
+	if h := task(t, s, "hourly").Run; h.Aggregated != 1707 || h.Late != 0 || h.Bad != 0 {
+		t.Errorf("hourly: %+v", h)
+	}
+	again := begin(t, "pipelines/examples/quickstart.yaml", data, nil).end()
+	if lake := task(t, again, "lake"); again.Result != "delivered" || lake.Run.In != 0 || len(lake.Objects) != 0 || lake.Total.Passed != 1707 {
+		t.Errorf("second run: %+v", lake)
+	}
+	if again.Sources[0].Written != 0 {
+		t.Errorf("second run: the source wrote %d records", again.Sources[0].Written)
+	}
+}
+
+func TestStocksExampleShowsATable(t *testing.T) {
+	r := begin(t, "pipelines/examples/stocks.yaml", t.TempDir(), nil)
+	s := r.end()
+	if q := task(t, s, "per_second").Run; q.In != 10000 || q.Aggregated != 10000 {
+		t.Errorf("per_second: %+v", q)
+	}
+	var table string
+	for _, x := range r.run.Screens() {
+		table = strings.Join(x.Lines(100), "\n")
+	}
+	if !strings.Contains(table, "steepest") {
+		t.Errorf("the table:\n%s", table)
+	}
+}
+
+func TestRevenueExampleWritesWindows(t *testing.T) {
+	dir := t.TempDir()
+	events := filepath.Join(dir, "events.ndjson")
+	var text []byte
+	row := generate.Clicks(1)
+	for n := range int64(20_000) {
+		text = append(row(text, n), '\n')
+	}
+	if err := os.WriteFile(events, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "revenue.ndjson")
+	s := begin(t, "pipelines/examples/revenue.yaml", filepath.Join(dir, "data"), map[string]string{"EVENTS": events, "OUT": out}).end()
+	if q := task(t, s, "revenue"); q.Steps[0].In != 20_000 || q.Total.Aggregated == 0 || q.Total.Late != 0 {
+		t.Errorf("revenue: %+v", q)
+	}
+	got, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows := int64(bytes.Count(got, []byte("\n"))); rows == 0 || rows != task(t, s, "out").Total.Passed {
+		t.Errorf("%d rows in the file, ledger: %+v", rows, task(t, s, "out").Total)
+	}
+}
+
+func TestClicksExampleDeliversToMinIO(t *testing.T) {
+	store := s3test.MinIO(t)
+	store.Bucket("bench")
+	text, err := os.ReadFile("pipelines/examples/clicks_to_s3.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, events := filepath.Join(dir, "clicks_to_s3.yaml"), filepath.Join(dir, "events.ndjson")
+	changed := strings.Replace(string(text), "http://127.0.0.1:19000", store.Endpoint, 1)
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	row := generate.Clicks(2)
+	if err := os.WriteFile(events, append(row(nil, 0), '\n'), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := begin(t, file, filepath.Join(dir, "data"), map[string]string{
+		"EVENTS": events, "PREFIX": "p", "AWS_ACCESS_KEY_ID": store.AccessKey, "AWS_SECRET_ACCESS_KEY": store.SecretKey,
+	}).end()
+	if lake := task(t, s, "lake"); lake.Run.Passed != 1 || len(lake.Objects) != 1 || !strings.HasPrefix(lake.Objects[0].Key, "p/") {
+		t.Errorf("lake: %+v", lake)
+	}
+}
+
+func TestHTTPExampleDeliversWhatWasPosted(t *testing.T) {
+	dir := t.TempDir()
+	address := freeAddress(t)
+	r := begin(t, "pipelines/examples/http_ingest.yaml", filepath.Join(dir, "data"), map[string]string{"LISTEN": address, "OUT": filepath.Join(dir, "out")})
+	body := `[{"at":"2026-01-31T12:00:00Z","device":"d-1","celsius":21.5},{"at":"2026-01-31T12:00:01Z","device":"d-2","celsius":2150}]`
+	answer := post(t, "http://"+address+"/readings", body)
+	if answer != `{"accepted":2}` {
+		t.Errorf("answer: %s", answer)
+	}
+	close(r.stop)
+	s := r.end()
+	if s.Result != "stopped" {
+		t.Errorf("result %q", s.Result)
+	}
+	archive := task(t, s, "archive")
+	if archive.Total.Passed+archive.Steps[0].In == 0 {
+		// The stop came before the task read the rows; the next run delivers them.
+		r = begin(t, "pipelines/examples/http_ingest.yaml", filepath.Join(dir, "data"), map[string]string{"LISTEN": address, "OUT": filepath.Join(dir, "out")})
+		for r.run.Status().Tasks[0].Steps[0].In < 2 {
+			<-time.After(time.Millisecond)
+		}
+		close(r.stop)
+		archive = task(t, r.end(), "archive")
+	}
+	if archive.Total.Passed != 1 || archive.Steps[1].Filtered != 1 {
+		t.Errorf("archive: %+v", archive)
+	}
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// post sends a body until the server is there.
+func post(t *testing.T, url, body string) string {
+	t.Helper()
+	client := &http.Client{Timeout: 10 * time.Second}
+	defer client.CloseIdleConnections()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		response, err := client.Post(url, "application/json", strings.NewReader(body))
+		if err != nil {
+			if time.Now().After(deadline) {
+				t.Fatal(err)
+			}
+			<-time.After(10 * time.Millisecond)
+			continue
+		}
+		defer response.Body.Close()
+		text, err := io.ReadAll(response.Body)
+		if err != nil || response.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s %v", response.Status, text, err)
+		}
+		return strings.TrimSpace(string(text))
+	}
+}
