@@ -22,8 +22,8 @@ type appender struct {
 	env    sinks.Env
 	// committed is the length of the file up to the last published chunk.
 	committed int64
-	// expected is the length that the file has unless somebody else changed it, -1 while an
-	// attempt to write the chunk has begun. At the start it may be beyond committed: a crash
+	// expected is the length that the file has unless somebody else changed it, -1 once an
+	// attempt to write the chunk began. At the start it may be beyond committed: a crash
 	// left a piece of the chunk that is now redone.
 	expected int64
 	// claimed is set until the first chunk is published: see claim.
@@ -142,13 +142,12 @@ func (a *appender) Put(ctx context.Context, plan flow.Plan) error {
 		return err
 	}
 	a.expected = -1
-	if _, err := io.Copy(io.NewOffsetWriter(f, a.committed), a.spool.reader()); err != nil {
+	if err := a.spool.copyTo(io.NewOffsetWriter(f, a.committed)); err != nil {
 		return a.fail(err)
 	}
 	if err := f.Sync(); err != nil {
 		return a.fail(err)
 	}
-	a.expected = planned.Length
 	return nil
 }
 

@@ -2,6 +2,7 @@ package file
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -76,23 +77,46 @@ func TestRowsAreThereOnceWhereverACrashComes(t *testing.T) {
 	}
 }
 
-func TestPutCanBeTriedAgainAfterItFailed(t *testing.T) {
+func TestPutThatBrokeOffIsRepeated(t *testing.T) {
 	c := oneFile(t)
-	k := newTask(t, c)
+	k := prepare(t, c)
+	k.env.Memory = 400 // the chunk is spilled
+	k.start()
 	k.deliver(ada)
-	k.add(grace)
+	k.add(grace, alan, edith, ada, grace)
+	k.plan()
+	spool := filepath.Join(k.env.Dir, "chunk.spool")
+	spilled, err := os.ReadFile(spool)
+	if err != nil || len(spilled) < 100 {
+		t.Fatalf("%d bytes spilled, %v", len(spilled), err)
+	}
+	if err := os.Truncate(spool, 30); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.tryPut(); err == nil || flow.IsPermanent(err) {
+		t.Fatalf("put of a chunk that cannot be read: %v", err)
+	}
+	if info, err := os.Stat(c.Path); err != nil || info.Size() <= int64(len(ada)+1) {
+		t.Fatalf("nothing was written before it broke off: %v", err)
+	}
+	if err := os.WriteFile(spool, spilled, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k.put()
+	k.publish()
+	wantLines(t, c.Path, ada, grace, alan, edith, ada, grace)
+}
+
+func TestPutStopsWithItsContext(t *testing.T) {
+	k := newTask(t, oneFile(t))
+	k.add(ada)
 	k.plan()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := k.sink.Put(ctx, *k.pending); err == nil || flow.IsPermanent(err) {
-		t.Fatalf("put with a context that is done: %v", err)
+	if err := k.sink.Put(ctx, *k.pending); !errors.Is(err, context.Canceled) {
+		t.Fatalf("put: %v", err)
 	}
-	// An attempt that broke off leaves a piece behind.
-	k.sink.(*appender).expected = -1
-	appendTo(t, c.Path, grace[:7])
-	k.put()
-	k.publish()
-	wantLines(t, c.Path, ada, grace)
+	wantLines(t, k.config.Path)
 }
 
 func TestEmptyChunkLeavesTheFile(t *testing.T) {
@@ -128,6 +152,7 @@ func TestTruncatedFileIsReported(t *testing.T) {
 			k.add(grace)
 			k.plan()
 			wantPermanent(t, k.tryPut(), c.Path, "truncated or deleted by somebody else", "22 were committed")
+			k.pending = nil
 			wantPermanent(t, k.tryStart(), c.Path, "truncated or deleted by somebody else")
 		})
 	}

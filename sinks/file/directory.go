@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -141,7 +140,7 @@ func (d *directory) write(path string) error {
 	if err != nil {
 		return err
 	}
-	if _, err = io.Copy(f, d.spool.reader()); err == nil {
+	if err = d.spool.copyTo(f); err == nil {
 		err = f.Sync()
 	}
 	if closed := f.Close(); err == nil {

@@ -1,7 +1,6 @@
 package file
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -47,12 +46,19 @@ func (s *spool) spill() error {
 
 func (s *spool) size() int64 { return s.spilled + int64(len(s.buf)) }
 
-// reader reads everything written since the last reset.
-func (s *spool) reader() io.Reader {
-	if s.spilled == 0 {
-		return bytes.NewReader(s.buf)
+// copyTo writes out everything written since the last reset.
+func (s *spool) copyTo(w io.Writer) error {
+	if s.spilled > 0 {
+		n, err := io.Copy(w, io.NewSectionReader(s.file, 0, s.spilled))
+		if err != nil {
+			return err
+		}
+		if n < s.spilled {
+			return fmt.Errorf("%s has %d bytes instead of %d: %w", s.path, n, s.spilled, io.ErrUnexpectedEOF)
+		}
 	}
-	return io.MultiReader(io.NewSectionReader(s.file, 0, s.spilled), bytes.NewReader(s.buf))
+	_, err := w.Write(s.buf)
+	return err
 }
 
 func (s *spool) reset() {

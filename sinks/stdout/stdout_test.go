@@ -142,6 +142,31 @@ metrics: 4 rows so far, none since the columns changed
 `)
 }
 
+// A chunk that is redone must come out as it was planned.
+func TestTablePlansTheSameAfterARestart(t *testing.T) {
+	for _, format := range []Format{Table, NDJSON} {
+		c := Config{Format: format, Rows: 2}
+		s := start(t, c, hourly, nil, io.Discard)
+		add(t, s, hourly, nil, quakes[:3]...)
+		state := publish(t, s)
+		planned := func(s sinks.Sink, rows ...string) []flow.Object {
+			for _, row := range rows {
+				add(t, s, hourly, nil, row)
+			}
+			plan, err := s.Plan(t.Context(), flow.Cut{Chunk: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return plan.Objects
+		}
+		before := planned(s, quakes[3], quakes[0])
+		after := planned(start(t, c, hourly, state, io.Discard), quakes[0], quakes[3])
+		if diff := cmp.Diff(before, after); diff != "" || len(before) != 1 || before[0].Rows != 2 {
+			t.Errorf("%s: planned %v (-before +after):\n%s", format, before, diff)
+		}
+	}
+}
+
 func TestTableStateIsBounded(t *testing.T) {
 	schema := &column.Schema{Fields: []column.Field{{Name: "s", Type: column.Type{Kind: column.String}}}}
 	s := start(t, Config{Format: Table, Rows: 5}, schema, nil, nil)
