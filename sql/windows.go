@@ -315,11 +315,7 @@ func (p *planner) selectList() error {
 	}
 	for _, item := range p.query.Items {
 		if item.Expr == nil {
-			at := item.Pos
-			if at.Line == 0 {
-				at = p.query.Pos
-			}
-			return at.Errorf("SELECT * has no meaning with GROUP BY; name the keys and aggregates")
+			return item.Errorf("SELECT * has no meaning with GROUP BY; name the keys and aggregates")
 		}
 		name, err := outputName(item)
 		if err != nil {

@@ -26,7 +26,7 @@ func list(tokens []lex.Token, end ast.Pos, items bool) ([]ast.Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &lowerer{leaves: r.leaves}
+	l := &lowerer{leaves: r.leaves, stars: r.stars}
 	return l.items(tree, items)
 }
 

@@ -14,7 +14,9 @@ const maxDepth = 250
 // lowerer turns the library's tree into ours.
 type lowerer struct {
 	leaves []leaf
-	depth  int
+	// stars are the places of the * not met yet.
+	stars []ast.Pos
+	depth int
 }
 
 func (l *lowerer) leaf(placeholder string) (leaf, error) {
@@ -47,7 +49,12 @@ func (l *lowerer) item(e sqlparser.SelectExpr) (ast.Item, error) {
 	switch e := e.(type) {
 	case *sqlparser.StarExpr:
 		if e.TableName.Name.IsEmpty() {
-			return ast.Item{}, nil
+			if len(l.stars) == 0 {
+				return ast.Item{}, fmt.Errorf("a * has no place in the text")
+			}
+			star := ast.Item{Pos: l.stars[0]}
+			l.stars = l.stars[1:]
+			return star, nil
 		}
 		q, err := l.leaf(e.TableName.Name.String())
 		if err != nil {

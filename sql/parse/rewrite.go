@@ -47,6 +47,8 @@ type rewriter struct {
 	leaves []leaf
 	// starts has the place of everything written, by its offset in out.
 	starts []start
+	// stars are the places of * in the sense of all columns or rows.
+	stars []ast.Pos
 	// commas has, per open parenthesis, the words that stand for a comma in it.
 	commas [][]string
 }
@@ -104,6 +106,9 @@ func (r *rewriter) step(i int) (int, error) {
 	case lex.Quoted:
 		return r.ident(i)
 	case lex.Symbol:
+		if p := r.at(i - 1); t.Text == "*" && (p.Kind == lex.End || p.Sym(",") || p.Sym("(")) {
+			r.stars = append(r.stars, t.Pos)
+		}
 		return 1, r.symbol(t)
 	}
 	if n, err := r.special(i); n > 0 || err != nil {
