@@ -182,7 +182,7 @@ func TestDriftingValuesStartANewDictionary(t *testing.T) {
 	pad := strings.Repeat("x", 2000)
 	dicts := map[*Dict]bool{}
 	plain := 0
-	for i := range 120_000 {
+	for i := range 70_000 {
 		if err := d.Add(fmt.Appendf(nil, `{"s":"%d%s"}`, i/64, pad), 0, 0); err != nil {
 			t.Fatal(err)
 		}
@@ -199,14 +199,14 @@ func TestDriftingValuesStartANewDictionary(t *testing.T) {
 				t.Fatalf("dictionary of %d bytes", c.Dict.Offsets[c.DictLen])
 			}
 		}
-		for j, want := 0, i-b.Rows+1; j < b.Rows; j, want = j+1, want+1 {
+		for j, want := 0, i-b.Rows+1; j < b.Rows; j, want = j+7, want+7 {
 			if got := string(c.Text(j)); got != fmt.Sprint(want/64)+pad {
 				t.Fatalf("row %d is %.20s…", want, got)
 			}
 		}
 		d.Release(b)
 	}
-	if len(dicts) < 8 || plain > 10 {
+	if len(dicts) < 5 || plain > 3 {
 		t.Errorf("%d dictionaries, %d plain batches", len(dicts), plain)
 	}
 }

@@ -162,6 +162,14 @@ func (d *Decoder) skip(b []byte, i, depth int) int {
 	case 'n':
 		return d.literal(b, i, "null")
 	}
+	// Most numbers are plain digits; the rest is jsonscan's.
+	j := i
+	for j < len(b) && b[j]-'0' <= 9 {
+		j++
+	}
+	if j > i && b[i] != '0' && !more(b, j) {
+		return j
+	}
 	end, _, err := jsonscan.Number(b, i)
 	if err != nil {
 		return d.failSyntax(err)
