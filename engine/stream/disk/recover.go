@@ -110,7 +110,9 @@ func (c *committer) resume(found scanned) error {
 		l.backend.options.Log.Info("dropped a torn tail", "path", name, "byte", found.length, "bytes", s.size-found.length)
 	}
 	l.report(name, found.lost)
-	if s.size > found.length {
+	if s.size != found.length {
+		// A file that lost bytes which were durable gets zeros for them, which readers will
+		// find damaged.
 		err = f.Truncate(found.length)
 	}
 	// What was written but not synced before a crash of the process must be durable before it

@@ -78,9 +78,13 @@ func (l *Log) view(at record.Ordinal) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
+	size, err := l.backend.fs.Size(l.segmentPath(s))
+	if err != nil {
+		return nil, l.damaged(s, next, err)
+	}
 	v := &view{
 		segment: s, path: l.segmentPath(s), seed: x.seed, first: s.first, next: next,
-		start: segmentHeader, end: x.length, entries: x.entries,
+		start: segmentHeader, end: min(x.length, size), entries: x.entries,
 	}
 	l.cache.put(v)
 	return v, nil

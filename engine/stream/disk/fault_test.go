@@ -1,0 +1,446 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/vfs"
+)
+
+// rig is a backend in memory with one open shard.
+type rig struct {
+	t     *testing.T
+	fs    *vfs.Mem
+	clock *clock
+	o     Options
+	back  *Backend
+	log   stream.Log
+	// want are the data of the records that were acknowledged.
+	want []string
+}
+
+func newRig(t *testing.T, o Options) *rig {
+	r := &rig{t: t, fs: vfs.NewMem(), clock: newClock(), o: o}
+	r.o.Now = r.clock.now
+	if r.o.Reserve == 0 {
+		r.o.Reserve = 1
+	}
+	r.open()
+	t.Cleanup(r.close)
+	return r
+}
+
+func (r *rig) open() {
+	r.t.Helper()
+	if err := r.tryOpen(); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) tryOpen() error {
+	back, err := Open(r.fs, "data", r.o)
+	if err != nil {
+		return err
+	}
+	r.back = back
+	r.log, err = back.Shard(context.Background(), "s", 0, stream.ShardOptions{})
+	return err
+}
+
+func (r *rig) close() {
+	r.t.Helper()
+	if err := r.back.Close(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+func (r *rig) reopen() {
+	r.t.Helper()
+	r.close()
+	r.open()
+}
+
+// kill goes on with what another process finds after this one was killed.
+func (r *rig) kill() {
+	r.t.Helper()
+	next := r.fs.Restart()
+	r.close()
+	r.fs = next
+	r.open()
+}
+
+func (r *rig) append(size int) error {
+	text := fmt.Sprintf("%d:%s", len(r.want), strings.Repeat("x", size))
+	var b record.Batch
+	b.Add([]byte("key"), []byte(text), 0)
+	done, err := r.log.Append(context.Background(), &b)
+	if err == nil {
+		if done.First != record.Ordinal(len(r.want)) {
+			r.t.Errorf("record %d got ordinal %d", len(r.want), done.First)
+		}
+		r.want = append(r.want, text)
+	}
+	return err
+}
+
+func (r *rig) mustAppend(n, size int) {
+	r.t.Helper()
+	for range n {
+		if err := r.append(size); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+}
+
+// read reads everything and goes on behind damage. lost are the ordinals that were reported.
+func (r *rig) read() (lost map[record.Ordinal]bool) {
+	r.t.Helper()
+	lost = map[record.Ordinal]bool{}
+	var buf stream.Buffer
+	for at := r.log.Bounds().Oldest; ; {
+		frames, err := r.log.Read(context.Background(), at, &buf)
+		var corrupt *stream.CorruptError
+		if errors.As(err, &corrupt) {
+			if corrupt.Next <= at || corrupt.From > at {
+				r.t.Fatalf("read at %d: %v", at, err)
+			}
+			for ; at < corrupt.Next; at++ {
+				lost[at] = true
+			}
+			continue
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if len(frames) == 0 {
+			return lost
+		}
+		for _, f := range frames {
+			r.compare(f)
+			at = f.Next()
+		}
+	}
+}
+
+func (r *rig) compare(f stream.Frame) {
+	r.t.Helper()
+	at := int(f.First)
+	for body := f.Body; len(body) > 0; at++ {
+		rec, rest, err := record.Next(body)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if at >= len(r.want) || string(rec.Data) != r.want[at] {
+			r.t.Fatalf("record %d is %.30q, %d were acknowledged", at, rec.Data, len(r.want))
+		}
+		body = rest
+	}
+}
+
+// wantAll reads everything that was acknowledged, without damage.
+func (r *rig) wantAll() {
+	r.t.Helper()
+	if lost := r.read(); len(lost) > 0 || int(r.log.Bounds().Next) != len(r.want) {
+		r.t.Errorf("lost %v; the log ends at %d, %d records were acknowledged", lost, r.log.Bounds().Next, len(r.want))
+	}
+}
+
+func (r *rig) segments() []string {
+	r.t.Helper()
+	dir := "data/streams/s/000000000000"
+	names, err := r.fs.List(dir)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var segments []string
+	for _, n := range names {
+		if strings.HasSuffix(n, ".seg") {
+			segments = append(segments, path.Join(dir, n))
+		}
+	}
+	return segments
+}
+
+func TestFailedSyncIsNeitherAcknowledgedNorRetried(t *testing.T) {
+	r := newRig(t, Options{})
+	r.mustAppend(3, 100)
+	bad := r.segments()[0]
+	var syncs atomic.Int64
+	r.fs.SetFault(func(o vfs.Op) error {
+		if o.Kind == "sync" && strings.HasPrefix(o.Path, bad) {
+			syncs.Add(1)
+			return syscall.EIO
+		}
+		return nil
+	})
+	if err := r.append(100); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("append: %v", err)
+	}
+	r.wantAll()
+	r.mustAppend(3, 100)
+	r.wantAll()
+	if n := syncs.Load(); n != 1 || len(r.segments()) != 2 {
+		t.Errorf("the bad segment was synced %d times; segments %v", n, r.segments())
+	}
+	r.fs.SetFault(nil)
+	r.kill()
+	r.wantAll()
+}
+
+func TestFailureBeforeTheFirstRecordReplacesTheSegment(t *testing.T) {
+	r := newRig(t, Options{})
+	for _, kind := range []string{"write", "sync"} {
+		failOnce(r.fs, kind)
+		if err := r.append(100); err == nil {
+			t.Fatal("no error")
+		}
+	}
+	r.mustAppend(2, 100)
+	if len(r.segments()) != 1 {
+		t.Errorf("segments %v", r.segments())
+	}
+	r.wantAll()
+	r.reopen()
+	r.wantAll()
+}
+
+func failOnce(m *vfs.Mem, kind string) {
+	var done atomic.Bool
+	m.SetFault(func(o vfs.Op) error {
+		if o.Kind == kind && done.CompareAndSwap(false, true) {
+			return syscall.EIO
+		}
+		return nil
+	})
+}
+
+func TestFullDiskRefusesAndRecovers(t *testing.T) {
+	r := newRig(t, Options{SegmentSize: 8 << 10})
+	r.mustAppend(20, 500)
+	r.fs.SetCapacity(1 << 10)
+	for range 3 {
+		if err := r.append(500); !errors.Is(err, stream.ErrFull) {
+			t.Fatalf("append to a full disk: %v", err)
+		}
+		r.wantAll()
+	}
+	r.fs.SetCapacity(0)
+	r.mustAppend(20, 500)
+	r.wantAll()
+	r.reopen()
+	r.wantAll()
+}
+
+func TestShortWriteIsNotAcknowledged(t *testing.T) {
+	r := newRig(t, Options{})
+	r.mustAppend(3, 500)
+	_, total, _ := r.fs.FreeSpace("data")
+	if total == 0 {
+		t.Fatal("no size")
+	}
+	// The reserve is one byte, so the write begins and stops in the middle.
+	var used int64
+	for _, s := range r.segments() {
+		n, err := r.fs.Size(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		used += n
+	}
+	r.fs.SetCapacity(used + 400)
+	if err := r.append(500); !errors.Is(err, stream.ErrFull) {
+		t.Errorf("append: %v", err)
+	}
+	r.kill()
+	r.fs.SetCapacity(0)
+	r.wantAll()
+	r.mustAppend(3, 500)
+	r.wantAll()
+}
+
+func TestNearlyFullDiskRefusesBeforeItIsFull(t *testing.T) {
+	r := newRig(t, Options{Reserve: 10_000})
+	r.fs.SetCapacity(30_000)
+	var err error
+	for range 100 {
+		if err = r.append(500); err != nil {
+			break
+		}
+	}
+	free, _, _ := r.fs.FreeSpace("data")
+	if !errors.Is(err, stream.ErrFull) || free < 8_000 {
+		t.Errorf("%v with %d bytes free", err, free)
+	}
+	if _, err := r.back.Meta().CAS(context.Background(), "checkpoint", []byte("x"), 0); err != nil {
+		t.Errorf("a checkpoint on the nearly full disk: %v", err)
+	}
+	r.wantAll()
+	r.fs.SetCapacity(60_000)
+	r.mustAppend(1, 500)
+}
+
+func TestSecondProcessIsToldOfTheFirst(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Open(vfs.OS{}, dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = Open(vfs.OS{}, dir, Options{})
+	var locked *LockedError
+	if !errors.As(err, &locked) || locked.PID == 0 || !strings.Contains(err.Error(), "is in use by process") {
+		t.Errorf("second open: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Open(vfs.OS{}, dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestArrivalNeverFalls(t *testing.T) {
+	r := newRig(t, Options{SegmentSize: 4 << 10})
+	for i := range 60 {
+		r.mustAppend(1, 500)
+		r.clock.advance(-time.Hour)
+		switch {
+		case i%20 == 5:
+			r.reopen()
+		case i%20 == 15:
+			r.kill()
+		}
+	}
+	last := int64(0)
+	var buf stream.Buffer
+	for at := record.Ordinal(0); int(at) < len(r.want); {
+		frames, err := r.log.Read(context.Background(), at, &buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range frames {
+			if f.Arrival < last {
+				t.Errorf("record %d arrived at %d, the one before at %d", f.First, f.Arrival, last)
+			}
+			last, at = f.Arrival, f.Next()
+		}
+	}
+}
+
+func TestShardBeginsBehindItsParents(t *testing.T) {
+	r := newRig(t, Options{})
+	child, err := r.back.Shard(context.Background(), "s", 1, stream.ShardOptions{MinArrival: r.clock.now().UnixMilli() + 5000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b record.Batch
+	b.Add(nil, nil, 0)
+	if _, err := child.Append(context.Background(), &b); err != nil {
+		t.Fatal(err)
+	}
+	frames, err := child.Read(context.Background(), 0, &stream.Buffer{})
+	if err != nil || frames[0].Arrival != r.clock.now().UnixMilli()+5000 {
+		t.Errorf("%+v %v", frames, err)
+	}
+}
+
+func TestOpenReadsTheLastSegmentOnly(t *testing.T) {
+	r := newRig(t, Options{SegmentSize: 4 << 10})
+	r.mustAppend(200, 500)
+	if len(r.segments()) < 20 {
+		t.Fatalf("segments %v", r.segments())
+	}
+	for what, restart := range map[string]func(){"close": r.reopen, "kill": r.kill} {
+		touched := map[string]bool{}
+		count := func(o vfs.Op) error {
+			if o.Kind == "read" && strings.HasSuffix(o.Path, ".seg") {
+				touched[o.Path] = true
+			}
+			return nil
+		}
+		if what == "kill" {
+			next := r.fs.Restart()
+			r.close()
+			r.fs = next
+			r.fs.SetFault(count)
+			r.open()
+		} else {
+			r.fs.SetFault(count)
+			restart()
+		}
+		r.fs.SetFault(nil)
+		if len(touched) > 1 {
+			t.Errorf("after %s: read %v", what, touched)
+		}
+	}
+	r.wantAll()
+}
+
+func TestProducersOutliveTheirSegments(t *testing.T) {
+	r := newRig(t, Options{SegmentSize: 4 << 10})
+	b := record.Batch{Producer: record.Producer{ID: 77, Epoch: 3}, End: 10}
+	if _, err := r.log.Append(context.Background(), &b); err != nil {
+		t.Fatal(err)
+	}
+	r.mustAppend(100, 500)
+	if err := r.log.Trim(context.Background(), 90); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.segments()); n > 3 {
+		t.Fatalf("%d segments are left", n)
+	}
+	for _, restart := range []func(){r.reopen, r.kill} {
+		restart()
+		if p, ok := r.log.Position(77); !ok || p != (stream.Position{Epoch: 3, Value: 10}) {
+			t.Errorf("position %+v %v", p, ok)
+		}
+	}
+}
+
+func TestUnknownFormatIsRefused(t *testing.T) {
+	r := newRig(t, Options{})
+	r.close()
+	if err := writeFile(r.fs, "data/FORMAT", []byte("millrace data directory, format 2\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.tryOpen(); err == nil || !strings.Contains(err.Error(), "format 2") {
+		t.Errorf("open: %v", err)
+	}
+	if err := r.fs.Remove("data/FORMAT"); err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+}
+
+func TestClosedReadersSeeNoFiles(t *testing.T) {
+	r := newRig(t, Options{})
+	if _, err := r.fs.Open("data/streams/s/nothing"); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for more := r.log.Updated(); ; more = r.log.Updated() {
+			if _, err := r.log.Read(context.Background(), 0, &stream.Buffer{}); errors.Is(err, stream.ErrClosed) {
+				return
+			}
+			<-more
+		}
+	}()
+	r.mustAppend(10, 10)
+	r.close()
+	<-done
+}
