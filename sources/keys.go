@@ -78,8 +78,8 @@ func (k *Keyer) text(data []byte) []byte {
 }
 
 // find is where the key of a top-level field stands, 0 when that takes a full scan to say. A
-// quote behind a comma or brace that is not nested can only begin a key: in a string it would be
-// escaped, and a string's closing quote is not followed by a name.
+// quote behind a comma or brace can only begin a string: in a string it would be escaped, and
+// nothing is between a string's closing quote and the next comma. It is a key if a colon follows.
 func (k *Keyer) find(data []byte) int {
 	at := k.at
 	if at == 0 || at+len(k.quoted) > len(data) || !bytes.Equal(data[at:at+len(k.quoted)], k.quoted) {
@@ -94,8 +94,7 @@ func (k *Keyer) find(data []byte) int {
 	if data[0] != '{' || (data[before] != ',' && before != 0) {
 		return 0
 	}
-	inner := data[1:at]
-	if bytes.IndexByte(inner, '{') >= 0 || bytes.IndexByte(inner, '[') >= 0 {
+	if bytes.IndexByte(data[1:at], '{') >= 0 {
 		return 0
 	}
 	return at

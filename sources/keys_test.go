@@ -31,6 +31,8 @@ func TestKeyIsTheTextOfTheField(t *testing.T) {
 		{"id", `{"a":["id","id"],"id":"outer"}`, "outer"},
 		{"id", `{"a":"id","id":"outer"}`, "outer"},
 		{"id", `{"a":",\"id\":\"no\"","id":"yes"}`, "yes"},
+		{"id", `{"x\"id":"no","id":"yes"}`, "yes"},
+		{"id", `{"x, \"id":"no"}`, spread},
 		{"id", `{"\u0069d":"spelt out"}`, "spelt out"},
 		{"id", `{"id":"cut off`, spread},
 		{"id", "{\"id\":\"\xff\"}", "\uFFFD"},

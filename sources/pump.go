@@ -40,7 +40,7 @@ func RunPump(ctx context.Context, w Writer, fill func(ctx context.Context, p *Pu
 	})
 	g.Go(func() error { return p.write(running, w) })
 	err := g.Wait()
-	if stopped := ctx.Err(); stopped != nil && (errors.Is(err, stopped) || errors.Is(err, context.Canceled)) {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return nil
 	}
 	return err

@@ -54,6 +54,7 @@ func FuzzCut(f *testing.F) {
 	f.Add([]byte("{\"a\":1}\r\n\n{\"b\":2}"), uint8(20))
 	f.Add([]byte(bom+`[{"a":[1,"]\""]}, 2,{"b":{}}]`), uint8(9))
 	f.Add([]byte(`{"a":1}{"b":2}]`), uint8(3))
+	f.Add([]byte(`[[1], [2,[3]], {"a":1}]`), uint8(50))
 	f.Fuzz(func(t *testing.T, content []byte, limit uint8) {
 		for _, format := range []string{"ndjson", "json"} {
 			whole := cutAll(t, format, int(limit)+1, bytes.NewReader(content), 0)

@@ -144,6 +144,7 @@ func TestFollowFinishesARenamedFileBeforeItForgetsIt(t *testing.T) {
 		d.append("app.log", "{\"m\":1}\n")
 		d.look()
 		d.want(`{"n":1}`, `{"n":2}`, `{"m":1}`)
+		time.Sleep(patience / 2 * pollInterval)
 		d.append("app.log.1", "{\"n\":3}\n{\"n\":4}") // its writer still has it open
 		d.look()
 		d.want(`{"n":1}`, `{"n":2}`, `{"n":3}`, `{"m":1}`)
@@ -225,6 +226,45 @@ func TestFollowReadsATruncatedFileAgainFromItsStart(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+func TestFollowTellsFilesWithTheSameFirstLineApart(t *testing.T) {
+	const head = "{\"start\":1}\n"
+	for name, replace := range map[string]func(d *directory){
+		"renamed": func(d *directory) {
+			d.rename("app.log", "old")
+			d.append("app.log", head+"{\"m\":1}\n")
+		},
+		"truncated": func(d *directory) {
+			d.ok(os.Truncate(d.path("app.log"), 0))
+			d.look()
+			d.append("app.log", head+"{\"m\":1}\n")
+		},
+		"truncated while down": func(d *directory) {
+			d.append("app.log", "{\"n\":2}\n{\"n\":2}\n{\"n\":2}\n")
+			d.wait()
+			d.stop()
+			d.ok(os.Truncate(d.path("app.log"), 0))
+			d.append("app.log", head+"{\"m\":1}\n")
+			d.run()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			following(t, "app.log", func(d *directory) {
+				d.append("app.log", head+"{\"n\":1}\n")
+				d.look()
+				replace(d)
+				d.look()
+				d.append("app.log", "{\"m\":2}\n")
+				d.look()
+				all := []string{`{"start":1}`, `{"n":1}`, `{"start":1}`, `{"m":1}`, `{"m":2}`}
+				if name == "truncated while down" {
+					all = append(all, `{"n":2}`, `{"n":2}`, `{"n":2}`)
+				}
+				d.want(all...)
+			})
+		})
 	}
 }
 
