@@ -170,7 +170,7 @@ func (l *loader) loadStream(e *config.Entry[streamSpec]) {
 		Name: e.ID, Shards: spec.Shards, Retention: spec.Retention.Std(), Schema: spec.Schema.Schema, EventTime: spec.EventTime,
 		Watermark: spec.Watermark.Std(), MaxDisk: int64(spec.MaxDisk), ExpireOnLag: spec.OnLag == "expire",
 	}}
-	s.broken = s.Schema == nil && s.at.Get("schema") != nil
+	s.broken = s.Schema == nil && l.d.Reported(e.Node.Path+".schema")
 	l.checkEventTime(s)
 	l.streams = append(l.streams, s)
 	l.declare(&node{kind: "stream", id: e.ID, at: e.Node, stream: s})

@@ -6,6 +6,8 @@
 package pipelines
 
 import (
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -77,7 +79,7 @@ type Transform struct {
 // Query is a continuous SQL query. Its output is a stream of its own, with the query's name.
 type Query struct {
 	Name  string
-	Text  string
+	Text  string     `json:"-"`
 	Query *sql.Query `json:"-"`
 	Chain Chain
 	Start Start
@@ -161,3 +163,18 @@ func (c Chain) Needs(output []string) []string {
 	}
 	return output
 }
+
+// The parts that hold a component's configuration print as their ids, whatever the verb: fmt would
+// print texts in it that came from ${env:…} and are not marked as secrets.
+
+// Format writes the source's id.
+func (s Source) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "source "+s.Name) }
+
+// Format writes the transform's id.
+func (t Transform) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "transform "+t.Name) }
+
+// Format writes the query's id.
+func (q Query) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "query "+q.Name) }
+
+// Format writes the sink's id.
+func (s Sink) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "sink "+s.Name) }

@@ -32,9 +32,6 @@ type node struct {
 	readers int
 }
 
-// maxChain bounds how many transforms and queries read from each other in a row.
-const maxChain = 100
-
 type state uint8
 
 const (
@@ -139,10 +136,6 @@ func (l *loader) input(at *config.Node, id string, path []*node) *node {
 	n.readers++
 	if n.state == visiting {
 		l.d.Errorf(at, "a cycle: %s", cycle(path, n))
-		return nil
-	}
-	if len(path) >= maxChain {
-		l.d.Errorf(at, "more than %d steps behind each other", maxChain)
 		return nil
 	}
 	l.resolve(n, path)
@@ -255,10 +248,6 @@ func (l *loader) queryInput(at *config.Node, name string, path []*node) bool {
 	n.readers++
 	if n.state == visiting {
 		l.d.TextErrorf(at, line, column, "a cycle: %s", cycle(path, n))
-		return false
-	}
-	if len(path) >= maxChain {
-		l.d.TextErrorf(at, line, column, "more than %d steps behind each other", maxChain)
 		return false
 	}
 	l.resolve(n, path)

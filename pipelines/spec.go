@@ -30,6 +30,14 @@ type fileSpec struct {
 
 func defaultFile() fileSpec { return fileSpec{Memory: 128 * config.MiB} }
 
+// Validate implements config.Validator.
+func (f *fileSpec) Validate() []config.Problem {
+	if len(f.Streams) == 0 {
+		return []config.Problem{config.Problemf("streams", "there are no streams; a pipeline needs one to write to and read from")}
+	}
+	return nil
+}
+
 // streamSpec is an entry of streams.
 type streamSpec struct {
 	// Shards of a new stream. A partition key always goes to the same shard, and order holds within

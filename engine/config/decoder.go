@@ -156,14 +156,15 @@ func (d *Decoder) Problem(n *Node, p Problem) {
 	default:
 		path += "." + p.Path
 	}
-	if d.isBad(path) {
+	if d.Reported(path) {
 		return
 	}
 	d.errorAt(at.KeyLine, at.KeyColumn, path, "%s", p.Message)
 }
 
-// isBad reports whether a mistake was found in the value at a path or inside it.
-func (d *Decoder) isBad(path string) bool {
+// Reported tells whether a mistake of the value at a path, or inside it, has been reported. A key that
+// is missing because it is misspelt counts.
+func (d *Decoder) Reported(path string) bool {
 	for b := range d.bad {
 		if rest, ok := strings.CutPrefix(b, path); ok && (rest == "" || path == "" || rest[0] == '.' || rest[0] == '[') {
 			return true
