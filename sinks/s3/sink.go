@@ -85,17 +85,15 @@ func (s *sink) embeddedDir() string { return filepath.Join(s.env.Data, "s3") }
 func (s *sink) connect() error {
 	endpoint, access, secret := s.config.Endpoint, s.config.AccessKey.Reveal(), s.config.SecretKey.Reveal()
 	if endpoint == embeddedEndpoint {
-		if s.release == nil {
-			server, release, err := s.servers.Acquire(s.embeddedDir())
-			if err != nil {
-				return err
-			}
-			s.release = release
-			endpoint, access, secret = server.Endpoint, server.AccessKey, server.SecretKey
-			if err := server.MakeBucket(s.config.Bucket); err != nil {
-				return err
-			}
+		server, release, err := s.servers.Acquire(s.embeddedDir())
+		if err != nil {
+			return err
 		}
+		if err := server.MakeBucket(s.config.Bucket); err != nil {
+			return errors.Join(err, release())
+		}
+		s.release = release
+		endpoint, access, secret = server.Endpoint, server.AccessKey, server.SecretKey
 	}
 	var err error
 	s.store, err = newStore(&s.config, endpoint, access, secret)

@@ -3,7 +3,9 @@ package s3
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -167,27 +169,45 @@ func (p *place) objects(s *sink) map[string][]byte {
 // ids are the numbers in all objects, sorted, with the keys in order.
 func (p *place) ids(s *sink) (ids []int64, keys []string) {
 	p.t.Helper()
-	for key, file := range p.objects(s) {
-		keys = append(keys, key)
+	all := p.objects(s)
+	return idsOf(p.t, all), slices.Sorted(maps.Keys(all))
+}
+
+func idsOf(t *testing.T, files map[string][]byte) (ids []int64) {
+	t.Helper()
+	for key, file := range files {
 		f, err := parquet.OpenFile(bytes.NewReader(file), int64(len(file)))
 		if err != nil {
-			p.t.Fatalf("%s: %v", key, err)
+			t.Fatalf("%s: %v", key, err)
 		}
-		rows := make([]parquet.Row, f.NumRows())
 		for _, g := range f.RowGroups() {
-			r := g.Rows()
-			n, _ := r.ReadRows(rows)
-			for _, row := range rows[:n] {
-				ids = append(ids, row[0].Int64())
-			}
-			if err := r.Close(); err != nil {
-				p.t.Fatal(err)
-			}
+			ids = append(ids, firstColumn(t, g)...)
 		}
 	}
 	slices.Sort(ids)
-	slices.Sort(keys)
-	return ids, keys
+	return ids
+}
+
+func firstColumn(t *testing.T, g parquet.RowGroup) (numbers []int64) {
+	t.Helper()
+	pages := g.ColumnChunks()[0].Pages()
+	defer pages.Close()
+	for {
+		page, err := pages.ReadPage()
+		if err == io.EOF {
+			return numbers
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := make([]parquet.Value, page.NumValues())
+		if n, err := page.Values().ReadValues(values); n != len(values) {
+			t.Fatal(n, err)
+		}
+		for _, v := range values {
+			numbers = append(numbers, v.Int64())
+		}
+	}
 }
 
 // wantIDs wants each number from first up to but not including end once, in so many objects.

@@ -49,7 +49,10 @@ func Start(dir string) (*Server, error) {
 		backend: b, served: make(chan error, 1),
 	}
 	s.http = &http.Server{Handler: s.guard(gofakes3.New(b).Server()), ReadHeaderTimeout: 10 * time.Second}
-	go func() { s.served <- s.http.Serve(l) }()
+	go func() {
+		defer close(s.served)
+		s.served <- s.http.Serve(l)
+	}()
 	return s, nil
 }
 
@@ -79,7 +82,7 @@ func (s *Server) MakeBucket(name string) error {
 	return nil
 }
 
-// Close waits up to five seconds for running requests and ends the server.
+// Close waits up to five seconds for running requests and ends the server. It may be called again.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -87,7 +90,7 @@ func (s *Server) Close() error {
 	if err != nil {
 		err = errors.Join(err, s.http.Close())
 	}
-	if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
+	if served := <-s.served; served != nil && !errors.Is(served, http.ErrServerClosed) {
 		err = errors.Join(err, served)
 	}
 	return err
