@@ -108,8 +108,10 @@ func (f *follower) discover() error {
 	if err != nil {
 		return err
 	}
+	named := make(map[string]*followed, len(f.files))
 	for _, t := range f.files {
 		t.gone = true
+		named[t.path] = t
 	}
 	for _, path := range paths {
 		info, statErr := os.Stat(path)
@@ -117,7 +119,7 @@ func (f *follower) discover() error {
 			err = statErr
 			continue
 		}
-		if t := f.find(path, info); t != nil {
+		if t := f.find(named[path], info); t != nil {
 			t.path, t.gone = path, false
 			continue
 		}
@@ -131,10 +133,14 @@ func (f *follower) discover() error {
 	return err
 }
 
-// find is the file that a path names, if it is followed already.
-func (f *follower) find(path string, info os.FileInfo) *followed {
+// find is the file that a path names now, if it is followed already: the one it named before, or
+// one that was renamed.
+func (f *follower) find(before *followed, info os.FileInfo) *followed {
+	if before != nil && os.SameFile(before.info, info) {
+		return before
+	}
 	for _, t := range f.files {
-		if (t.path == path || t.gone) && os.SameFile(t.info, info) {
+		if t.gone && os.SameFile(t.info, info) {
 			return t
 		}
 	}

@@ -152,6 +152,7 @@ func (s *Stream) Flush(_ context.Context, p record.Producer, position int64) err
 	if s.left == 0 {
 		return ErrCrash
 	}
+	s.writes++
 	for _, sh := range s.shards {
 		last := sh.last[p.ID]
 		sh.last[p.ID] = stream.Position{Epoch: p.Epoch, Value: max(last.Value, position)}
@@ -159,7 +160,7 @@ func (s *Stream) Flush(_ context.Context, p record.Producer, position int64) err
 	return nil
 }
 
-// Writes is how many batches were stored.
+// Writes is how many batches and positions were stored.
 func (s *Stream) Writes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
