@@ -2,8 +2,6 @@ package disk
 
 import (
 	"errors"
-	"math/rand/v2"
-	"os"
 	"testing"
 
 	"github.com/millrace-io/millrace/engine/record"
@@ -257,20 +255,4 @@ func FuzzMetaDocument(f *testing.F) {
 			t.Error("the value is longer than the file")
 		}
 	})
-}
-
-// TestLongHistories runs more of the model than fits a normal test: MILLRACE_MODEL_SEED is where
-// to begin, for as long as the test may run.
-func TestLongHistories(t *testing.T) {
-	if os.Getenv("MILLRACE_MODEL_SEED") == "" {
-		t.Skip("MILLRACE_MODEL_SEED is not set")
-	}
-	seeds := rand.New(rand.NewPCG(uint64(len(os.Getenv("MILLRACE_MODEL_SEED"))), 3))
-	m := model(faults{}, nil)
-	m.Steps = 300
-	for range 100 {
-		if _, err := m.Run(seeds.Uint64()); err != nil {
-			t.Error(err)
-		}
-	}
 }

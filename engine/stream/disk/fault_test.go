@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"path"
 	"strings"
 	"sync/atomic"
@@ -443,4 +444,27 @@ func TestClosedReadersSeeNoFiles(t *testing.T) {
 	r.mustAppend(10, 10)
 	r.close()
 	<-done
+}
+
+func TestBytesOfAFailedSyncAreWrittenAnewBeforeTheyAreShown(t *testing.T) {
+	r := newRig(t, Options{})
+	r.mustAppend(3, 100)
+	failOnce(r.fs, "sync")
+	if err := r.append(3000); err == nil {
+		t.Fatal("no error")
+	}
+	// The kernel still holds the bytes, and takes them for written.
+	next := r.fs.Restart()
+	r.close()
+	r.fs = next
+	r.open()
+	seen := r.log.Bounds().Next
+	for seed := range uint64(50) {
+		after := &rig{t: t, fs: r.fs.Crash(rand.New(rand.NewPCG(seed, 0))), o: r.o}
+		after.open()
+		if next := after.log.Bounds().Next; next < seen {
+			t.Errorf("after a crash the log ends at %d, %d had been shown", next, seen)
+		}
+		after.close()
+	}
 }

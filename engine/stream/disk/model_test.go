@@ -1,6 +1,8 @@
 package disk
 
 import (
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,21 +23,28 @@ func model(f faults, wrap func(vfs.FS) vfs.FS) streamtest.Model {
 	}
 }
 
+// TestNothingIsLostByPowerCuts runs as many histories as MILLRACE_HISTORIES says, or 100.
 func TestNothingIsLostByPowerCuts(t *testing.T) {
+	histories := uint64(100)
+	if text := os.Getenv("MILLRACE_HISTORIES"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		histories = n
+	}
 	m := model(faults{}, nil)
-	crashes, failures := 0, 0
-	for seed := range uint64(100) {
+	var sum streamtest.Result
+	for seed := range histories {
 		r, err := m.Run(seed)
 		if err != nil {
-			t.Errorf("%v", err)
-			failures++
-			if failures > 3 {
-				break
-			}
+			t.Fatal(err)
 		}
-		crashes += r.Crashes
+		sum.Crashes += r.Crashes
+		sum.Faults += r.Faults
+		sum.Records += r.Records
 	}
-	t.Logf("%d crash states", crashes)
+	t.Logf("%d histories: %d crash states, %d rounds with a failing file, %d records", histories, sum.Crashes, sum.Faults, sum.Records)
 }
 
 // lazy leaves out the syncs of directories or files.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/vfs"
 )
 
 // openLog finds the segments of a shard and makes the last one ready for appends. Only the last
@@ -115,10 +116,8 @@ func (c *committer) resume(found scanned) error {
 		// find damaged.
 		err = f.Truncate(found.length)
 	}
-	// What was written but not synced before a crash of the process must be durable before it
-	// is shown.
 	if err == nil {
-		err = f.Sync()
+		err = settle(f, found.group, found.length)
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("recover %s: %w", name, err), f.Close())
@@ -127,6 +126,24 @@ func (c *committer) resume(found scanned) error {
 	s.seed, s.arrival = found.seed, found.floor
 	l.size, l.entries = found.length, found.entries
 	return nil
+}
+
+// settle makes the last group durable before anyone sees it: the process before may have died
+// ahead of its sync, or the sync may have failed. After a failed sync the kernel takes the bytes
+// for written, and only bytes that are written anew are sure to be synced.
+func settle(f vfs.File, from, to int64) error {
+	buf := make([]byte, min(max(to-from, 0), windowStep))
+	for from < to {
+		b := buf[:min(int64(len(buf)), to-from)]
+		if err := readFull(f, b, from); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(b, from); err != nil {
+			return err
+		}
+		from += int64(len(b))
+	}
+	return f.Sync()
 }
 
 // recoverSegment reads to the end of segment i as if it were the last. ok is false when its

@@ -134,6 +134,9 @@ type scanned struct {
 	lost []hole
 	// table counts the producer positions read from the segment's start.
 	table uint32
+	// group is where the group of the last frame begins. What is before was durable when that
+	// frame was written; the group itself may never have been.
+	group int64
 }
 
 // unsealed is the limit of a segment that no other follows.
@@ -146,7 +149,7 @@ const unsealed record.Ordinal = math.MaxInt64
 // once and are lost. In a segment that another follows everything before limit was durable, and
 // nothing else counts.
 func scan(s scanner, x index, limit record.Ordinal) (scanned, error) {
-	r := scanned{index: x}
+	r := scanned{index: x, group: x.length}
 	if r.producers == nil {
 		r.producers = map[uint64]stream.Position{}
 	}
@@ -190,6 +193,7 @@ func scan(s scanner, x index, limit record.Ordinal) (scanned, error) {
 
 func (r *scanned) take(f *frame, body []byte, offset int64) {
 	r.arrival = max(r.arrival, f.Arrival)
+	r.group = max(r.group, int64(f.group))
 	if f.kind == kindTable {
 		r.table += uint32(len(body) / producerRecord)
 		readProducers(body, r.producers)
