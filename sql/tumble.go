@@ -80,28 +80,15 @@ func (o *tumble) Add(b *column.Batch) (Taken, error) {
 	if err := o.choose(b, &taken); err != nil {
 		return taken, err
 	}
-	if err := o.place(b, &taken); err != nil {
-		return taken, err
-	}
-	if len(o.touched) == 0 {
+	if len(o.view.Selection) == 0 {
 		return taken, nil
 	}
-	for i, p := range o.keys {
-		c, err := p.Eval(&o.view)
-		if err != nil {
-			return taken, fmt.Errorf("evaluate key %d of GROUP BY: %w", i+1, err)
-		}
-		o.keyCols[i] = c
+	// Whatever can go wrong does so before a window changes.
+	if err := o.evaluate(); err != nil {
+		return taken, err
 	}
-	for i, p := range o.args {
-		if p == nil {
-			continue
-		}
-		c, err := p.Eval(&o.view)
-		if err != nil {
-			return taken, fmt.Errorf("evaluate argument of aggregate %d: %w", i+1, err)
-		}
-		o.argCols[i] = c
+	if err := o.place(b, &taken); err != nil {
+		return taken, err
 	}
 	o.plan.layout.Prepare(&o.key, o.keyCols, o.view.Selection, b.Rows)
 	for i := range o.touched {
@@ -111,6 +98,28 @@ func (o *tumble) Add(b *column.Batch) (Taken, error) {
 		taken.Aggregated += int64(len(t.rows))
 	}
 	return taken, nil
+}
+
+// evaluate computes the keys and arguments of the rows of o.view.
+func (o *tumble) evaluate() error {
+	for i, p := range o.keys {
+		c, err := p.Eval(&o.view)
+		if err != nil {
+			return fmt.Errorf("evaluate key %d of GROUP BY: %w", i+1, err)
+		}
+		o.keyCols[i] = c
+	}
+	for i, p := range o.args {
+		if p == nil {
+			continue
+		}
+		c, err := p.Eval(&o.view)
+		if err != nil {
+			return fmt.Errorf("evaluate argument of aggregate %d: %w", i+1, err)
+		}
+		o.argCols[i] = c
+	}
+	return nil
 }
 
 // choose sets o.view to b with the rows that pass WHERE.

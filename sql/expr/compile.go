@@ -16,14 +16,12 @@ type compiler struct {
 
 // expr compiles one node.
 func (c *compiler) expr(e ast.Expr) (node, error) {
-	if c.scope.Replace != nil {
-		field, err := c.scope.Replace(e)
-		if err != nil {
-			return nil, err
-		}
-		if field >= 0 {
-			return c.field(field), nil
-		}
+	field, err := c.replacement(e)
+	switch {
+	case err != nil:
+		return nil, err
+	case field >= 0:
+		return c.field(field), nil
 	}
 	switch e := e.(type) {
 	case *ast.Ident:
@@ -57,6 +55,19 @@ func (c *compiler) expr(e ast.Expr) (node, error) {
 		return c.call(e)
 	}
 	return c.condition(e)
+}
+
+// replacement is the field that stands for e, or -1.
+func (c *compiler) replacement(e ast.Expr) (int, error) {
+	if c.scope.Replace == nil {
+		return -1, nil
+	}
+	return c.scope.Replace(e)
+}
+
+func (c *compiler) replaced(e ast.Expr) bool {
+	field, err := c.replacement(e)
+	return err == nil && field >= 0
 }
 
 // condition compiles the nodes that are true, false or null.
@@ -105,7 +116,7 @@ func (c *compiler) condition(e ast.Expr) (node, error) {
 func (c *compiler) field(i int) node {
 	c.used[i] = true
 	f := c.scope.Schema.Fields[i]
-	return &reference{t: f.Type, name: f.Name, index: i}
+	return &reference{t: f.Type, column: f.Name, name: f.Name, index: i}
 }
 
 // Resolve is the places of a column and of the fields within it. Errors are *ast.Error.
@@ -161,7 +172,7 @@ func (c *compiler) path(parts []ast.Name, id *ast.Ident) (node, error) {
 		return nil, c.unknown(c.scope.Schema.Fields, parts[0], i, id, "column")
 	}
 	f := c.scope.Schema.Fields[i]
-	r := &reference{t: f.Type, name: f.Name, index: i}
+	r := &reference{t: f.Type, column: f.Name, name: f.Name, index: i}
 	for _, p := range parts[1:] {
 		if r.t.Kind != column.Struct {
 			return nil, id.Errorf("%q has no field %q: it is of type %s", r.name, p.Text, r.t)
@@ -205,6 +216,9 @@ func (c *compiler) binary(e *ast.Binary) (node, error) {
 	if i, ok := e.L.(*ast.Interval); ok && e.Op == "+" {
 		return c.shift(e.R, i.Value, false)
 	}
+	if e.Op == "||" {
+		return c.join(e)
+	}
 	l, err := c.expr(e.L)
 	if err != nil {
 		return nil, err
@@ -213,11 +227,8 @@ func (c *compiler) binary(e *ast.Binary) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch e.Op {
-	case "+", "-", "*", "/", "%":
+	if strings.Contains("+-*/%", e.Op) {
 		return c.arithmetic(e.Op, l, r, e)
-	case "||":
-		return c.concat([]node{l, r}, []ast.Expr{e.L, e.R}, true)
 	}
 	return c.compare(e.Op, l, r, e)
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // maxText is how many bytes of text one node may make for one batch.
-const maxText = 256 << 20
+const maxText = 64 << 20
 
 // exec is one evaluation: the batch, the rows that matter, and memory that is used again.
 type exec struct {

@@ -16,9 +16,10 @@ var (
 
 // reference is a column of the batch, or a field within a struct column.
 type reference struct {
-	t     column.Type
-	name  string
-	index int
+	t column.Type
+	// column is the name of the column at index, name that of the field itself.
+	column, name string
+	index        int
 	// path are the places of nested fields.
 	path []int
 }
@@ -31,7 +32,7 @@ func (r *reference) eval(x *exec) *column.Column {
 		c = x.batch.Columns[r.index]
 	}
 	if c == nil {
-		x.fail("column %q is not in the batch", r.name)
+		x.fail("column %q is not in the batch", r.column)
 		return &x.temp(r.t).col
 	}
 	var parents []*column.Column

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -103,6 +104,30 @@ func (n *concat) eval(x *exec) *column.Column {
 	w.finish()
 	x.release(cols...)
 	return &t.col
+}
+
+// join compiles a chain of || to one concat, so that its texts are copied once.
+func (c *compiler) join(e *ast.Binary) (node, error) {
+	var parts []ast.Expr
+	var left ast.Expr = e
+	for {
+		b, ok := left.(*ast.Binary)
+		if !ok || b.Op != "||" || c.replaced(b) {
+			break
+		}
+		parts, left = append(parts, b.R), b.L
+	}
+	parts = append(parts, left)
+	slices.Reverse(parts)
+	args := make([]node, len(parts))
+	for i, p := range parts {
+		n, err := c.expr(p)
+		if err != nil {
+			return nil, err
+		}
+		args[i] = n
+	}
+	return c.concat(args, parts, true)
 }
 
 func (c *compiler) concat(args []node, at []ast.Expr, strict bool) (node, error) {
