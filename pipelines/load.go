@@ -250,6 +250,10 @@ func (l *loader) loadTransform(e config.Entry[*config.Node]) {
 
 func (l *loader) loadSink(e config.Entry[*config.Node]) {
 	l.checkID(e.Node, e.ID)
+	// Tasks are known by the consumer's id alone, in checkpoints and object keys.
+	if q := l.nodes[e.ID]; q != nil && q.query != nil {
+		l.d.KeyErrorf(e.Node, "%q is the id of a query in line %d too; both keep their position under it, so give the sink another id", e.ID, q.at.KeyLine)
+	}
 	s := &sink{at: e.Node, Sink: Sink{Name: e.ID}}
 	var known []string
 	var c sinks.Component

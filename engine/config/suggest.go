@@ -24,12 +24,14 @@ func Suggest(word string, candidates []string) string {
 	if len(word) > longest {
 		return ""
 	}
-	best, bestDistance := "", max(1, len(word)/3)+1
+	best, bestDistance := "", longest
 	for _, c := range candidates {
 		if len(c) > longest {
 			continue
 		}
-		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < bestDistance && d < len(c) {
+		// A third of the letters may be wrong, but not all.
+		allowed := min(max(1, max(len(word), len(c))/3), len(c)-1)
+		if d := distance(strings.ToLower(word), strings.ToLower(c)); d <= allowed && d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}
