@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -251,7 +250,7 @@ func NewEnv(name string) *Env {
 type writer struct{ e *Env }
 
 func (w writer) Write(p []byte) (n int, err error) {
-	w.e.set(func() { n, err = io.WriteString(&w.e.log, string(p)) })
+	w.e.set(func() { n, err = w.e.log.Write(p) })
 	return n, err
 }
 
