@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 )
@@ -86,6 +87,9 @@ func (a *app) exit(err error) int {
 	return exitFailed
 }
 
+// settle is how long after the first signal another one is taken for the same.
+const settle = 500 * time.Millisecond
+
 // signals closes stop at the first SIGINT or SIGTERM and cancels the context at the second.
 // release must be called at the end.
 func signals(a *app) (ctx context.Context, stop <-chan struct{}, release func()) {
@@ -102,10 +106,18 @@ func signals(a *app) (ctx context.Context, stop <-chan struct{}, release func())
 		case <-ctx.Done():
 			return
 		}
-		select {
-		case <-incoming:
-			cancel()
-		case <-ctx.Done():
+		// Some shells and tools send the same signal to the process and to its group.
+		settled := time.Now().Add(settle)
+		for {
+			select {
+			case <-incoming:
+				if time.Now().After(settled) {
+					cancel()
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
 	return ctx, stopping, func() {
