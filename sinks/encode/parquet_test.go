@@ -59,12 +59,12 @@ func TestParquetHoldsEveryValueOfEveryKind(t *testing.T) {
 		for _, c := range []Compression{None, Zstd, Snappy, Gzip} {
 			t.Run(fmt.Sprintf("%s/%.1f", c, nulls), func(t *testing.T) {
 				w := writer(t, s, parquetOptions(c))
-				rows := randomRows(1, s, 1500, nulls)
+				rows := randomRows(1, s, 500, nulls)
 				want := shredRows(s, rows, len(w.layout.leaves))
-				file := encodeBatches(t, w, batchOf(s, rows[:700]), batchOf(s, rows[700:700]), batchOf(s, rows[700:]))
+				file := encodeBatches(t, w, batchOf(s, rows[:300]), batchOf(s, rows[300:300]), batchOf(s, rows[300:]))
 				f, got := readLeaves(t, file)
 				sameLeaves(t, w.layout, got, want)
-				if f.NumRows() != 1500 {
+				if f.NumRows() != 500 {
 					t.Errorf("%d rows", f.NumRows())
 				}
 			})

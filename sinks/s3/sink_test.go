@@ -21,6 +21,7 @@ import (
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sinks/encode"
 	"github.com/millrace-io/millrace/sinks/s3/embedded"
+	"github.com/millrace-io/millrace/sinks/s3/s3test"
 )
 
 func TestEachChunkBecomesAnObject(t *testing.T) {
@@ -122,7 +123,7 @@ func TestOtherContentStopsTheSink(t *testing.T) {
 func TestForeignObjectStopsTheSink(t *testing.T) {
 	p := onMinIO(t)
 	s := p.start()
-	_, err := p.client().PutObject(t.Context(), "lake", key("", 1), strings.NewReader("mine"), 4, minio.PutObjectOptions{})
+	_, err := p.client().PutObject(t.Context(), p.config.Bucket, key("", 1), strings.NewReader("mine"), 4, minio.PutObjectOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +154,7 @@ func TestMissingBucketIsNamedUntilItExists(t *testing.T) {
 	p.config.Bucket = "orders"
 	s := p.open()
 	p.wantError(s.Start(t.Context(), nil), false, `bucket "orders" does not exist`, p.minio.Endpoint, "mc mb")
-	p.minio.Bucket("orders")
+	p.minio.Bucket(t, "orders")
 	if err := s.Start(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -175,11 +176,11 @@ func TestWrongCredentialsAreNamedAndNotShown(t *testing.T) {
 }
 
 func TestEndpointMayComeLateAndGoAway(t *testing.T) {
-	p := onMinIO(t)
+	p := on(t, s3test.MinIO(t), "lake")
 	p.minio.Stop()
 	s := p.open()
 	p.wantError(s.Start(t.Context(), nil), false, "cannot reach endpoint "+p.minio.Endpoint, "refused")
-	p.minio.Start()
+	s3test.Need(t, p.minio.Start())
 	if err := s.Start(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +188,7 @@ func TestEndpointMayComeLateAndGoAway(t *testing.T) {
 	plan := p.plan(s, 1)
 	p.minio.Stop()
 	p.wantError(s.Put(t.Context(), plan), false, "cannot reach endpoint", key("", 1))
-	p.minio.Start()
+	s3test.Need(t, p.minio.Start())
 	p.put(s, plan)
 	p.wantIDs(s, 0, 10, 1)
 }

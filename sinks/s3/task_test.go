@@ -2,6 +2,7 @@ package s3
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +27,36 @@ import (
 	"github.com/millrace-io/millrace/sinks/s3/s3test"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// shared is a MinIO for the tests that do not stop it, each with a bucket of its own.
+var shared struct {
+	sync.Mutex
+	server  *s3test.Server
+	buckets int
+}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "millrace-s3-")
+	if err != nil {
+		panic(err)
+	}
+	shared.server, err = s3test.New(dir)
+	if err == nil {
+		err = shared.server.Start()
+	}
+	if err != nil && !errors.Is(err, s3test.ErrMissing) {
+		panic(err)
+	}
+	code := m.Run()
+	if shared.server != nil {
+		shared.server.Close()
+	}
+	if err := goleak.Find(); code == 0 && err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
 
 // people is the schema of the tests: a number, a country that may be null, and a date.
 var people = &column.Schema{Fields: []column.Field{
@@ -64,12 +95,22 @@ type place struct {
 	logs   *bytes.Buffer
 }
 
-// onMinIO is a bucket "lake" in a real MinIO.
+// onMinIO is a new bucket in a real MinIO.
 func onMinIO(t *testing.T) *place {
-	m := s3test.MinIO(t)
-	m.Bucket("lake")
+	if shared.server == nil {
+		s3test.Need(t, s3test.ErrMissing)
+	}
+	shared.Lock()
+	defer shared.Unlock()
+	shared.buckets++
+	return on(t, shared.server, fmt.Sprint("lake-", shared.buckets))
+}
+
+func on(t *testing.T, m *s3test.Server, bucket string) *place {
+	m.Bucket(t, bucket)
 	p := onEmbedded(t)
 	p.minio = m
+	p.config.Bucket = bucket
 	p.config.Endpoint = m.Endpoint
 	p.config.AccessKey, p.config.SecretKey = config.NewSecret(m.AccessKey), config.NewSecret(m.SecretKey)
 	return p

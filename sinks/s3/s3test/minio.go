@@ -20,57 +20,71 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
-// Server is a MinIO on a free loopback port, with its objects in a directory of the test.
+// Server is a MinIO on a free loopback port.
 type Server struct {
 	Endpoint             string
 	AccessKey, SecretKey string
 	// Client talks to the server with its own credentials.
 	Client *minio.Client
 
-	t       testing.TB
-	dir     string
-	address string
-	process *exec.Cmd
-	output  bytes.Buffer
-	exited  chan struct{}
+	bin, dir, address string
+	transport         *http.Transport
+	process           *exec.Cmd
+	output            bytes.Buffer
+	exited            chan struct{}
 }
 
-// MinIO starts a server and ends it with the test. The binary is $MILLRACE_MINIO or what
-// e2e/minio.sh builds; without one the test is skipped, but fails where $CI is set.
+// ErrMissing says that there is no MinIO on this machine.
+var ErrMissing = errors.New("MinIO is not built; run e2e/minio.sh once, or set MILLRACE_MINIO to its binary")
+
+// MinIO starts a server that ends with the test.
 func MinIO(t testing.TB) *Server {
 	t.Helper()
-	bin, err := binary()
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+	s, err := New(t.TempDir())
+	if err == nil {
+		t.Cleanup(s.Close)
+		err = s.Start()
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	transport := &http.Transport{}
-	t.Cleanup(transport.CloseIdleConnections)
-	s := &Server{
-		Endpoint: "http://" + address, AccessKey: "millrace-test", SecretKey: "millrace-test-secret",
-		t: t, dir: t.TempDir(), address: address,
-	}
-	s.Client, err = minio.New(address, &minio.Options{
-		Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""), Transport: transport, Region: "us-east-1", MaxRetries: 1,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Stop)
-	s.start(bin)
+	Need(t, err)
 	return s
 }
 
+// Need fails the test on an error. A missing MinIO only skips it, unless $CI is set.
+func Need(t testing.TB, err error) {
+	t.Helper()
+	switch {
+	case errors.Is(err, ErrMissing) && os.Getenv("CI") == "":
+		t.Skip(err)
+	case err != nil:
+		t.Fatal(err)
+	}
+}
+
+// New is a server with its objects in dir, which Start starts. Error: ErrMissing.
+func New(dir string) (*Server, error) {
+	bin, err := binary()
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		Endpoint: "http://" + address, AccessKey: "millrace-test", SecretKey: "millrace-test-secret",
+		bin: bin, dir: dir, address: address, transport: &http.Transport{},
+	}
+	s.Client, err = minio.New(address, &minio.Options{
+		Creds: credentials.NewStaticV4(s.AccessKey, s.SecretKey, ""), Transport: s.transport, Region: "us-east-1", MaxRetries: 1,
+	})
+	return s, err
+}
+
+// binary is $MILLRACE_MINIO or what e2e/minio.sh builds.
 func binary() (string, error) {
 	path := os.Getenv("MILLRACE_MINIO")
 	if path == "" {
@@ -81,40 +95,33 @@ func binary() (string, error) {
 		path = filepath.Join(cache, "millrace", "bin", "minio")
 	}
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("MinIO is not built (%w); run e2e/minio.sh once, or set MILLRACE_MINIO to its binary", err)
+		return "", fmt.Errorf("%w (%w)", ErrMissing, err)
 	}
 	return path, nil
 }
 
-// Start starts a stopped server again, at the same address with the same objects.
-func (s *Server) Start() {
-	s.t.Helper()
-	bin, err := binary()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.start(bin)
-}
-
-func (s *Server) start(bin string) {
-	s.t.Helper()
+// Start starts the server, always at the same address with the same objects, and waits until it
+// answers.
+func (s *Server) Start() error {
 	s.output.Reset()
-	s.process = exec.Command(bin, "server", "--quiet", "--address", s.address, filepath.Join(s.dir, "objects"))
+	s.process = exec.Command(s.bin, "server", "--quiet", "--address", s.address, filepath.Join(s.dir, "objects"))
 	s.process.Env = []string{
 		"MINIO_ROOT_USER=" + s.AccessKey, "MINIO_ROOT_PASSWORD=" + s.SecretKey,
 		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "HOME=" + s.dir, "PATH=" + os.Getenv("PATH"),
 	}
 	s.process.Stdout, s.process.Stderr = &s.output, &s.output
 	if err := s.process.Start(); err != nil {
-		s.t.Fatal(err)
+		s.process = nil
+		return err
 	}
 	s.exited = make(chan struct{})
 	process, exited := s.process, s.exited
 	go func() { _ = process.Wait(); close(exited) }()
 	if err := s.wait(); err != nil {
 		s.Stop()
-		s.t.Fatalf("%v\n%s", err, s.output.String())
+		return fmt.Errorf("%w\n%s", err, s.output.String())
 	}
+	return nil
 }
 
 // wait asks until the server answers. The health page says yes before the store does.
@@ -148,18 +155,18 @@ func (s *Server) Stop() {
 	s.process = nil
 }
 
-// Bucket creates a bucket.
-func (s *Server) Bucket(name string) {
-	s.t.Helper()
-	if err := s.Client.MakeBucket(context.Background(), name, minio.MakeBucketOptions{}); err != nil {
-		s.t.Fatal(err)
-	}
+// Close stops the server for good.
+func (s *Server) Close() {
+	s.Stop()
+	s.transport.CloseIdleConnections()
 }
 
-// Objects are the objects of a bucket by key.
-func (s *Server) Objects(bucket string) map[string][]byte {
-	s.t.Helper()
-	return Objects(s.t, s.Client, bucket)
+// Bucket creates a bucket.
+func (s *Server) Bucket(t testing.TB, name string) {
+	t.Helper()
+	if err := s.Client.MakeBucket(context.Background(), name, minio.MakeBucketOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Objects are the objects of a bucket by key. It fails when an upload was left unfinished.
