@@ -7,8 +7,14 @@ import (
 	"github.com/millrace-io/millrace/engine/column"
 )
 
-// maxCodeBits bounds the combined dictionary ids that a table keeps a direct index for.
-const maxCodeBits = 11
+// A table keeps a direct index of groups by combined dictionary ids: always up to smallBits, and
+// up to maxBits once it has so many groups that the index costs little beside them.
+const (
+	smallBits = 11
+	maxBits   = 16
+	// perGroup is how many entries of the index a group may pay for.
+	perGroup = 8
+)
 
 // Batch is the keys of a batch's rows, prepared once for all the tables that its rows go to.
 // Its memory is used again.
@@ -74,7 +80,7 @@ func (b *Batch) code(rows []int32, n int) bool {
 		b.coding.dicts = append(b.coding.dicts, c.Dict)
 		b.coding.widths = append(b.coding.widths, width)
 	}
-	if total > maxCodeBits {
+	if total > maxBits {
 		return false
 	}
 	if cap(b.codes) < n {
@@ -142,6 +148,12 @@ func (t *Table) findCoded(b *Batch, rows []int32, groups []uint32) []uint32 {
 	total := 0
 	for _, w := range b.coding.widths {
 		total += w
+	}
+	if total > smallBits && 1<<total > perGroup*t.n {
+		for _, r := range rows {
+			groups = append(groups, t.find(b.columns, int(r), t.layout.hashRow(b.columns, int(r))))
+		}
+		return groups
 	}
 	if !t.cache.coding.equal(&b.coding) || len(t.cache.groups) == 0 {
 		t.cache.coding.dicts = append(t.cache.coding.dicts[:0], b.coding.dicts...)
