@@ -41,10 +41,8 @@ func Expr(text string) (ast.Expr, error) {
 	if t := tokens[0]; t.Is("SELECT") {
 		return nil, t.Errorf("expected an expression, found a SELECT statement")
 	}
-	for i, t := range tokens {
-		if clauseStart(tokens, i) && depthAt(tokens, i) == 0 {
-			return nil, t.Errorf("expected an expression, found %s", strings.ToUpper(t.Text))
-		}
+	if i := clauseEnd(tokens, 0); tokens[i].Kind != lex.End {
+		return nil, tokens[i].Errorf("expected an expression, found %s", strings.ToUpper(tokens[i].Text))
 	}
 	items, err := list(tokens[:len(tokens)-1], tokens[len(tokens)-1].Pos, false)
 	if err != nil {
@@ -64,17 +62,4 @@ func trim(tokens []lex.Token) []lex.Token {
 		tokens = tokens[:len(tokens)-1]
 	}
 	return append(tokens[:len(tokens):len(tokens)], end)
-}
-
-func depthAt(tokens []lex.Token, at int) int {
-	depth := 0
-	for _, t := range tokens[:at] {
-		switch {
-		case t.Sym("("):
-			depth++
-		case t.Sym(")"):
-			depth--
-		}
-	}
-	return depth
 }

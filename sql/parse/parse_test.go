@@ -2,47 +2,11 @@ package parse
 
 import (
 	"errors"
-	"go/parser"
-	"go/token"
-	"io/fs"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/millrace-io/millrace/sql/ast"
 )
-
-const library = "github.com/xwb1989/sqlparser"
-
-func TestOnlyThisPackageImportsTheLibrary(t *testing.T) {
-	root := filepath.Join("..", "..")
-	found := 0
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		if err != nil {
-			// Another package's broken file is not this test's business.
-			return nil
-		}
-		for _, i := range f.Imports {
-			if strings.HasPrefix(strings.Trim(i.Path.Value, `"`), library) {
-				found++
-				if dir := filepath.Dir(path); dir != filepath.Join(root, "sql", "parse") {
-					t.Errorf("%s imports %s", path, library)
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if found == 0 {
-		t.Error("nothing imports the library: the test looks in the wrong place")
-	}
-}
 
 // hostile are texts that crash the library or that it reads as something else.
 var hostile = []string{
