@@ -169,7 +169,7 @@ func TestRevenueExampleWritesWindows(t *testing.T) {
 
 func TestClicksExampleDeliversToMinIO(t *testing.T) {
 	store := s3test.MinIO(t)
-	store.Bucket("bench")
+	store.Bucket(t, "bench")
 	text, err := os.ReadFile("pipelines/examples/clicks_to_s3.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -2,10 +2,10 @@ package pipelines
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/engine/record"
 	streams "github.com/millrace-io/millrace/engine/stream"
 )
@@ -17,28 +17,39 @@ type feed struct {
 
 	mu      sync.Mutex // guards what follows
 	writers int
-	// holds are the oldest ordinals that consumers still need, per shard.
-	holds map[record.ShardID][]record.Ordinal
+	// holds are the oldest ordinals that each consumer still needs, per shard.
+	holds []map[record.ShardID]record.Ordinal
 }
 
-func newFeed(s *streams.Stream) *feed {
-	return &feed{stream: s, ended: make(chan struct{}), holds: map[record.ShardID][]record.Ordinal{}}
-}
+func newFeed(s *streams.Stream) *feed { return &feed{stream: s, ended: make(chan struct{})} }
 
-// holder returns what a new consumer of a shard reports its needs with. The shard keeps what any
-// of its consumers needs; one that has not reported yet needs everything.
-func (f *feed) holder(id record.ShardID) func(from record.Ordinal) {
+// holder returns what a new consumer reports its needs with. A shard keeps what any consumer
+// needs; one that has not reported on it yet needs everything.
+func (f *feed) holder() func(shard record.ShardID, from record.Ordinal) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	i := len(f.holds[id])
-	f.holds[id] = append(f.holds[id], 0)
-	log := f.stream.Log(id)
-	return func(from record.Ordinal) {
+	mine := map[record.ShardID]record.Ordinal{}
+	f.holds = append(f.holds, mine)
+	return func(shard record.ShardID, from record.Ordinal) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.holds[id][i] = from
-		log.SetHold(slices.Min(f.holds[id]))
+		mine[shard] = from
+		low := from
+		for _, other := range f.holds {
+			low = min(low, other[shard])
+		}
+		f.stream.Log(shard).SetHold(low)
 	}
+}
+
+// shards are those of the stream as tasks read them.
+func (f *feed) shards() []flow.Shard {
+	shards := f.stream.Shards()
+	out := make([]flow.Shard, len(shards))
+	for i, sh := range shards {
+		out[i] = flow.Shard{ID: sh.ID, Parents: sh.Parents, Log: f.stream.Log(sh.ID)}
+	}
+	return out
 }
 
 // join announces a writer. All join before any of them ends.

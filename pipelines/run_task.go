@@ -86,6 +86,7 @@ func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) 
 		Identity: flow.Identity{Pipeline: r.pipeline.Name, Name: name, Incarnation: in.stream.Incarnation()},
 		Input: flow.Input{
 			Name:      chain.Root,
+			Shards:    in.shards,
 			Updated:   in.stream.Updated,
 			Ended:     in.ended,
 			Schema:    chain.Schema,
@@ -100,12 +101,8 @@ func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) 
 		Now:         r.o.Now,
 		Log:         r.o.Log,
 	}
-	for _, sh := range in.stream.Shards() {
-		shard := flow.Shard{ID: sh.ID, Log: in.stream.Log(sh.ID)}
-		if !r.expires(chain.Root) {
-			shard.Hold = in.holder(sh.ID)
-		}
-		c.Input.Shards = append(c.Input.Shards, shard)
+	if !r.expires(chain.Root) {
+		c.Input.Hold = in.holder()
 	}
 	steps, err := chain.Open()
 	c.Steps = steps

@@ -70,7 +70,7 @@ func (t *Task) deliver(ctx context.Context, plan Plan) error {
 func (t *Task) published(plan Plan) error {
 	t.Processor.Published(plan)
 	for _, r := range t.readers {
-		r.need(r.next)
+		t.need(r)
 	}
 	t.openChunk()
 	t.status.committed(t.store.Document(), plan, t.ledger)
@@ -83,11 +83,9 @@ func (t *Task) redo(ctx context.Context) error {
 	pending := t.store.Document().Pending
 	cut := pending.Plan.Cut
 	t.Log.Info("redoing a chunk that was planned before the last stop", "task", t.Identity.Name, "chunk", cut.Chunk)
+	t.limits = cut.Ranges
 	for _, r := range t.readers {
-		r.limit = r.next
-		if x, ok := cut.Ranges[r.id]; ok {
-			r.limit = x.To
-		}
+		r.limit = t.limit(r)
 	}
 	if err := t.replay(ctx); err != nil {
 		return err
@@ -106,7 +104,19 @@ func (t *Task) redo(ctx context.Context) error {
 			r.watermark = w
 		}
 	}
+	t.limits = nil
 	return t.deliver(ctx, pending.Plan)
+}
+
+// limit is where a reader stops: nowhere, unless recorded ranges are redone.
+func (t *Task) limit(r *reader) record.Ordinal {
+	if t.limits == nil {
+		return noLimit
+	}
+	if x, ok := t.limits[r.id]; ok {
+		return x.To
+	}
+	return r.next
 }
 
 // replay reads up to the readers' limits.

@@ -5,52 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
 )
 
-const noLimit = record.Ordinal(1<<63 - 1)
-
-// reader is a task's place in one shard.
-type reader struct {
-	id   record.ShardID
-	log  stream.Log
-	hold func(from record.Ordinal)
-	next record.Ordinal
-	// limit ends reading while a recorded range is redone.
-	limit record.Ordinal
-	// watermark is in microseconds since the epoch.
-	watermark int64
-	// active is when the shard last had something to read.
-	active time.Time
-}
-
-// need tells that records from an ordinal on must stay.
-func (r *reader) need(from record.Ordinal) {
-	if r.hold != nil {
-		r.hold(from)
-	}
-}
-
-// readAll reads once from each shard and reports whether there was anything.
-func (t *Task) readAll(ctx context.Context) (bool, error) {
-	any := false
-	for _, r := range t.readers {
-		n, err := t.readShard(ctx, r)
-		if err != nil {
-			return any, fmt.Errorf("read %s of stream %q: %w", r.id, t.Input.Name, err)
-		}
-		any = any || n > 0
-	}
-	return any, nil
-}
-
 // readShard takes one read's worth of records and returns how many.
 func (t *Task) readShard(ctx context.Context, r *reader) (int, error) {
-	if r.next >= r.limit {
+	if !r.reading || r.next >= r.limit {
 		return 0, nil
 	}
 	frames, err := r.log.Read(ctx, r.next, &t.buffer)
@@ -235,30 +198,4 @@ func without(b *column.Batch, rejects []Reject) []int32 {
 		rows = append(rows, i)
 	}
 	return rows
-}
-
-// watermark is the smallest of the shards' watermarks. A shard that brought nothing for idleAfter
-// does not count; when none counts, time passes with the clock from the latest of them on.
-func (t *Task) watermark() int64 {
-	if t.event < 0 {
-		return column.MinWatermark
-	}
-	now := t.Now()
-	low, latest := int64(column.MaxWatermark), int64(column.MinWatermark)
-	var quiet time.Duration = 1<<63 - 1
-	for _, r := range t.readers {
-		latest = max(latest, r.watermark)
-		idle := now.Sub(r.active)
-		quiet = min(quiet, idle)
-		if idle < idleAfter {
-			low = min(low, r.watermark)
-		}
-	}
-	switch {
-	case low != column.MaxWatermark:
-		return low
-	case latest == column.MinWatermark:
-		return latest
-	}
-	return latest + quiet.Microseconds()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
 )
 
 // Status is a snapshot of a task for people and programs: metrics, `status`, the end of a run.
@@ -72,8 +73,9 @@ type status struct {
 	mu      sync.Mutex
 	now     Status
 	sampled []time.Time
-	readers []*reader
-	text    []byte
+	// logs are those of now.Shards.
+	logs []stream.Log
+	text []byte
 }
 
 func (s *status) init(t *Task) {
@@ -102,10 +104,8 @@ func (t *Task) Status() Status {
 	for k, v := range s.now.Cuts {
 		out.Cuts[k] = v
 	}
-	for i, sh := range t.Input.Shards {
-		if i < len(out.Shards) {
-			out.Shards[i].Lag = max(int64(sh.Log.Bounds().Next-out.Shards[i].Next), 0)
-		}
+	for i := range out.Shards {
+		out.Shards[i].Lag = max(int64(s.logs[i].Bounds().Next-out.Shards[i].Next), 0)
 	}
 	return out
 }
@@ -161,9 +161,10 @@ func (s *status) progress(ledger []checkpoint.Step, readers []*reader, watermark
 	defer s.mu.Unlock()
 	copy(s.now.Steps, ledger)
 	if len(s.now.Shards) != len(readers) {
-		s.now.Shards = make([]ShardStatus, len(readers))
+		s.now.Shards, s.logs = make([]ShardStatus, len(readers)), make([]stream.Log, len(readers))
 	}
 	for i, r := range readers {
+		s.logs[i] = r.log
 		s.now.Shards[i] = ShardStatus{Shard: r.id.String(), Next: r.next, Watermark: instant(r.watermark)}
 	}
 	s.now.Watermark = instant(watermark)

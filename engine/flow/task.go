@@ -18,9 +18,14 @@ import (
 type Input struct {
 	// Name of the stream.
 	Name string
-	// Shards of the stream.
-	Shards []Shard
-	// Updated returns a channel that is closed when more can be read than at the call.
+	// Shards returns the shards of the stream as they are now. Once a shard is there it stays the
+	// same but for its log; new ones come as shards are split and merged.
+	Shards func() []Shard
+	// Hold is told which records of a shard the task still needs, from an ordinal on; nil when
+	// retention may take them all the same.
+	Hold func(shard record.ShardID, from record.Ordinal)
+	// Updated returns a channel that is closed when more can be read than at the call, or there
+	// are new shards.
 	Updated func() <-chan struct{}
 	// Ended is closed once nothing more will be written in this run.
 	Ended  <-chan struct{}
@@ -33,11 +38,10 @@ type Input struct {
 
 // Shard is one shard of an input.
 type Shard struct {
-	ID  record.ShardID
-	Log stream.Log
-	// Hold is told which records the task still needs, from an ordinal on; nil when retention
-	// may take them all the same.
-	Hold func(from record.Ordinal)
+	ID record.ShardID
+	// Parents are the shards it was split or merged from.
+	Parents []record.ShardID
+	Log     stream.Log
 }
 
 // Step is a named transform.
@@ -101,6 +105,8 @@ type Task struct {
 	rejects []reject
 	marks   []int64
 	chunk   chunk
+	// limits are the ranges that are being redone, nil otherwise.
+	limits  map[record.ShardID]Range
 	status  status
 	drained atomic.Bool
 }
@@ -189,14 +195,7 @@ func (t *Task) open(ctx context.Context) error {
 	}
 	t.decoder = column.NewDecoder(t.Input.Schema, needs, column.Options{})
 	doc := store.Document()
-	for _, s := range t.Input.Shards {
-		r := &reader{id: s.ID, log: s.Log, hold: s.Hold, next: doc.Positions[s.ID], limit: noLimit, watermark: column.MinWatermark, active: t.Now()}
-		if w, ok := doc.Watermarks[s.ID]; ok {
-			r.watermark = w
-		}
-		r.need(r.next)
-		t.readers = append(t.readers, r)
-	}
+	t.join()
 	t.restoreLedger(doc.Ledger)
 	t.openChunk()
 	t.status.baseline(doc, t.ledger)
@@ -241,7 +240,7 @@ func (t *Task) turn(ctx context.Context) (done bool, err error) {
 	switch {
 	case stopped:
 		return true, t.finish(ctx, "shutdown")
-	case !read && ended:
+	case !read && ended && !t.pending():
 		t.drained.Store(true)
 		return true, t.finish(ctx, "end")
 	}

@@ -110,6 +110,7 @@ func (w *world) config(p flow.Processor) flow.Config {
 		Type:     "test",
 		Input: flow.Input{
 			Name: "clicks", Updated: w.in.Updated, Ended: w.ended, Schema: schema, EventTime: "at",
+			Shards: w.shards,
 		},
 		Needs:     schema.Names(),
 		Processor: p,
@@ -125,10 +126,15 @@ func (w *world) config(p flow.Processor) flow.Config {
 		Now:  time.Now,
 		Log:  slog.New(slog.DiscardHandler),
 	}
-	for _, sh := range w.in.Shards() {
-		c.Input.Shards = append(c.Input.Shards, flow.Shard{ID: sh.ID, Log: w.in.Log(sh.ID)})
-	}
 	return c
+}
+
+func (w *world) shards() []flow.Shard {
+	var shards []flow.Shard
+	for _, sh := range w.in.Shards() {
+		shards = append(shards, flow.Shard{ID: sh.ID, Parents: sh.Parents, Log: w.in.Log(sh.ID)})
+	}
+	return shards
 }
 
 // delivered is every row at the destination, sorted.

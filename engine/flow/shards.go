@@ -1,0 +1,156 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+const noLimit = record.Ordinal(1<<63 - 1)
+
+// reader is a task's place in one shard.
+type reader struct {
+	id      record.ShardID
+	parents []record.ShardID
+	log     stream.Log
+	next    record.Ordinal
+	// limit ends reading while a recorded range is redone.
+	limit record.Ordinal
+	// reading is set once all parents are read to their ends: a key's records stay in order
+	// across a split or merge.
+	reading bool
+	// watermark is in microseconds since the epoch.
+	watermark int64
+	// active is when the shard last had something to read.
+	active time.Time
+}
+
+// finished reports whether the shard was closed and is read to its end.
+func (r *reader) finished() bool {
+	b := r.log.Bounds()
+	return b.Closed && r.next >= b.Next
+}
+
+// join makes readers for shards that the task does not read yet.
+func (t *Task) join() {
+	shards := t.Input.Shards()
+	if len(shards) == len(t.readers) {
+		return
+	}
+	doc := t.store.Document()
+	for _, s := range shards {
+		if t.reader(s.ID) != nil {
+			continue
+		}
+		r := &reader{id: s.ID, parents: s.Parents, log: s.Log, next: doc.Positions[s.ID], watermark: column.MinWatermark, active: t.Now()}
+		if w, ok := doc.Watermarks[s.ID]; ok {
+			r.watermark = w
+		}
+		r.limit = t.limit(r)
+		t.readers = append(t.readers, r)
+		if t.chunk.from != nil {
+			t.chunk.from[r.id] = r.next
+		}
+		t.need(r)
+	}
+}
+
+func (t *Task) reader(id record.ShardID) *reader {
+	i := slices.IndexFunc(t.readers, func(r *reader) bool { return r.id == id })
+	if i < 0 {
+		return nil
+	}
+	return t.readers[i]
+}
+
+// need tells that a shard's records must stay from where its reader is.
+func (t *Task) need(r *reader) {
+	if t.Input.Hold != nil {
+		t.Input.Hold(r.id, r.next)
+	}
+}
+
+// admit lets a shard be read once its parents are. Its watermark goes on where the slowest of
+// theirs stopped.
+func (t *Task) admit(r *reader) {
+	if r.reading {
+		return
+	}
+	low := int64(column.MaxWatermark)
+	for _, id := range r.parents {
+		// A parent that is gone was removed by retention, and had nothing left to read.
+		if p := t.reader(id); p != nil {
+			if !p.finished() {
+				return
+			}
+			low = min(low, p.watermark)
+		}
+	}
+	r.reading, r.active = true, t.Now()
+	if r.watermark == column.MinWatermark && low != column.MaxWatermark {
+		r.watermark = low
+	}
+}
+
+// readAll reads once from each shard and reports whether there was anything.
+func (t *Task) readAll(ctx context.Context) (bool, error) {
+	t.join()
+	any := false
+	for _, r := range t.readers {
+		t.admit(r)
+		n, err := t.readShard(ctx, r)
+		if err != nil {
+			return any, fmt.Errorf("read %s of stream %q: %w", r.id, t.Input.Name, err)
+		}
+		any = any || n > 0
+	}
+	return any, nil
+}
+
+// pending reports whether some shard has not been let in yet.
+func (t *Task) pending() bool {
+	return slices.ContainsFunc(t.readers, func(r *reader) bool { return !r.reading })
+}
+
+// watermark is the smallest of the shards' watermarks. A shard that brought nothing for idleAfter
+// does not count; when none counts, time passes with the clock from the latest of them on.
+func (t *Task) watermark() int64 {
+	if t.event < 0 {
+		return column.MinWatermark
+	}
+	now := t.Now()
+	low, latest := int64(column.MaxWatermark), int64(column.MinWatermark)
+	var quiet time.Duration = 1<<63 - 1
+	for _, r := range t.readers {
+		if !t.counts(r) {
+			continue
+		}
+		latest = max(latest, r.watermark)
+		idle := now.Sub(r.active)
+		quiet = min(quiet, idle)
+		if idle < idleAfter {
+			low = min(low, r.watermark)
+		}
+	}
+	switch {
+	case low != column.MaxWatermark:
+		return low
+	case latest == column.MinWatermark:
+		return latest
+	}
+	return latest + quiet.Microseconds()
+}
+
+// counts reports whether a shard takes part in the watermark: not before it is read, and not once
+// it is read to its end and all its children are read.
+func (t *Task) counts(r *reader) bool {
+	if !r.reading || !r.finished() {
+		return r.reading
+	}
+	return slices.ContainsFunc(t.readers, func(c *reader) bool { return !c.reading && slices.Contains(c.parents, r.id) })
+}
