@@ -50,7 +50,7 @@ func newZstd(level int) (codec, error) {
 
 func zstdOptions(level int) []zstd.EOption {
 	if level == 0 {
-		level = 3
+		level = 1
 	}
 	return []zstd.EOption{
 		zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(level)),

@@ -16,7 +16,7 @@ import (
 const (
 	groupRows  = 500_000
 	groupBytes = 64 << 20
-	groupHeld  = 24 << 20
+	groupHeld  = 20 << 20
 )
 
 // batchRows is how many rows go to one column before the next column has its turn.

@@ -70,9 +70,15 @@ func grow(r *rand.Rand, t column.Type, nulls float64) tree {
 	switch t.Kind {
 	case column.Boolean:
 		return r.IntN(2) == 0
-	case column.Int, column.Date:
+	case column.Int:
 		return int64(int32(r.Uint32()) >> r.IntN(32))
-	case column.BigInt, column.Time, column.Timestamp:
+	case column.Date:
+		return int64(r.IntN(40_000)) - 20_000
+	case column.Time:
+		return r.Int64N(86_400_000_000)
+	case column.Timestamp:
+		return r.Int64N(4e15) - 2e15
+	case column.BigInt:
 		return int64(r.Uint64()) >> r.IntN(64)
 	case column.Float:
 		return float64(float32(r.NormFloat64()))
@@ -82,7 +88,8 @@ func grow(r *rand.Rand, t column.Type, nulls float64) tree {
 		if t.Precision <= 18 {
 			return int64(r.Uint64N(uint64(math.Pow10(t.Precision)))) - int64(math.Pow10(t.Precision))/2
 		}
-		return bytes16(r)
+		// 120 bits and the sign are within 38 digits.
+		return []string{"\x00", "\xff"}[r.IntN(2)] + bytes16(r).(string)[1:]
 	case column.UUID:
 		return bytes16(r)
 	case column.List:

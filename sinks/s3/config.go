@@ -52,7 +52,7 @@ type Format struct {
 	Type encode.Format `yaml:"type" enum:"parquet,ndjson"`
 	// Compression is zstd, snappy, gzip or none.
 	Compression encode.Compression `yaml:"compression" enum:"zstd,snappy,gzip,none"`
-	// Level of the compression: 1 (fastest) to 22 for zstd, 1 to 9 for gzip.
+	// Level of the compression: 1 (fastest, the default) to 22 for zstd, 1 to 9 (default 6) for gzip.
 	Level int `yaml:"level"`
 }
 
