@@ -52,7 +52,7 @@ var fieldDocs = map[string]string{
 	"github.com/millrace-io/millrace/sinks/s3.Config.Prefix":               "Prefix of all keys; a slash is added to its end.",
 	"github.com/millrace-io/millrace/sinks/s3.Config.Region":               "Region of the bucket; only Amazon's own S3 needs it.",
 	"github.com/millrace-io/millrace/sinks/s3.Format.Compression":          "Compression is zstd, snappy, gzip or none.",
-	"github.com/millrace-io/millrace/sinks/s3.Format.Level":                "Level of the compression: 1 (fastest) to 22 for zstd, 1 to 9 for gzip.",
+	"github.com/millrace-io/millrace/sinks/s3.Format.Level":                "Level of the compression: 1 (fastest, the default) to 22 for zstd, 1 to 9 (default 6) for gzip.",
 	"github.com/millrace-io/millrace/sinks/s3.Format.Type":                 "Type is parquet or ndjson.",
 	"github.com/millrace-io/millrace/sinks/stdout.Config.Format":           "Format is table (the newest rows) or ndjson (every row, as a line of JSON).",
 	"github.com/millrace-io/millrace/sinks/stdout.Config.Rows":             "Rows is how many rows the table shows at most.",

@@ -1,9 +1,11 @@
 package pipelines_test
 
 import (
+	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -109,16 +111,21 @@ func mustLoad(t *testing.T, text string) *pipelines.Pipeline {
 // badCase is a file with mistakes and their messages.
 type badCase struct{ file, name, text, want string }
 
-// badCases reads testdata/bad (TestMain has gone to the root): a line "=== name", the text, a line "--- want", the messages.
-func badCases(t *testing.T) []badCase {
+// badFiles are embedded because TestMain changes the directory, and so does each fuzzing worker.
+//
+//go:embed testdata/bad
+var badFiles embed.FS
+
+// badCases reads testdata/bad: a line "=== name", the text, a line "--- want", the messages.
+func badCases(t testing.TB) []badCase {
 	t.Helper()
-	files, err := filepath.Glob("pipelines/testdata/bad/*.txt")
+	files, err := fs.Glob(badFiles, "testdata/bad/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no cases", err)
 	}
 	var all []badCase
 	for _, file := range files {
-		data, err := os.ReadFile(file)
+		data, err := badFiles.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,4 @@
+package pipelines
+
+// Parse is Load for a text.
+var Parse = parse
