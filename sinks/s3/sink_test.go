@@ -350,3 +350,27 @@ func TestSinksShareTheEmbeddedServer(t *testing.T) {
 		t.Errorf("the object is not a plain file: %v", err)
 	}
 }
+
+// Over plain HTTP to another machine the client signs the bodies as well.
+func TestBodiesAreSignedWhereNothingElseProtectsThem(t *testing.T) {
+	p := onMinIO(t)
+	s := p.start()
+	if s.store.hashPayload {
+		t.Error("bodies to this machine are signed")
+	}
+	far, err := newStore(&p.config, "http://store.example.com:9000", "a", "b")
+	if err != nil || !far.hashPayload {
+		t.Errorf("bodies to another machine are not signed (%v)", err)
+	}
+	s.store.hashPayload, s.store.singlePut, s.store.partSize = true, 6<<20, 5<<20
+	p.deliver(s, 1, batch(0, 10))
+	p.add(s, batch(10, 10))
+	plan := p.plan(s, 2)
+	if _, err := s.frozen[key("", 2)].spool.Write(make([]byte, 7<<20)); err != nil {
+		t.Fatal(err)
+	}
+	p.put(s, plan)
+	if n := len(p.objects(s)[key("", 2)]); n < 7<<20 {
+		t.Errorf("object of %d bytes", n)
+	}
+}
