@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -213,6 +215,19 @@ func (p *place) other(args ...string) rig.Exit {
 	exit, err := process.Wait(within(p.t, time.Minute))
 	must(p.t, err)
 	return exit
+}
+
+// status asks a running process for its status, which has the shape of a summary; zero without an answer.
+func status(admin string) (s rig.Summary) {
+	resp, err := http.Get("http://" + admin + "/api/v1/status")
+	if err != nil {
+		return s
+	}
+	defer resp.Body.Close()
+	if json.NewDecoder(resp.Body).Decode(&s) != nil {
+		return rig.Summary{}
+	}
+	return s
 }
 
 // delivered downloads everything under the place's prefix and returns a DuckDB table function
