@@ -22,6 +22,10 @@ type Sink interface {
 	Trigger() flow.Trigger
 }
 
+// Hinter is implemented by a sink that can say, in one line for people, how to look at what it
+// delivered; empty for nothing to say.
+type Hinter interface{ Hint() string }
+
 // Env is what a sink gets besides its configuration.
 type Env struct {
 	Identity flow.Identity

@@ -13,12 +13,12 @@ func next(w io.Writer, s pipelines.Summary, c *runCommand) {
 		return
 	}
 	fmt.Fprintln(w, "\nNext")
-	fmt.Fprintf(w, "  run it again: nothing is delivered twice     millrace run %s\n", c.File)
 	for _, t := range s.Tasks {
 		if t.Hint != "" {
 			fmt.Fprintf(w, "  %s\n", t.Hint)
 		}
 	}
-	fmt.Fprintf(w, "  watch a pipeline while it runs               millrace run --admin 127.0.0.1:9090 %s\n", c.File)
-	fmt.Fprintf(w, "  start over                                   rm -r %s\n", c.Data)
+	fmt.Fprintf(w, "  run it again, nothing is delivered twice: millrace run %s\n", c.File)
+	fmt.Fprintf(w, "  watch it with a metrics server: millrace run --admin 127.0.0.1:9090 %s\n", c.File)
+	fmt.Fprintf(w, "  start over: rm -r %s\n", c.Data)
 }

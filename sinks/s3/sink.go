@@ -60,6 +60,15 @@ func (s *sink) Guarantee() string {
 	return "exactly once: objects are created with If-None-Match, and whoever repeats a chunk finds its own"
 }
 
+// Hint says how to look at what embedded storage holds.
+func (s *sink) Hint() string {
+	if s.config.Endpoint != embeddedEndpoint || s.config.Format.Type != encode.Parquet {
+		return ""
+	}
+	files := filepath.Join(s.embeddedDir(), s.config.Bucket, s.config.prefix(), "**", "*.parquet")
+	return fmt.Sprintf(`look at it with DuckDB, for example: duckdb -c "FROM read_parquet('%s') LIMIT 5"`, files)
+}
+
 // Start connects, and tries whether the bucket can be written.
 func (s *sink) Start(ctx context.Context, _ json.RawMessage) error {
 	if err := dropSpools(s.env.Dir); err != nil {
