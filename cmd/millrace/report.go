@@ -63,28 +63,42 @@ func sourceText(x pipelines.SourceStatus) string {
 // reportLedger prints what became of every row, step by step, over all runs.
 func reportLedger(w io.Writer, s pipelines.Summary) {
 	fmt.Fprintln(w, "\nLedger, all runs: every row that came in and what became of it")
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "  consumer\tstep\tin\tpassed\taggregated\tfiltered\tlate\tbad\texpired\tin flight\t")
+	rows := [][]string{{"consumer", "step", "in", "passed", "aggregated", "filtered", "late", "bad", "expired", "in flight"}}
 	for _, t := range s.Tasks {
 		for i, step := range t.Steps {
-			name := ""
+			row := []string{"", step.Name}
 			if i == 0 {
-				name = t.Name
+				row[0] = t.Name
 			}
 			c := step.Counts
-			fmt.Fprintf(tw, "  %s\t%s\t%s\n", name, step.Name, cells(c.In, c.Passed, c.Aggregated, c.Filtered+c.Dropped, c.Late, c.Bad, c.Expired, c.InFlight()))
+			for _, n := range []int64{c.In, c.Passed, c.Aggregated, c.Filtered + c.Dropped, c.Late, c.Bad, c.Expired, c.InFlight()} {
+				row = append(row, count(n))
+			}
+			rows = append(rows, row)
 		}
 	}
-	tw.Flush()
+	printTable(w, rows, 2)
 }
 
-func cells(values ...int64) string {
-	var b strings.Builder
-	for _, v := range values {
-		b.WriteString(count(v))
-		b.WriteByte('\t')
+// printTable aligns columns, the first ones to the left and the others, numbers, to the right.
+func printTable(w io.Writer, rows [][]string, left int) {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len(cell))
+		}
 	}
-	return b.String()
+	for _, row := range rows {
+		line := " "
+		for i, cell := range row {
+			width := widths[i]
+			if i < left {
+				width = -width
+			}
+			line += fmt.Sprintf(" %*s ", width, cell)
+		}
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
+	}
 }
 
 func reportDelivery(w io.Writer, t pipelines.TaskSummary) {
