@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -75,7 +74,6 @@ func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
 }
 
 func (r *Run) build(ctx context.Context) error {
-	debug.SetMemoryLimit(int64(r.pipeline.Memory))
 	for _, s := range r.pipeline.Streams {
 		if err := r.openStream(ctx, s.Name, streams.Spec{Name: s.Name, Shards: s.Shards, Retention: s.Retention, MaxDisk: s.MaxDisk}); err != nil {
 			return err

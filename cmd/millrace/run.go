@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/config"
@@ -26,6 +27,9 @@ func (c *runCommand) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	// The garbage collector works harder near the budget; what must not grow beyond it is bounded
+	// where it is held.
+	debug.SetMemoryLimit(int64(p.Memory))
 	ctx, stop, release := signals(a)
 	defer release()
 	r, err := pipelines.Open(ctx, p, pipelines.Options{
