@@ -138,7 +138,7 @@ func median(all []figures) figures {
 // events returns the file of generated events, which is kept for the next time.
 func events(dir string, n int) (string, error) {
 	path := filepath.Join(dir, fmt.Sprintf("clicks-%d.ndjson", n))
-	if _, err := os.Stat(path); err == nil {
+	if rig.HoldsClicks(path) {
 		return path, nil
 	}
 	fmt.Fprintf(os.Stderr, "generating %d events into %s\n", n, path)
