@@ -113,8 +113,8 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s, %d events of %d bytes on average, %s, %d CPUs (%s), %s; median of %d.\n\n",
-		time.Now().UTC().Format(time.DateOnly), b.n, size.Size()/int64(b.n), runtime.Version(), runtime.NumCPU(), processor(), "log synced before each ack", *runs)
+	fmt.Printf("%s, %d events of %d bytes on average, %s, %d CPUs (%s), log synced before each ack; median of %d.\n\n",
+		time.Now().UTC().Format(time.DateOnly), b.n, size.Size()/int64(b.n), runtime.Version(), runtime.NumCPU(), processor(), *runs)
 	fmt.Println("| job | CPU µs/row | rows/s | peak RSS MiB | objects | MiB out |")
 	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: |")
 	for i, job := range jobs {
