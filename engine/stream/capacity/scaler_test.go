@@ -224,3 +224,19 @@ func BenchmarkMeter(b *testing.B) {
 		}
 	}
 }
+
+func TestStepThatBeganBeforeTheShardsProvesNothing(t *testing.T) {
+	s := NewScaler(Options{CoolDown: 1, ShardBytes: simBytes, ShardRecords: simRecords})
+	var open []Shard
+	for i, r := range record.EvenRanges(2) {
+		open = append(open, Shard{ID: record.ShardID(i), Range: r})
+	}
+	at := time.Unix(1_700_000_040, 0).Truncate(time.Minute)
+	s.Observe(at.Add(59*time.Second), open, nil)
+	if a := s.Observe(at.Add(time.Minute), open, nil); a != nil {
+		t.Errorf("after a second: %v", a)
+	}
+	if a := s.Observe(at.Add(2*time.Minute), open, nil); len(a) != 1 || a[0].Split {
+		t.Errorf("after a whole minute: %v", a)
+	}
+}
