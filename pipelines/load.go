@@ -78,7 +78,6 @@ type (
 		spec    streamSpec
 		broken  bool
 		writers int
-		readers int
 	}
 	source struct {
 		Source

@@ -101,7 +101,7 @@ func signals(a *app) (ctx context.Context, stop <-chan struct{}, release func())
 		defer close(done)
 		select {
 		case <-incoming:
-			fmt.Fprintln(a.stderr, "stopping: committing what was read; once more to stop at once")
+			fmt.Fprintln(a.stderr, "stopping: committing what was read, for 10 s at most; once more to stop at once")
 			close(stopping)
 		case <-ctx.Done():
 			return

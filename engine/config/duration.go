@@ -9,9 +9,6 @@ import (
 // Duration is a length of time: "60s", "24h", "7d", "1d12h".
 type Duration time.Duration
 
-// day is 24 hours: a duration knows no calendar.
-const day = 24 * time.Hour
-
 // ParseDuration reads a duration as time.ParseDuration does, and days before the rest. A number
 // without a unit is a mistake, except 0.
 func ParseDuration(text string) (Duration, error) {

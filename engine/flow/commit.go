@@ -36,7 +36,7 @@ func (t *Task) cut(reason string) Cut {
 func (t *Task) commit(ctx context.Context, cut Cut) error {
 	plan, err := t.Processor.Plan(ctx, cut)
 	if err != nil {
-		return Permanent(fmt.Errorf("plan chunk %d: %w", cut.Chunk, err))
+		return Permanent(named(fmt.Errorf("plan chunk %d: %w", cut.Chunk, err)))
 	}
 	plan.Cut = cut
 	pending := checkpoint.Pending{Plan: plan, Generation: t.Generation, Watermarks: t.watermarks(), Ledger: slices.Clone(t.ledger)}
@@ -55,7 +55,7 @@ func (t *Task) commit(ctx context.Context, cut Cut) error {
 // deliver puts a recorded plan and publishes it.
 func (t *Task) deliver(ctx context.Context, plan Plan) error {
 	if err := t.insist(ctx, func() error { return t.Processor.Put(ctx, plan) }); err != nil {
-		return fmt.Errorf("deliver chunk %d: %w", plan.Cut.Chunk, err)
+		return named(fmt.Errorf("deliver chunk %d: %w", plan.Cut.Chunk, err))
 	}
 	if err := t.insist(ctx, func() error { return t.chunk.dead.write(ctx, t.DeadLetters) }); err != nil {
 		return fmt.Errorf("keep dead letters of chunk %d: %w", plan.Cut.Chunk, err)
@@ -92,7 +92,7 @@ func (t *Task) redo(ctx context.Context) error {
 	}
 	plan, err := t.Processor.Plan(ctx, cut)
 	if err != nil {
-		return Permanent(fmt.Errorf("plan chunk %d again: %w", cut.Chunk, err))
+		return Permanent(named(fmt.Errorf("plan chunk %d again: %w", cut.Chunk, err)))
 	}
 	if err := sameObjects(pending.Plan.Objects, plan.Objects); err != nil {
 		return Permanent(t.explain(pending, err))

@@ -14,7 +14,7 @@ import (
 	"github.com/millrace-io/millrace/engine/column"
 )
 
-// Processor is the end of a task: a sink or a query. It gathers rows into an open chunk, which
+// Processor is the end of a task: a sink or a query. Its errors name it. It gathers rows into an open chunk, which
 // the task plans, puts and publishes (DESIGN section 5). One goroutine calls it, except Close.
 //
 // After a crash the task replays exactly the ranges of a pending plan: Start with the state of the
@@ -89,6 +89,18 @@ type Identity struct {
 type permanentError struct{ error }
 
 func (e permanentError) Unwrap() error { return e.error }
+
+// processorError marks an error of a processor, which names the component itself.
+type processorError struct{ error }
+
+func (e processorError) Unwrap() error { return e.error }
+
+func named(err error) error {
+	if err == nil {
+		return nil
+	}
+	return processorError{err}
+}
 
 // Permanent marks err as one that trying again cannot cure: the pipeline stops and reports it.
 func Permanent(err error) error { return permanentError{err} }

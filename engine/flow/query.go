@@ -42,6 +42,9 @@ type queryState struct {
 	Operator []byte `json:"operator"`
 }
 
+// fail names the query in an error.
+func (q *Query) fail(err error) error { return fmt.Errorf("query %q: %w", q.Identity.Name, err) }
+
 // Start restores the windows.
 func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 	q.op, q.rows, q.out = q.New(), 0, nil
@@ -50,10 +53,10 @@ func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 	}
 	var s queryState
 	if err := json.Unmarshal(state, &s); err != nil {
-		return Permanent(fmt.Errorf("state: %w", err))
+		return Permanent(q.fail(fmt.Errorf("read its state: %w", err)))
 	}
 	if err := q.op.Restore(s.Operator); err != nil {
-		return Permanent(fmt.Errorf("its saved windows do not fit the query any more (%w); give the query another name to start over", err))
+		return Permanent(q.fail(fmt.Errorf("its saved windows do not fit the query any more (%w); give the query another name to start over", err)))
 	}
 	return nil
 }
@@ -62,10 +65,10 @@ func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 func (q *Query) Add(_ context.Context, b *column.Batch) (Outcome, error) {
 	taken, err := q.op.Add(b)
 	if err != nil {
-		return Outcome{}, err
+		return Outcome{}, q.fail(err)
 	}
 	if size := q.op.Memory(); size > q.Memory {
-		return Outcome{}, fmt.Errorf("its open windows need %d MiB, more than the %d MiB that memory: leaves it; group by fewer keys, use shorter windows, or raise memory:", size>>20, q.Memory>>20)
+		return Outcome{}, q.fail(fmt.Errorf("its open windows need %d MiB, more than the %d MiB it has of the memory budget; group by fewer keys, use shorter windows, or raise `memory`", size>>20, q.Memory>>20))
 	}
 	q.rows += int64(b.Selected())
 	var o Outcome
@@ -93,7 +96,7 @@ func (q *Query) Plan(_ context.Context, cut Cut) (Plan, error) {
 	plan := Plan{Cut: cut}
 	rows, err := q.op.Emit(cut.Watermark)
 	if err != nil {
-		return plan, err
+		return plan, q.fail(err)
 	}
 	q.out = nil
 	if rows != nil && rows.Rows > 0 {
@@ -103,7 +106,7 @@ func (q *Query) Plan(_ context.Context, cut Cut) (Plan, error) {
 	}
 	snapshot, err := q.op.Snapshot()
 	if err != nil {
-		return plan, err
+		return plan, q.fail(err)
 	}
 	plan.State, err = json.Marshal(queryState{Operator: snapshot})
 	return plan, err
@@ -131,7 +134,7 @@ func (q *Query) encode(rows *column.Batch, chunk int64) int64 {
 func (q *Query) Put(ctx context.Context, _ Plan) error {
 	for _, b := range q.out {
 		if err := q.Write(ctx, b); err != nil {
-			return fmt.Errorf("append to stream %q: %w", q.Target, err)
+			return q.fail(err)
 		}
 	}
 	return nil

@@ -145,7 +145,7 @@ func (t *Task) process(ctx context.Context, r *reader, b *column.Batch, frames [
 	}
 	outcome, err := t.Processor.Add(ctx, b)
 	if err != nil {
-		return Permanent(err)
+		return Permanent(named(err))
 	}
 	outcome.Counts.In = int64(b.Selected())
 	t.ledger[len(t.ledger)-1].Counts.Add(outcome.Counts)

@@ -149,7 +149,7 @@ func (t *Task) Run(ctx context.Context) error {
 		t.Log.Warn(err.Error(), "task", t.Identity.Name)
 		err = nil
 	}
-	if err != nil {
+	if p := (processorError{}); err != nil && !errors.As(err, &p) {
 		err = fmt.Errorf("%s %q: %w", t.Kind, t.Identity.Name, err)
 	}
 	t.status.end(err)
@@ -161,7 +161,7 @@ func (t *Task) run(ctx context.Context) error {
 		return err
 	}
 	if err := t.insist(ctx, func() error { return t.Processor.Start(ctx, t.store.Document().State) }); err != nil {
-		return err
+		return named(err)
 	}
 	t.status.describe(t.Processor)
 	t.status.started()

@@ -193,7 +193,6 @@ func (m breakingMeta) CAS(ctx context.Context, key string, value []byte, revisio
 type sink struct {
 	w    *world
 	rows []string
-	puts int
 }
 
 func (s *sink) Start(context.Context, json.RawMessage) error { s.rows = nil; return nil }

@@ -109,13 +109,13 @@ func (d *directory) exists(chunk int64) (bool, error) {
 	if err != nil {
 		return false, d.fail(err)
 	}
-	for _, n := range names {
-		if n == filepath.Base(d.final(chunk)) {
-			return true, nil
-		}
+	if len(names) == 0 {
+		return false, nil
+	}
+	if n := names[0]; n != filepath.Base(d.final(chunk)) {
 		return false, flow.Permanent(d.errorf("%s is this chunk with other rows, as if the data directory had been set back; it is left as it is: move it away", n))
 	}
-	return false, nil
+	return true, nil
 }
 
 func (d *directory) create(chunk int64) error {
