@@ -85,7 +85,7 @@ func (h *Helper) failed(ctx context.Context, err error, said []byte) error {
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return fmt.Errorf("master key %s needs the program %s in the PATH: go install github.com/millrace-io/millrace/engine/stream/seal/cloud/millrace-kms@latest", h.uri, h.program)
+		return fmt.Errorf("master key %s needs the program %s in the PATH; docs/encryption.md says where it comes from", h.uri, h.program)
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", h.program, ctx.Err())
 	case errors.As(err, &exit) && exit.ExitCode() == ExitRefused:

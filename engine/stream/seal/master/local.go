@@ -46,7 +46,7 @@ func Parse(text []byte) (*Local, error) {
 	text = bytes.TrimSpace(text)
 	switch {
 	case len(text) == 0:
-		return nil, errors.New("no key: want a Tink keyset in JSON, or 32 random bytes in base64 (`millrace key new` makes one)")
+		return nil, errors.New("no key: want a Tink keyset in JSON, or 32 random bytes in base64 (`openssl rand -base64 32` makes one)")
 	case len(text) > maxText:
 		return nil, fmt.Errorf("%d bytes are too much for master keys, the limit is %d", len(text), maxText)
 	case text[0] == '{':

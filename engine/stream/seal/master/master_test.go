@@ -91,7 +91,7 @@ func TestHelperThatFailsSaysWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = m.Wrap(context.Background(), nil, nil); err == nil || !strings.Contains(err.Error(), "go install") {
+	if _, err = m.Wrap(context.Background(), nil, nil); err == nil || !strings.Contains(err.Error(), "docs/encryption.md") {
 		t.Errorf("missing program: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
