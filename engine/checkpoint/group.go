@@ -1,0 +1,150 @@
+package checkpoint
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+// ShardLease is one lease as it stands in the table.
+type ShardLease struct {
+	Shard    record.ShardID `json:"shard"`
+	Owner    string         `json:"owner,omitempty"`
+	AskedBy  string         `json:"asked_by,omitempty"`
+	Fence    uint64         `json:"fence"`
+	Position record.Ordinal `json:"position"`
+	Ended    bool           `json:"ended,omitempty"`
+}
+
+// ReadLeases returns the leases of a group by shard, without taking part. Shards that nobody has
+// begun with, and those that are done with, are not among them. Errors: stream.ErrNotFound when
+// there is no such group, *LeaseTableError.
+func ReadLeases(ctx context.Context, meta stream.Meta, name, incarnation, group string) ([]ShardLease, error) {
+	prefix, err := leasePrefix(name, incarnation, group)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := readLeases(ctx, meta, prefix)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := readGroup(ctx, meta, prefix); err != nil {
+		return nil, err
+	}
+	var leases []ShardLease
+	for id, l := range stored {
+		if !l.gone {
+			leases = append(leases, shardLease(id, l.doc))
+		}
+	}
+	sortShards(leases)
+	return leases, nil
+}
+
+func shardLease(id record.ShardID, d leaseDocument) ShardLease {
+	return ShardLease{Shard: id, Owner: d.Owner, AskedBy: d.AskedBy, Fence: d.Fence, Position: d.Position, Ended: d.Ended}
+}
+
+func sortShards(leases []ShardLease) {
+	slices.SortFunc(leases, func(a, b ShardLease) int { return int(a.Shard) - int(b.Shard) })
+}
+
+// Groups returns the names of the groups on a stream, sorted.
+func Groups(ctx context.Context, meta stream.Meta, name, incarnation string) ([]string, error) {
+	prefix := leaseRoot + name + "/" + incarnation + "/"
+	keys, err := meta.List(ctx, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("list consumer groups of stream %q: %w", name, err)
+	}
+	var groups []string
+	for _, key := range keys {
+		if group, ok := strings.CutSuffix(key[len(prefix):], "/"+groupKey); ok {
+			groups = append(groups, group)
+		}
+	}
+	return groups, nil
+}
+
+// Vacate makes all leases free at once, of all groups on all streams, each under a higher fence.
+// Whoever holds the lock of the data directory may call it, before any worker runs: nobody else
+// can be alive. It returns how many leases had an owner.
+func Vacate(ctx context.Context, meta stream.Meta) (int, error) {
+	keys, err := meta.List(ctx, leaseRoot)
+	if err != nil {
+		return 0, fmt.Errorf("free leases: %w", err)
+	}
+	n := 0
+	for _, key := range keys {
+		if strings.HasSuffix(key, "/"+groupKey) {
+			continue
+		}
+		freed, err := vacate(ctx, meta, key)
+		if err != nil {
+			return n, fmt.Errorf("free lease %s: %w", key, err)
+		}
+		if freed {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func vacate(ctx context.Context, meta stream.Meta, key string) (bool, error) {
+	value, revision, err := meta.Get(ctx, key)
+	if err != nil {
+		return false, err
+	}
+	doc, err := decodeLease(value)
+	if err != nil {
+		return false, &LeaseTableError{Key: key, Err: err}
+	}
+	if doc.Owner == "" {
+		return false, nil
+	}
+	doc.Owner, doc.AskedBy = "", ""
+	doc.Fence++
+	if value, err = json.Marshal(doc); err != nil {
+		return false, err
+	}
+	_, err = meta.CAS(ctx, key, value, revision)
+	return err == nil, err
+}
+
+// RemoveGroup forgets a group and where it stood. No worker of it may run. Leases that cannot be
+// read go too. Removing one that does not exist is no error.
+func RemoveGroup(ctx context.Context, meta stream.Meta, name, incarnation, group string) error {
+	prefix, err := leasePrefix(name, incarnation, group)
+	if err != nil {
+		return err
+	}
+	keys, err := meta.List(ctx, prefix)
+	if err != nil {
+		return fmt.Errorf("remove consumer group %s: %w", group, err)
+	}
+	// The group's document goes last: a group without one must not look new while leases remain.
+	slices.SortFunc(keys, func(a, b string) int {
+		if last := strings.HasSuffix(a, "/"+groupKey); last != strings.HasSuffix(b, "/"+groupKey) {
+			if last {
+				return 1
+			}
+			return -1
+		}
+		return strings.Compare(a, b)
+	})
+	for _, key := range keys {
+		_, revision, err := meta.Get(ctx, key)
+		if err == nil {
+			err = meta.Delete(ctx, key, revision)
+		}
+		if err != nil && !errors.Is(err, stream.ErrNotFound) {
+			return fmt.Errorf("remove consumer group %s: %w", group, err)
+		}
+	}
+	return nil
+}
