@@ -34,6 +34,24 @@ func (h HashKey) Compare(o HashKey) int {
 // Less reports whether h is below o.
 func (h HashKey) Less(o HashKey) bool { return h.Compare(o) < 0 }
 
+// Next is the hash key after h, 0 after the highest.
+func (h HashKey) Next() HashKey {
+	h.Lo++
+	if h.Lo == 0 {
+		h.Hi++
+	}
+	return h
+}
+
+// Prev is the hash key before h, the highest before 0.
+func (h HashKey) Prev() HashKey {
+	if h.Lo == 0 {
+		h.Hi--
+	}
+	h.Lo--
+	return h
+}
+
 // String is the decimal spelling, as the Kinesis API prints hash keys.
 func (h HashKey) String() string { return h.big().String() }
 
@@ -62,8 +80,35 @@ type Range struct {
 	End   HashKey `json:"end"`
 }
 
+// AllKeys is the range of every hash key.
+func AllKeys() Range { return Range{End: MaxHashKey} }
+
 // Contains reports whether h lies in r.
 func (r Range) Contains(h HashKey) bool { return !h.Less(r.Start) && !r.End.Less(h) }
+
+// Intersect returns the keys that lie in both; ok is false when there are none.
+func (r Range) Intersect(o Range) (both Range, ok bool) {
+	if r.Start.Less(o.Start) {
+		r.Start = o.Start
+	}
+	if o.End.Less(r.End) {
+		r.End = o.End
+	}
+	return r, !r.End.Less(r.Start)
+}
+
+// Precedes reports whether o begins right behind r.
+func (r Range) Precedes(o Range) bool { return r.End != MaxHashKey && r.End.Next() == o.Start }
+
+// String is both ends, inclusive.
+func (r Range) String() string { return r.Start.String() + "-" + r.End.String() }
+
+// Middle is the key that halves r best: the first of its upper half.
+func (r Range) Middle() HashKey {
+	n := r.Start.big()
+	n.Add(n, r.End.big())
+	return fromBig(n.Add(n, big.NewInt(1)).Rsh(n, 1))
+}
 
 // EvenRanges cuts the whole space into n ranges of floor(2^128/n) keys; the last takes the rest
 // (Kinesis API, CreateStream).

@@ -60,6 +60,8 @@ type Batch struct {
 
 	body    []byte
 	entries []entry
+	// largest and longest bound the size of every record as encoded, and the length of every key.
+	largest, longest int
 }
 
 // Add appends a record whose shard follows from key. pos is the producer's position after this
@@ -70,6 +72,7 @@ func (b *Batch) Add(key, data []byte, pos int64) {
 	b.body = append(b.body, key...)
 	b.body = binary.AppendUvarint(b.body, uint64(len(data)))
 	b.body = append(b.body, data...)
+	b.bound(len(key))
 }
 
 // AddExplicit is Add with an explicit hash key.
@@ -81,13 +84,25 @@ func (b *Batch) AddExplicit(key []byte, hash HashKey, data []byte, pos int64) {
 	b.body = binary.BigEndian.AppendUint64(b.body, hash.Lo)
 	b.body = binary.AppendUvarint(b.body, uint64(len(data)))
 	b.body = append(b.body, data...)
+	b.bound(len(key))
 }
 
 // AddFrom appends record i of src without decoding it.
 func (b *Batch) AddFrom(src *Batch, i int) {
 	b.entries = append(b.entries, entry{start: uint32(len(b.body)), pos: src.entries[i].pos})
 	b.body = append(b.body, src.raw(i)...)
+	b.bound(src.longest)
 }
+
+// bound notes the record that was added last.
+func (b *Batch) bound(key int) {
+	b.largest = max(b.largest, len(b.body)-int(b.entries[len(b.entries)-1].start))
+	b.longest = max(b.longest, key)
+}
+
+// Within reports whether it is certain, without looking at each record, that every record has at
+// most so many bytes of data and key together, and a key of at most so many bytes.
+func (b *Batch) Within(size, key int) bool { return b.largest <= size && b.longest <= key }
 
 // Len is the number of records.
 func (b *Batch) Len() int { return len(b.entries) }
@@ -132,6 +147,7 @@ func (b *Batch) Record(i int) Record {
 func (b *Batch) Reset() {
 	b.Producer, b.End = Producer{}, 0
 	b.body, b.entries = b.body[:0], b.entries[:0]
+	b.largest, b.longest = 0, 0
 }
 
 func (b *Batch) raw(i int) []byte {

@@ -26,8 +26,10 @@ var (
 	ErrFenced = errors.New("producer was replaced by a newer epoch")
 	// ErrTrimmed: the position asked for is older than what the shard still holds.
 	ErrTrimmed = errors.New("position is older than the oldest record kept")
-	// ErrClosed: the log, shard or backend was closed.
+	// ErrClosed: the log or backend was closed.
 	ErrClosed = errors.New("closed")
+	// ErrSealed: the shard takes no more records, because it was split or merged.
+	ErrSealed = errors.New("shard takes no more records")
 	// ErrFull: the stream holds max_disk bytes that consumers still need, or the disk is nearly
 	// full. The caller may retry later.
 	ErrFull = errors.New("stream accepts no more records for now")
@@ -73,6 +75,8 @@ type Buffer struct {
 
 	Bytes  []byte
 	Frames []Frame
+	// Plain holds the bodies of compressed frames.
+	Plain []byte
 }
 
 // Appended says what an append did.
@@ -85,8 +89,11 @@ type Appended struct {
 // Bounds are the ordinals a shard holds: Oldest up to but not including Next.
 type Bounds struct {
 	Oldest, Next record.Ordinal
-	// Closed is set once the shard takes no more records.
+	// Closed is set once the shard was sealed: Next is its end for good.
 	Closed bool
+	// Arrival is when the last record was stored, in milliseconds since the epoch. Before the first
+	// record it is ShardOptions.MinArrival.
+	Arrival int64
 	// Bytes is the size on disk.
 	Bytes int64
 }
@@ -104,8 +111,8 @@ const NoHold record.Ordinal = math.MaxInt64
 type Log interface {
 	// Append stores the batch and returns nil once it is durable. Records whose position the
 	// shard already has from the same producer are skipped. Appends are stored in the order of
-	// the calls to Enqueue. Errors: ErrFenced, ErrFull, ErrClosed; after any other error it is
-	// not known whether the records are stored, and a producer repeats the batch.
+	// the calls to Enqueue. Errors: ErrFenced, ErrFull, ErrSealed, ErrClosed; after any other error
+	// it is not known whether the records are stored, and a producer repeats the batch.
 	Append(ctx context.Context, b *record.Batch) (Appended, error)
 	// Enqueue is Append in two steps: when it returns the batch has its place in the log, and
 	// the batch must not be changed until wait returned. wait must be called once. A producer
@@ -125,10 +132,20 @@ type Log interface {
 	// needs them. They count towards ShardOptions.MaxDisk. NoHold, as after opening, keeps none.
 	SetHold(from record.Ordinal)
 	Bounds() Bounds
-	// Position reports how far the producer's records are stored; ok is false when none are.
+	// Position reports how far the producer's records are stored; ok is false when none are, or
+	// when that differs from one part of the shard's hash keys to another and is unknown for one.
 	Position(producer uint64) (p Position, ok bool)
+	// Producers lists what Position reports of every producer, and what of it holds for a part of
+	// the hash keys only, for the shards that follow this one.
+	Producers() []Inherited
+	// Seal makes the shard take no more records, durably: appends behind it get ErrSealed. All
+	// appends that were acknowledged are before it. Sealing again does nothing.
+	Seal(ctx context.Context) error
+	// Configure changes the settings that an open log can change: Retention, Hidden, MaxDisk,
+	// Compression, Sync and SyncEvery. The rest of the options is ignored.
+	Configure(o ShardOptions)
 	// Updated returns a channel that is closed when more can be read than at the call, or the
-	// log is closed.
+	// log is sealed or closed.
 	Updated() <-chan struct{}
 }
 
@@ -152,11 +169,14 @@ type Backend interface {
 	Shard(ctx context.Context, stream string, id record.ShardID, o ShardOptions) (Log, error)
 	// DeleteStream removes all shards of a stream.
 	DeleteStream(ctx context.Context, stream string) error
+	// DeleteShard removes one. It is no error if it is gone.
+	DeleteShard(ctx context.Context, stream string, id record.ShardID) error
 	Meta() Meta
 	// Tidy removes what retention lets go of and no hold keeps. The runtime calls it every now
 	// and then, after it has set the holds of its consumers.
 	Tidy(ctx context.Context, now time.Time) error
-	// Sync names the durability of an append: "always", "interval" or "never".
+	// Sync names the durability of an append to streams that do not choose one: "always", "interval"
+	// or "never", as in SyncMode.
 	Sync() string
 	// Close waits for running appends and closes every log.
 	Close() error
@@ -166,13 +186,27 @@ type Backend interface {
 type ShardOptions struct {
 	// Retention is how long records stay; zero means for ever.
 	Retention time.Duration
+	// Hidden is an arrival time in milliseconds: older records stay out of sight, because they were
+	// past an earlier, shorter retention.
+	Hidden int64
 	// MinArrival is an arrival time in milliseconds that the shard's first record must not
-	// precede: its parents' last.
+	// precede: its parents' last. It counts when the log is created.
 	MinArrival int64
+	// Inherited is what the shard's parents have of each producer. It counts when the log is
+	// created.
+	Inherited []Inherited
+	// MustExist makes a log that is not there an error instead of a new log.
+	MustExist bool
 	// Incarnation is the random identity of the stream. Records of another incarnation are
 	// never returned: opening them is an error.
 	Incarnation uint64
 	// MaxDisk is how many bytes the stream may hold for consumers, over all its shards; zero
 	// means no limit. Beyond it, appends get ErrFull.
 	MaxDisk int64
+	// Compression of the frames that are written from now on.
+	Compression Compression
+	// Sync says when appends are acknowledged and shown; empty means as the backend does.
+	Sync SyncMode
+	// SyncEvery is how long SyncInterval waits; zero means 100 ms.
+	SyncEvery time.Duration
 }

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,21 +10,30 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/record"
 )
 
-// Spec is what a stream should be.
+// Spec is what a stream should be. Fields that are zero take an existing stream as it is.
 type Spec struct {
 	// Name is 1 to 128 of a-z, A-Z, 0-9, '_', '-' and '.'.
 	Name string
-	// Shards a new stream gets. Zero takes an existing stream as it is, and gives a new one 1.
+	// Shards a new stream gets, 1 if zero. An existing stream may have been resharded since: it is
+	// an error if it has another number now and had another one when it was created.
 	Shards int
-	// Retention is how long records stay; zero means for ever.
+	// Ranges that the shards of a new stream get, instead of even ones: they rise and cover all hash
+	// keys.
+	Ranges []record.Range
+	// Retention is how long records stay; Forever means until the stream is deleted, as by default.
 	Retention time.Duration
-	// MaxDisk is how many bytes may be held for consumers; zero means no limit.
+	// MaxDisk is how many bytes may be held for consumers; -1 means no limit, as by default.
 	MaxDisk int64
+	// Settings are the rest; Retention and MaxDisk above win over those in it.
+	Settings Settings
+	// Tags that a new stream gets.
+	Tags map[string]string
 	// Now is the clock for creation times; nil means time.Now.
 	Now func() time.Time
 }
@@ -35,18 +45,68 @@ func (s Spec) now() time.Time {
 	return s.Now()
 }
 
+// settings are those that the spec asks for.
+func (s Spec) settings() Settings {
+	return s.Settings.merge(Settings{Retention: s.Retention, MaxDisk: s.MaxDisk})
+}
+
+// ranges are the hash keys of a new stream's shards.
+func (s Spec) ranges() []record.Range {
+	if len(s.Ranges) > 0 {
+		return s.Ranges
+	}
+	return record.EvenRanges(max(s.Shards, 1))
+}
+
+func (s Spec) check() error {
+	if err := checkName(s.Name); err != nil {
+		return err
+	}
+	if n := max(s.Shards, len(s.Ranges)); s.Shards < 0 || n > maxShards {
+		return fmt.Errorf("%w: %d shards: want 1 to %d", ErrInvalid, n, maxShards)
+	}
+	if len(s.Ranges) > 0 {
+		if err := checkCover(s.Ranges); err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		if s.Shards != 0 && s.Shards != len(s.Ranges) {
+			return fmt.Errorf("%w: %d shards with %d ranges", ErrInvalid, s.Shards, len(s.Ranges))
+		}
+	}
+	_, err := changeTags(nil, s.Tags, nil)
+	return errors.Join(err, s.settings().check())
+}
+
 // Stream is an open stream: its shards and the rule that sends records to them. All methods may
 // be called from any goroutine.
+//
+// Several may be open on one backend, also in other processes: the document in the backend is
+// the truth, and a Stream that finds a shard sealed looks there for the shards that follow.
 type Stream struct {
 	name        string
 	incarnation string
-	shards      []Shard
+	number      uint64
+	backend     Backend
+	now         func() time.Time
+	// shards is replaced as a whole when the shards or settings change.
+	shards atomic.Pointer[shardMap]
+	// reshaping is set while shards are being split or merged.
+	reshaping atomic.Bool
+	// changing holds a token while someone changes the document or replaces shards.
+	changing chan struct{}
+	plans    sync.Pool
+	lag      markers
+	watch    watch
+}
+
+// shardMap is the stream at one revision of its document. It is never changed.
+type shardMap struct {
+	revision uint64
+	doc      document
+	listed   []Shard
 	// open are the open shards by the start of their ranges.
-	open  []shard
-	logs  map[record.ShardID]Log
-	plans sync.Pool
-	lag   markers
-	watch watch
+	open []shard
+	logs map[record.ShardID]Log
 }
 
 type shard struct {
@@ -55,53 +115,65 @@ type shard struct {
 	log   Log
 }
 
-// Open opens the stream and creates it if it does not exist. Close ends what Updated started;
-// the logs belong to the backend. Error: *ShardCountError.
+// Open opens the stream and creates it if it does not exist. Changes of shards that a crash
+// interrupted are finished. Close ends what Updated started; the logs belong to the backend. Error:
+// *ShardCountError.
 func Open(ctx context.Context, b Backend, spec Spec) (*Stream, error) {
-	s, err := openStream(ctx, b, spec)
+	return open(ctx, b, spec, true, true)
+}
+
+// Create is Open for a stream that must not exist. Error: ErrExists.
+func Create(ctx context.Context, b Backend, spec Spec) (*Stream, error) {
+	return open(ctx, b, spec, true, false)
+}
+
+// Attach is Open for a stream that must exist, and takes it as it is. Error: ErrNotFound.
+func Attach(ctx context.Context, b Backend, name string) (*Stream, error) {
+	return open(ctx, b, Spec{Name: name}, false, true)
+}
+
+// Names are the streams of a backend, sorted, also those that are being created or deleted.
+func Names(ctx context.Context, b Backend) ([]string, error) {
+	keys, err := b.Meta().List(ctx, key(""))
+	for i, k := range keys {
+		keys[i] = k[len(key("")):]
+	}
+	return keys, err
+}
+
+func open(ctx context.Context, b Backend, spec Spec, create, existing bool) (*Stream, error) {
+	s := &Stream{name: spec.Name, backend: b, now: spec.now, changing: make(chan struct{}, 1)}
+	err := spec.check()
+	if err == nil {
+		err = s.load(ctx, spec, create, existing)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open stream %q: %w", spec.Name, err)
 	}
 	return s, nil
 }
 
-func openStream(ctx context.Context, b Backend, spec Spec) (*Stream, error) {
-	if err := checkName(spec.Name); err != nil {
-		return nil, err
-	}
-	if spec.Shards < 0 || spec.Shards > maxShards {
-		return nil, fmt.Errorf("%d shards: want 1 to %d", spec.Shards, maxShards)
-	}
-	d, err := load(ctx, b, spec)
+// load finds or creates the document, and brings the logs in line with it and with the spec.
+func (s *Stream) load(ctx context.Context, spec Spec, create, existing bool) error {
+	d, err := find(ctx, s.backend, spec, create, existing)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if have := len(d.open()); spec.Shards != 0 && spec.Shards != have {
-		return nil, &ShardCountError{Stream: spec.Name, Have: have, Ask: spec.Shards}
+	s.incarnation = d.Incarnation
+	if s.number, err = strconv.ParseUint(d.Incarnation, 16, 64); err != nil {
+		return err
 	}
-	incarnation, err := strconv.ParseUint(d.Incarnation, 16, 64)
+	m, err := s.settle(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	s := &Stream{name: spec.Name, incarnation: d.Incarnation, shards: d.Shards, logs: map[record.ShardID]Log{}}
-	o := ShardOptions{Retention: spec.Retention, MaxDisk: spec.MaxDisk, Incarnation: incarnation}
-	sortByStart(d.Shards)
-	for _, sh := range d.Shards {
-		log, err := b.Shard(ctx, spec.Name, sh.ID, o)
-		if err != nil {
-			return nil, err
-		}
-		s.logs[sh.ID] = log
-		if sh.State == ShardOpen {
-			s.open = append(s.open, shard{id: sh.ID, start: sh.Range.Start, log: log})
-		}
+	if have := len(m.open); spec.Shards != 0 && spec.Shards != have && spec.Shards != m.doc.Initial {
+		return &ShardCountError{Stream: spec.Name, Have: have, Ask: spec.Shards}
 	}
-	slices.SortFunc(s.shards, func(a, b Shard) int { return int(a.ID) - int(b.ID) })
-	return s, nil
-}
-
-func sortByStart(shards []Shard) {
-	slices.SortFunc(shards, func(a, b Shard) int { return a.Range.Start.Compare(b.Range.Start) })
+	if m.doc.Settings.merge(spec.settings()) == m.doc.Settings {
+		return nil
+	}
+	return s.change(ctx, func(d *document) error { return d.configure(spec.settings(), s.now()) })
 }
 
 // Name of the stream.
@@ -111,15 +183,27 @@ func (s *Stream) Name() string { return s.name }
 // deleted and created again has another.
 func (s *Stream) Incarnation() string { return s.incarnation }
 
-// Shards are all shards of the stream by id. The caller must not change the slice.
-func (s *Stream) Shards() []Shard { return s.shards }
+// Shards are all shards of the stream by id, at one moment: the open ones cover all hash keys, and
+// of a shard that was split or merged the children are listed as soon as it is closed, not
+// before. The caller must not change the slice.
+func (s *Stream) Shards() []Shard { return s.shards.Load().listed }
+
+// Shard is one of Shards.
+func (s *Stream) Shard(id record.ShardID) (sh Shard, ok bool) {
+	listed := s.Shards()
+	i, ok := slices.BinarySearchFunc(listed, id, func(s Shard, id record.ShardID) int { return cmp.Compare(s.ID, id) })
+	if !ok {
+		return Shard{}, false
+	}
+	return listed[i], true
+}
 
 // Log is the log of a shard, nil when the stream has no such shard.
-func (s *Stream) Log(id record.ShardID) Log { return s.logs[id] }
+func (s *Stream) Log(id record.ShardID) Log { return s.shards.Load().logs[id] }
 
 // Bounds sums the records and bytes that the shards hold.
 func (s *Stream) Bounds() (records, bytes int64) {
-	for _, log := range s.logs {
+	for _, log := range s.shards.Load().logs {
 		b := log.Bounds()
 		records += int64(b.Next - b.Oldest)
 		bytes += b.Bytes
@@ -128,9 +212,10 @@ func (s *Stream) Bounds() (records, bytes int64) {
 }
 
 // Position is the smallest position that the open shards hold of a producer: all its records up
-// to there are stored. ok is false when some shard has none.
+// to there are stored. ok is false when some shard has none. It knows what shards inherited from
+// those that were split or merged.
 func (s *Stream) Position(producer uint64) (position int64, ok bool) {
-	for i, sh := range s.open {
+	for i, sh := range s.shards.Load().open {
 		p, ok := sh.log.Position(producer)
 		if !ok {
 			return 0, false

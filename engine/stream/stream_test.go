@@ -28,7 +28,7 @@ func TestFindAgreesWithTheRanges(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, n := range []int{1, 2, 8, 9, 100} {
 		ranges := record.EvenRanges(n)
-		s := &Stream{}
+		s := &shardMap{}
 		for i, rg := range ranges {
 			s.open = append(s.open, shard{id: record.ShardID(i), start: rg.Start})
 		}
@@ -48,14 +48,14 @@ func TestFindAgreesWithTheRanges(t *testing.T) {
 }
 
 func TestDocumentWithAGapIsRefused(t *testing.T) {
-	good := newDocument(3, time.Unix(1, 0))
+	good := newDocument(record.EvenRanges(3), Settings{}, time.Unix(1, 0))
 	for what, change := range map[string]func(*document){
 		"a gap":              func(d *document) { d.Shards[1].Range.Start.Lo++ },
 		"a missing end":      func(d *document) { d.Shards = d.Shards[:2] },
 		"an overlap":         func(d *document) { d.Shards[1].Range.End = record.MaxHashKey },
 		"no open shard":      func(d *document) { d.Shards = nil },
 		"a closed shard":     func(d *document) { d.Shards[2].State = ShardClosed },
-		"another format":     func(d *document) { d.Format = 2 },
+		"another format":     func(d *document) { d.Format = 3 },
 		"a bad incarnation":  func(d *document) { d.Incarnation = "xyz" },
 		"nothing wrong":      func(*document) {},
 		"an inverted range":  func(d *document) { d.Shards[0].Range.End = record.HashKey{} },
@@ -82,7 +82,7 @@ func TestShardCountErrorNamesTheCure(t *testing.T) {
 }
 
 func FuzzDocument(f *testing.F) {
-	value, err := json.Marshal(newDocument(2, time.Unix(1, 0)))
+	value, err := json.Marshal(newDocument(record.EvenRanges(2), Settings{}, time.Unix(1, 0)))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package stream
 
 import (
+	"context"
+	"slices"
 	"sync"
 
 	"github.com/millrace-io/millrace/engine/record"
@@ -9,15 +11,19 @@ import (
 // watch joins the logs' Updated channels into one.
 type watch struct {
 	mu      sync.Mutex
-	started bool
 	closed  bool
 	updated chan struct{}
-	stop    chan struct{}
-	done    sync.WaitGroup
+	// start starts a follower and cancel ends them all; nil until somebody asks for news.
+	start  func(f *follower)
+	cancel context.CancelFunc
+	// followed are the logs with a goroutine.
+	followed map[Log]bool
+	done     sync.WaitGroup
 }
 
 // Updated returns a channel that is closed when more can be read from some shard than at the
-// call, or the stream is closed. The first call starts a goroutine per shard, which Close ends.
+// call, a shard is sealed, Shards changes, or the stream is closed. The first call starts a
+// goroutine per shard, which Close ends.
 func (s *Stream) Updated() <-chan struct{} {
 	w := &s.watch
 	w.mu.Lock()
@@ -28,35 +34,64 @@ func (s *Stream) Updated() <-chan struct{} {
 			close(w.updated)
 		}
 	}
-	if w.started || w.closed {
-		return w.updated
-	}
-	w.started, w.stop = true, make(chan struct{})
-	for _, log := range s.logs {
-		next, more := log.Bounds().Next, log.Updated()
-		w.done.Go(func() { w.follow(log, next, more) })
+	if w.start == nil && !w.closed {
+		ctx, cancel := context.WithCancel(context.Background())
+		w.followed, w.cancel = map[Log]bool{}, cancel
+		w.start = func(f *follower) { w.done.Go(func() { f.run(ctx) }) }
+		w.follow(s, s.shards.Load().logs)
 	}
 	return w.updated
 }
 
-// follow tells of a log's news until the log or the stream is closed.
-func (w *watch) follow(log Log, next record.Ordinal, more <-chan struct{}) {
+// adopt follows the logs of a new shard map, and tells of it.
+func (w *watch) adopt(s *Stream, logs map[record.ShardID]Log) {
+	w.mu.Lock()
+	if w.start != nil && !w.closed {
+		w.follow(s, logs)
+	}
+	w.mu.Unlock()
+	w.tell()
+}
+
+// follow starts a goroutine for each log that has none. mu must be held.
+func (w *watch) follow(s *Stream, logs map[record.ShardID]Log) {
+	for _, log := range logs {
+		if w.followed[log] {
+			continue
+		}
+		w.followed[log] = true
+		w.start(&follower{stream: s, log: log, seen: log.Bounds(), more: log.Updated()})
+	}
+}
+
+// follower tells of one log's news.
+type follower struct {
+	stream *Stream
+	log    Log
+	seen   Bounds
+	more   <-chan struct{}
+}
+
+// run goes on until the log or the stream is closed.
+func (f *follower) run(ctx context.Context) {
+	w := &f.stream.watch
 	for {
 		select {
-		case <-w.stop:
+		case <-ctx.Done():
 			return
-		case <-more:
+		case <-f.more:
 		}
-		more = log.Updated()
-		if now := log.Bounds().Next; now != next {
-			next = now
-			w.tell()
+		f.more = f.log.Updated()
+		if f.look(ctx) {
 			continue
 		}
 		select {
-		case <-more:
+		case <-f.more:
 			// A channel that is closed from the start, without news, means a closed log.
-			if log.Bounds().Next == next {
+			if !f.look(ctx) {
+				w.mu.Lock()
+				delete(w.followed, f.log)
+				w.mu.Unlock()
 				w.tell()
 				return
 			}
@@ -65,10 +100,27 @@ func (w *watch) follow(log Log, next record.Ordinal, more <-chan struct{}) {
 	}
 }
 
+// look tells of what happened since the last look, if anything did.
+func (f *follower) look(ctx context.Context) bool {
+	now := f.log.Bounds()
+	sealed := now.Closed && !f.seen.Closed
+	news := sealed || now.Next != f.seen.Next
+	f.seen = now
+	if m := f.stream.shards.Load(); sealed && slices.ContainsFunc(m.open, func(s shard) bool { return s.log == f.log }) {
+		// If it is not this Stream that splits or merges the shard, nobody else tells it of the
+		// children. An error shows when something is written.
+		_, _ = f.stream.moved(ctx, m)
+	}
+	if news {
+		f.stream.watch.tell()
+	}
+	return news
+}
+
 func (w *watch) tell() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.closed {
+	if !w.closed && w.updated != nil {
 		close(w.updated)
 		w.updated = make(chan struct{})
 	}
@@ -81,8 +133,8 @@ func (w *watch) close() {
 		if w.updated != nil {
 			close(w.updated)
 		}
-		if w.started {
-			close(w.stop)
+		if w.cancel != nil {
+			w.cancel()
 		}
 	}
 	w.mu.Unlock()

@@ -1,12 +1,14 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine/record"
 )
@@ -29,13 +31,20 @@ func (s *Stream) TryWrite(ctx context.Context, b *record.Batch) error {
 }
 
 func (s *Stream) write(ctx context.Context, b *record.Batch, patient bool) error {
-	if err := check(b); err != nil {
+	m := s.shards.Load()
+	if err := check(b, m.doc.Settings.MaxRecord); err != nil {
 		return fmt.Errorf("write to stream %q: %w", s.name, err)
 	}
-	p := s.plan(b)
-	defer s.release(p)
+	p := s.plan(m, b)
+	defer func() { s.release(p) }()
 	for {
-		err := p.append(ctx, s.open)
+		err := p.append(ctx)
+		if errors.Is(err, ErrSealed) {
+			if m, err = s.moved(ctx, p.shards); err == nil {
+				p = s.replan(p, m, b)
+				continue
+			}
+		}
 		if err == nil {
 			return nil
 		}
@@ -48,8 +57,14 @@ func (s *Stream) write(ctx context.Context, b *record.Batch, patient bool) error
 	}
 }
 
-// check refuses positions that would make a shard skip records it does not have.
-func check(b *record.Batch) error {
+// check refuses records that are too large, and positions that would make a shard skip records it
+// does not have.
+func check(b *record.Batch, maxRecord int) error {
+	if !b.Within(maxRecord, MaxKey) {
+		if err := checkRecords(b, maxRecord); err != nil {
+			return err
+		}
+	}
 	if b.Producer.ID == 0 || b.Len() == 0 {
 		return nil
 	}
@@ -66,54 +81,113 @@ func check(b *record.Batch) error {
 	return nil
 }
 
+func checkRecords(b *record.Batch, maxRecord int) error {
+	for i := range b.Len() {
+		r := b.Record(i)
+		if size := len(r.Key) + len(r.Data); size > maxRecord {
+			return &RecordSizeError{Index: i, Size: size, Limit: maxRecord}
+		}
+		if n := utf8.RuneCount(r.Key); n > MaxKey {
+			return &KeySizeError{Index: i, Characters: n}
+		}
+	}
+	return nil
+}
+
+// CheckPut refuses a batch that is more than one PutRecords may store, with a *BatchSizeError. Bytes
+// are those of data and keys (Kinesis API, PutRecords).
+func CheckPut(b *record.Batch) error {
+	bytes := 0
+	for i := range b.Len() {
+		r := b.Record(i)
+		bytes += len(r.Key) + len(r.Data)
+	}
+	if b.Len() <= MaxPutRecords && bytes <= MaxPutBytes {
+		return nil
+	}
+	return &BatchSizeError{Records: b.Len(), Bytes: bytes, MaxRecords: MaxPutRecords, MaxBytes: MaxPutBytes}
+}
+
 // plan is what one write sends to each open shard. A part is nil when the shard gets nothing,
 // or has it.
 type plan struct {
-	parts []*record.Batch
-	waits []func() (Appended, error)
+	shards *shardMap
+	parts  []*record.Batch
+	waits  []func() (Appended, error)
 	// own are the batches that parts point to; their memory is used again.
 	own []record.Batch
+	// stored marks the records of the batch that earlier plans of the same write have stored. It is
+	// nil for the first plan.
+	stored []bool
 }
 
-func (s *Stream) plan(b *record.Batch) *plan {
+func (s *Stream) newPlan(m *shardMap) *plan {
 	p, ok := s.plans.Get().(*plan)
-	if !ok {
-		n := len(s.open)
+	n := len(m.open)
+	if !ok || len(p.parts) != n {
 		p = &plan{parts: make([]*record.Batch, n), waits: make([]func() (Appended, error), n), own: make([]record.Batch, n)}
 	}
-	if len(s.open) == 1 {
-		p.parts[0] = b
-		return p
-	}
-	s.split(b, p.own)
-	due := b.Producer.ID != 0 && (b.Len() == 0 || s.lag.due(b.Producer.ID))
-	for i := range p.own {
-		part := &p.own[i]
-		part.Producer, part.End = b.Producer, b.End
-		if part.Len() > 0 || due && behind(s.open[i].log, b) {
-			p.parts[i] = part
-		}
-	}
+	p.shards = m
 	return p
 }
 
-// split sends each record to the batch of its shard.
-func (s *Stream) split(b *record.Batch, parts []record.Batch) {
+func (s *Stream) plan(m *shardMap, b *record.Batch) *plan {
+	p := s.newPlan(m)
+	if len(m.open) == 1 {
+		p.parts[0] = b
+		return p
+	}
 	for i := range b.Len() {
-		parts[s.find(b.Hash(i))].AddFrom(b, i)
+		p.own[m.find(b.Hash(i))].AddFrom(b, i)
+	}
+	p.fill(b, b.Producer.ID != 0 && (b.Len() == 0 || s.lag.due(b.Producer.ID)))
+	return p
+}
+
+// fill sends on the parts that have records. With mark, shards that got none learn the
+// producer's position.
+func (p *plan) fill(b *record.Batch, mark bool) {
+	for i := range p.own {
+		part := &p.own[i]
+		part.Producer, part.End = b.Producer, b.End
+		if part.Len() > 0 || mark && behind(p.shards.open[i].log, b) {
+			p.parts[i] = part
+		}
 	}
 }
 
+// replan sends what of the batch is not stored to other shards, because some of the plan's are
+// sealed. Each shard's records stay in the order of the batch.
+func (s *Stream) replan(p *plan, m *shardMap, b *record.Batch) *plan {
+	q := s.newPlan(m)
+	q.stored = p.stored
+	if q.stored == nil {
+		q.stored = make([]bool, b.Len())
+	}
+	for i := range b.Len() {
+		h := b.Hash(i)
+		if p.parts[p.shards.find(h)] == nil {
+			q.stored[i] = true
+		}
+		if !q.stored[i] {
+			q.own[m.find(h)].AddFrom(b, i)
+		}
+	}
+	q.fill(b, b.Producer.ID != 0)
+	s.release(p)
+	return q
+}
+
 // find returns the index of the open shard whose range holds h.
-func (s *Stream) find(h record.HashKey) int {
-	if len(s.open) <= 8 {
-		i := len(s.open) - 1
-		for h.Less(s.open[i].start) {
+func (m *shardMap) find(h record.HashKey) int {
+	if len(m.open) <= 8 {
+		i := len(m.open) - 1
+		for h.Less(m.open[i].start) {
 			i--
 		}
 		return i
 	}
-	i, found := slices.BinarySearchFunc(s.open, h, func(sh shard, h record.HashKey) int { return sh.start.Compare(h) })
+	i, found := slices.BinarySearchFunc(m.open, h, func(sh shard, h record.HashKey) int { return sh.start.Compare(h) })
 	if !found {
 		i--
 	}
@@ -131,18 +205,22 @@ func (s *Stream) release(p *plan) {
 	for i := range p.own {
 		p.own[i].Reset()
 	}
+	p.shards, p.stored = nil, nil
 	s.plans.Put(p)
 }
 
 // append sends every part and waits for all, because the batches are lent to the logs until
-// then. Parts that are stored are taken off the plan. ErrFull is returned only if nothing worse
-// happened.
-func (p *plan) append(ctx context.Context, open []shard) error {
-	var failed, full error
+// then. Parts that are stored are taken off the plan. ErrSealed is returned only if nothing worse
+// happened, and ErrFull only if no shard is sealed.
+func (p *plan) append(ctx context.Context) error {
+	var failed, sealed, full error
+	open := p.shards.open
 	note := func(i int, err error) {
 		switch {
 		case errors.Is(err, ErrFull):
 			full = err
+		case errors.Is(err, ErrSealed):
+			sealed = err
 		case failed == nil:
 			failed = fmt.Errorf("%s: %w", open[i].id, err)
 		}
@@ -169,10 +247,7 @@ func (p *plan) append(ctx context.Context, open []shard) error {
 		}
 		p.parts[i] = nil
 	}
-	if failed != nil {
-		return failed
-	}
-	return full
+	return cmp.Or(failed, sealed, full)
 }
 
 func pause(ctx context.Context, d time.Duration) error {

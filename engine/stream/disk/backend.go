@@ -40,6 +40,10 @@ type Options struct {
 	// disk, whichever is less.
 	Reserve int64
 
+	// Sync says when appends to streams that do not choose are acknowledged; empty means
+	// stream.SyncAlways.
+	Sync stream.SyncMode
+
 	// faults leave out what tests must then see missing.
 	faults faults
 }
@@ -64,6 +68,9 @@ func (o Options) withDefaults() Options {
 		o.SegmentSize = defaultSegmentSize
 	}
 	o.SegmentSize = min(o.SegmentSize, maxSegmentSize)
+	if o.Sync == "" {
+		o.Sync = stream.SyncAlways
+	}
 	return o
 }
 
@@ -222,16 +229,37 @@ func (b *Backend) DeleteStream(_ context.Context, name string) error {
 		}
 		delete(b.streams, name)
 	}
-	trash := path.Join(b.dir, "trash", fileName(name))
+	return b.discard(b.streamPath(name), fileName(name))
+}
+
+// DeleteShard implements stream.Backend.
+func (b *Backend) DeleteShard(_ context.Context, name string, id record.ShardID) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return stream.ErrClosed
+	}
+	if s := b.streams[name]; s != nil && s.logs[id] != nil {
+		if err := s.logs[id].close(); err != nil {
+			return err
+		}
+		delete(s.logs, id)
+	}
+	return b.discard(shardPath(b.streamPath(name), id), fileName(name)+"+"+shardName(id))
+}
+
+// discard removes a directory, out of sight at once, also after a crash.
+func (b *Backend) discard(dir, name string) error {
+	trash := path.Join(b.dir, "trash", name)
 	if err := removeAll(b.fs, trash, true); err != nil {
 		return err
 	}
-	err := b.fs.Rename(b.streamPath(name), trash)
+	err := b.fs.Rename(dir, trash)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil {
-		err = b.fs.SyncDir(path.Join(b.dir, "streams"))
+		err = b.fs.SyncDir(path.Dir(dir))
 	}
 	if err == nil {
 		err = removeAll(b.fs, trash, true)
@@ -243,7 +271,7 @@ func (b *Backend) DeleteStream(_ context.Context, name string) error {
 func (b *Backend) Meta() stream.Meta { return b.meta }
 
 // Sync implements stream.Backend.
-func (b *Backend) Sync() string { return "always" }
+func (b *Backend) Sync() string { return string(b.options.Sync) }
 
 // Tidy implements stream.Backend.
 func (b *Backend) Tidy(ctx context.Context, now time.Time) error {
@@ -252,7 +280,7 @@ func (b *Backend) Tidy(ctx context.Context, now time.Time) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		errs = append(errs, l.tidy(now))
+		errs = append(errs, l.tidy(ctx, now))
 	}
 	return errors.Join(append(errs, b.refreshFull())...)
 }

@@ -3,7 +3,9 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
@@ -23,34 +25,65 @@ const (
 // committer appends to a log. While it syncs one group of batches the next gathers in the queue,
 // so that many small writers share a sync and a single one waits for nobody.
 //
-// Everything in it belongs to its goroutine. What it has written but not synced shows nowhere else.
+// Everything in it belongs to its goroutine. What it has written but not published shows nowhere else.
 type committer struct {
 	log *Log
 	// file is the last segment, nil after a failure.
 	file vfs.File
-	// head describes the last segment up to its synced end.
+	// head describes the last segment up to the end of what was acknowledged.
 	head index
+	// safe is the part of the segment that readers may see, and what a failure leaves: all of head,
+	// unless the log is synced at intervals.
+	safe mark
+	// synced is up to where the segment is known to be durable.
+	synced int64
 	// reserved is up to where space was preallocated.
 	reserved int64
+	// timer runs while a sync at an interval is due.
+	timer *time.Timer
 
-	// The group being written: offset is where the next byte goes, staged what was added.
+	// The group being written: mode says when it is acknowledged, offset is where the next byte
+	// goes, the rest is what was added.
+	mode    stream.SyncMode
+	codec   codec
 	offset  int64
 	next    record.Ordinal
 	arrival int64
 	entries int
+	ended   bool
 	touched map[uint64]stream.Position
 	buf     []byte
 	kept    record.Batch
+}
+
+// mark is a place in a segment.
+type mark struct {
+	length  int64
+	next    record.Ordinal
+	entries int
+}
+
+// settled notes that all of head is durable.
+func (c *committer) settled() {
+	c.synced = c.head.length
+	c.safe = mark{length: c.head.length, next: c.head.next, entries: len(c.head.entries)}
 }
 
 // run commits groups until the queue is closed.
 func (c *committer) run() {
 	defer close(c.log.done)
 	var spare []*request
-	for range c.log.queue.wake {
+	for {
+		select {
+		case <-c.due():
+			c.timer = nil
+			c.commit(nil, true)
+			continue
+		case <-c.log.queue.wake:
+		}
 		group, more := c.log.queue.take(spare[:0])
 		if len(group) > 0 {
-			c.commit(group)
+			c.commit(group, false)
 			clear(group)
 		}
 		spare = group
@@ -61,6 +94,14 @@ func (c *committer) run() {
 	c.close()
 }
 
+// due is ready when a sync at an interval is.
+func (c *committer) due() <-chan time.Time {
+	if c.timer == nil {
+		return nil
+	}
+	return c.timer.C
+}
+
 // drained reports whether the queue was closed and is empty.
 func (c *committer) drained() bool {
 	q := &c.log.queue
@@ -69,10 +110,11 @@ func (c *committer) drained() bool {
 	return q.closed && len(q.requests) == 0
 }
 
-func (c *committer) commit(group []*request) {
+// commit stores a group. With sync it also syncs what was written before.
+func (c *committer) commit(group []*request, sync bool) {
 	buf := c.log.backend.buffers.Get().(*[]byte)
 	c.buf = (*buf)[:0]
-	err := c.store(group)
+	err := c.store(group, sync)
 	*buf = c.buf[:0]
 	c.buf = nil
 	c.log.backend.buffers.Put(buf)
@@ -88,14 +130,17 @@ func (c *committer) commit(group []*request) {
 	}
 }
 
-// store writes and syncs a group. After an error nothing of it counts.
-func (c *committer) store(group []*request) error {
+// store writes a group, and syncs it if it must. After an error nothing of it counts.
+func (c *committer) store(group []*request, sync bool) error {
+	s := c.log.settings.Load()
+	c.mode, c.codec = s.sync, s.compression
 	c.entries = len(c.head.entries)
-	if err := c.ready(); err != nil {
+	if err := c.ready(group); err != nil {
 		return err
 	}
 	c.begin()
 	for _, r := range group {
+		sync = sync || r.do == doSeal || r.do == doSync
 		if err := c.stage(r); err != nil {
 			return err
 		}
@@ -103,7 +148,18 @@ func (c *committer) store(group []*request) error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	if c.offset == c.head.length {
+	if c.mode == stream.SyncAlways || sync {
+		return c.syncAll()
+	}
+	if c.offset > c.head.length {
+		c.publish(false)
+	}
+	return nil
+}
+
+// syncAll makes durable what was written, and shows it.
+func (c *committer) syncAll() error {
+	if c.offset == c.synced {
 		return nil
 	}
 	if !c.log.backend.options.faults.ackBeforeSync {
@@ -111,27 +167,37 @@ func (c *committer) store(group []*request) error {
 			return err
 		}
 	}
-	c.publish()
+	c.publish(true)
 	return nil
 }
 
 // ready makes sure that there is a segment with room.
-func (c *committer) ready() error {
+func (c *committer) ready(group []*request) error {
 	switch {
+	case c.head.ended:
+		return nil
 	case c.file == nil:
 		if err := c.abandon(); err != nil {
 			return err
 		}
-		return c.create()
-	case c.head.length >= c.log.backend.options.SegmentSize:
-		c.seal()
-		return c.create()
+		return c.create(true)
+	case c.head.length >= c.log.backend.options.SegmentSize, c.mayRoll(group):
+		if err := c.seal(); err != nil {
+			return err
+		}
+		return c.create(c.mode != stream.SyncNever)
 	}
 	return nil
 }
 
+// mayRoll reports whether a new segment was asked for. One without records is no use: its successor
+// would have the same name.
+func (c *committer) mayRoll(group []*request) bool {
+	return c.head.next > c.head.first && slices.ContainsFunc(group, func(r *request) bool { return r.do == doRoll })
+}
+
 func (c *committer) begin() {
-	c.offset, c.next = c.head.length, c.head.next
+	c.offset, c.next, c.ended = c.head.length, c.head.next, c.head.ended
 	c.arrival = max(c.head.arrival, c.log.now())
 	c.entries = len(c.head.entries)
 	if c.touched == nil {
@@ -145,28 +211,47 @@ func (c *committer) position(id uint64) (stream.Position, bool) {
 	if p, ok := c.touched[id]; ok {
 		return p, true
 	}
-	// Only this goroutine changes the map, so it needs no lock to read it.
-	p, ok := c.head.producers[id]
-	return p, ok
+	// Only this goroutine changes the producers, so it needs no lock to read them.
+	return c.head.producers.Get(id)
 }
 
-// stage adds a request's batch to the group, without the records that the shard already has.
+// stage adds what a request asks for to the group.
 func (c *committer) stage(r *request) error {
-	b := r.batch
-	r.result.First = c.next
-	if b.Producer.ID == 0 {
-		r.result.Count = b.Len()
-		return c.frames(b, 0, 0)
+	switch {
+	case r.do == doSeal && !c.ended:
+		c.ended = true
+		f := frame{kind: kindEnd, group: uint32(c.synced)}
+		f.First, f.Arrival = c.next, c.head.arrival
+		return c.put(&f, nil)
+	case r.do != doAppend:
+		return nil
+	case c.ended:
+		r.err = fmt.Errorf("append to %s: %w", c.log.name, stream.ErrSealed)
+		return nil
 	}
+	r.result.First = c.next
+	if r.batch.Producer.ID == 0 {
+		r.result.Count = r.batch.Len()
+		return c.frames(r.batch, 0, 0)
+	}
+	return c.stageOnce(r)
+}
+
+// stageOnce adds a producer's batch, without the records that the shard already has.
+func (c *committer) stageOnce(r *request) error {
+	b := r.batch
 	last, known := c.position(b.Producer.ID)
-	if known && b.Producer.Epoch < last.Epoch {
-		r.err = fmt.Errorf("append to %s: epoch %d after %d: %w", c.log.name, b.Producer.Epoch, last.Epoch, stream.ErrFenced)
+	epoch := max(last.Epoch, c.head.producers.Epoch(b.Producer.ID))
+	if b.Producer.Epoch < epoch {
+		r.err = fmt.Errorf("append to %s: epoch %d after %d: %w", c.log.name, b.Producer.Epoch, epoch, stream.ErrFenced)
 		return nil
 	}
 	skip, end := 0, b.End
-	if known && !c.log.backend.options.faults.noProducerCheck {
-		end = max(end, last.Value)
-		skip, b = c.unknown(b, last.Value)
+	if !c.log.backend.options.faults.noProducerCheck {
+		if known {
+			end = max(end, last.Value)
+		}
+		b, skip = c.head.producers.Fresh(b, &c.kept, last.Value, known)
 	}
 	r.result.Count = b.Len() - skip
 	r.result.Skipped = r.batch.Len() - r.result.Count
@@ -175,29 +260,6 @@ func (c *committer) stage(r *request) error {
 	}
 	c.touched[b.Producer.ID] = stream.Position{Epoch: b.Producer.Epoch, Value: end}
 	return c.frames(b, skip, end)
-}
-
-// unknown returns the batch, and the index in it, from which on the records are behind last.
-// Positions rise, so these are the batch's end; if they do not, the records are copied together.
-func (c *committer) unknown(b *record.Batch, last int64) (int, *record.Batch) {
-	skip := 0
-	for skip < b.Len() && b.Position(skip) <= last {
-		skip++
-	}
-	for i := skip; i < b.Len(); i++ {
-		if b.Position(i) > last {
-			continue
-		}
-		c.kept.Reset()
-		c.kept.Producer, c.kept.End = b.Producer, b.End
-		for i := range b.Len() {
-			if b.Position(i) > last {
-				c.kept.AddFrom(b, i)
-			}
-		}
-		return 0, &c.kept
-	}
-	return skip, b
 }
 
 // frames writes the records of b from index i on, in as few frames as fit. A batch of a producer
@@ -210,7 +272,7 @@ func (c *committer) frames(b *record.Batch, i int, end int64) error {
 			j = i + sort.Search(b.Len()-i, func(k int) bool { return n-len(b.Body(i+k+1)) > maxBody })
 			body = body[:n-len(b.Body(j))]
 		}
-		f := frame{kind: kindData, group: uint32(c.head.length), size: len(body)}
+		f := frame{kind: kindData, group: uint32(c.synced)}
 		f.First, f.Count, f.Arrival, f.Producer, f.Position = c.next, j-i, c.arrival, b.Producer, end
 		if j < b.Len() && b.Producer.ID != 0 {
 			f.Position = b.Position(j - 1)
@@ -223,10 +285,21 @@ func (c *committer) frames(b *record.Batch, i int, end int64) error {
 	return nil
 }
 
-// put adds a frame to the group.
+// put adds a frame to the group, compressed if that is wanted and pays.
 func (c *committer) put(f *frame, body []byte) error {
-	at := c.offset + int64(len(c.buf))
-	c.head.add(f, at)
+	if c.codec != codecNone && f.kind == kindData {
+		pack := c.log.backend.buffers.Get().(*[]byte)
+		defer c.log.backend.buffers.Put(pack)
+		var err error
+		f.raw = len(body)
+		if f.codec, body, err = compress(c.codec, *pack, body); err != nil {
+			return err
+		}
+		if f.codec != codecNone {
+			*pack = body[:0]
+		}
+	}
+	c.head.add(f, c.offset+int64(len(c.buf)))
 	start := len(c.buf)
 	c.buf = append(c.buf, zeros[:]...)
 	f.put(c.buf[start:], c.head.seed, body)
@@ -271,23 +344,43 @@ func (c *committer) write(b []byte) error {
 	return nil
 }
 
-// publish shows readers a group that was synced.
-func (c *committer) publish() {
+// publish makes the group part of the log. Readers see it if it was synced, or never will be.
+func (c *committer) publish(synced bool) {
 	l := c.log
-	grown := c.offset - c.head.length
-	fresh := c.next > c.head.next
-	c.head.length, c.head.next = c.offset, c.next
-	if fresh {
+	if c.next > c.head.next {
 		c.head.arrival = c.arrival
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for id, p := range c.touched {
-		c.head.producers[id] = p
+	c.head.length, c.head.next, c.head.ended = c.offset, c.next, c.ended
+	show := synced || c.mode == stream.SyncNever
+	if synced {
+		c.synced = c.head.length
 	}
-	l.size, l.next, l.arrival, l.entries = c.head.length, c.head.next, c.head.arrival, c.head.entries
-	l.addHeld(grown)
-	if fresh {
+	if show {
+		c.safe = mark{length: c.head.length, next: c.head.next, entries: len(c.head.entries)}
+	}
+	l.mu.Lock()
+	for id, p := range c.touched {
+		c.head.producers.Set(id, p)
+	}
+	if show {
+		l.advance(&c.head)
+	}
+	l.mu.Unlock()
+	switch {
+	case synced && c.timer != nil:
+		c.timer.Stop()
+		c.timer = nil
+	case !show && c.timer == nil:
+		c.timer = time.NewTimer(l.settings.Load().every)
+	}
+}
+
+// advance shows readers all of the last segment that x describes. Log.mu must be held.
+func (l *Log) advance(x *index) {
+	news := l.next != x.next || l.sealed != x.ended
+	l.addHeld(x.length - l.size)
+	l.size, l.next, l.arrival, l.entries, l.sealed = x.length, x.next, x.arrival, x.entries, x.ended
+	if news {
 		l.tell()
 	}
 }
@@ -302,6 +395,10 @@ func (c *committer) fail(group []*request, err error) {
 	}
 	c.head.entries = c.head.entries[:min(c.entries, len(c.head.entries))]
 	c.log.backend.options.Log.Error("append failed, the segment is given up", "shard", c.log.name, "error", err)
+	if c.safe.length < c.head.length {
+		// If that fails too, the next append tries again.
+		err = errors.Join(err, c.abandon())
+	}
 	if vfs.IsFull(err) {
 		err = fmt.Errorf("%w: %w", stream.ErrFull, err)
 	}
@@ -315,15 +412,26 @@ func (c *committer) fail(group []*request, err error) {
 	}
 }
 
-// close leaves an index of the last segment, so that the next open need not read it.
+// close syncs what is not, and leaves an index of the last segment, so that the next open need not
+// read it.
 func (c *committer) close() {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
 	if c.file == nil {
 		return
 	}
 	l := c.log
 	last := l.last()
-	err := c.file.Truncate(c.head.length)
-	err = errors.Join(err, c.file.Close(), l.writeIndex(last, &c.head))
+	c.begin()
+	err := c.syncAll()
+	if err == nil {
+		err = c.file.Truncate(c.head.length)
+	}
+	err = errors.Join(err, c.file.Close())
+	if err == nil {
+		err = l.writeIndex(last, &c.head)
+	}
 	if err != nil {
 		l.backend.options.Log.Warn("close segment", "path", l.segmentPath(last), "error", err)
 	}

@@ -17,6 +17,7 @@ const (
 	segmentHeader  = 64
 	frameHeader    = 64
 	producerRecord = 24
+	partRecord     = 56
 
 	// maxBody bounds a frame's body; a larger batch becomes several frames.
 	maxBody = 16 << 20
@@ -27,7 +28,11 @@ const (
 	kindData byte = iota
 	// kindTable holds producer positions; such frames begin a segment.
 	kindTable
-	kindLast = kindTable
+	// kindParts holds positions of producers in a part of the hash keys; such frames follow.
+	kindParts
+	// kindEnd is the last frame of a sealed shard.
+	kindEnd
+	kindLast = kindEnd
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -44,8 +49,9 @@ type header struct {
 	// seed starts the checksums of the segment's frames. It is random and secret, so that bytes
 	// in a record, or left from another file, do not pass for a frame.
 	seed uint32
-	// table is how many producer positions the segment begins with.
-	table uint32
+	// table is how many producer positions the segment begins with, parts how many of those hold for
+	// a part of the hash keys.
+	table, parts uint32
 }
 
 func (h header) append(b []byte) []byte {
@@ -60,7 +66,8 @@ func (h header) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.first))
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.arrival))
 	b = binary.LittleEndian.AppendUint32(b, h.table)
-	b = append(b, make([]byte, segmentHeader-52)...)
+	b = binary.LittleEndian.AppendUint32(b, h.parts)
+	b = append(b, make([]byte, segmentHeader-56)...)
 	binary.LittleEndian.PutUint32(b[start+8:], crc32.Checksum(b[start+12:], castagnoli))
 	return b
 }
@@ -82,6 +89,7 @@ func parseHeader(b []byte) (header, error) {
 		first:       record.Ordinal(binary.LittleEndian.Uint64(b[32:])),
 		arrival:     int64(binary.LittleEndian.Uint64(b[40:])),
 		table:       binary.LittleEndian.Uint32(b[48:]),
+		parts:       binary.LittleEndian.Uint32(b[52:]),
 	}
 	if n := binary.LittleEndian.Uint16(b[14:]); n != segmentHeader || h.first < 0 {
 		return header{}, errors.New("segment header is not plausible")
@@ -106,8 +114,9 @@ type frame struct {
 	// group is the offset where the group of frames begins that was written and synced together:
 	// when this frame was written, everything before group was durable.
 	group uint32
-	// size is the length of the body in the file.
-	size int
+	// size is the length of the body in the file, raw that without the codec.
+	size, raw int
+	codec     codec
 }
 
 // put writes the frame's header, whose body follows it, to b.
@@ -115,7 +124,10 @@ func (f *frame) put(b []byte, seed uint32, body []byte) {
 	b = b[:frameHeader]
 	clear(b)
 	binary.LittleEndian.PutUint32(b[8:], uint32(len(body)))
-	b[12] = f.kind
+	if f.codec == codecNone {
+		f.raw = len(body)
+	}
+	b[12], b[13] = f.kind, byte(f.codec)
 	binary.LittleEndian.PutUint32(b[16:], f.group)
 	binary.LittleEndian.PutUint32(b[20:], uint32(f.Count))
 	binary.LittleEndian.PutUint64(b[24:], uint64(f.First))
@@ -123,7 +135,7 @@ func (f *frame) put(b []byte, seed uint32, body []byte) {
 	binary.LittleEndian.PutUint64(b[40:], f.Producer.ID)
 	binary.LittleEndian.PutUint64(b[48:], uint64(f.Position))
 	binary.LittleEndian.PutUint32(b[56:], f.Producer.Epoch)
-	binary.LittleEndian.PutUint32(b[60:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(b[60:], uint32(f.raw))
 	binary.LittleEndian.PutUint32(b[4:], crc32.Update(seed, castagnoli, b[8:]))
 	sum := crc32.Update(seed, castagnoli, b[4:])
 	binary.LittleEndian.PutUint32(b, crc32.Update(sum, castagnoli, body))
@@ -137,13 +149,14 @@ func parseFrame(b []byte, seed uint32) (f frame, ok bool) {
 	b = b[:frameHeader]
 	size := binary.LittleEndian.Uint32(b[8:])
 	// Most of what is no header fails here, which makes a search for the next frame cheap.
-	if size > maxBody || b[12] > kindLast || b[13] != 0 || b[14] != 0 || b[15] != 0 {
+	if size > maxBody || b[12] > kindLast || b[13] > byte(codecLast) || b[14] != 0 || b[15] != 0 {
 		return f, false
 	}
 	if binary.LittleEndian.Uint32(b[4:]) != crc32.Update(seed, castagnoli, b[8:]) {
 		return f, false
 	}
-	f.kind, f.size = b[12], int(size)
+	f.kind, f.codec, f.size = b[12], codec(b[13]), int(size)
+	f.raw = int(binary.LittleEndian.Uint32(b[60:]))
 	f.group = binary.LittleEndian.Uint32(b[16:])
 	f.Count = int(binary.LittleEndian.Uint32(b[20:]))
 	f.First = record.Ordinal(binary.LittleEndian.Uint64(b[24:]))
@@ -152,8 +165,8 @@ func parseFrame(b []byte, seed uint32) (f frame, ok bool) {
 	f.Position = int64(binary.LittleEndian.Uint64(b[48:]))
 	f.Producer.Epoch = binary.LittleEndian.Uint32(b[56:])
 	// A record takes two bytes at least.
-	plausible := f.First >= 0 && f.Next() >= f.First && (f.kind == kindTable || f.Count <= f.size/2)
-	return f, plausible && binary.LittleEndian.Uint32(b[60:]) == size
+	plausible := f.First >= 0 && f.Next() >= f.First && f.raw <= maxBody && f.Count <= f.raw/2
+	return f, plausible && (f.codec != codecNone || f.raw == f.size)
 }
 
 // checkBody reports whether the whole frame, header and body, is as it was written.
@@ -168,12 +181,40 @@ func appendProducer(b []byte, id uint64, p stream.Position) []byte {
 	return binary.LittleEndian.AppendUint64(b, uint64(p.Value))
 }
 
-// readProducers adds the producer positions in b to table.
-func readProducers(b []byte, table map[uint64]stream.Position) {
+func appendPart(b []byte, i stream.Inherited) []byte {
+	b = appendProducer(b, i.Producer, i.Position)
+	for _, k := range []record.HashKey{i.Range.Start, i.Range.End} {
+		b = binary.LittleEndian.AppendUint64(b, k.Hi)
+		b = binary.LittleEndian.AppendUint64(b, k.Lo)
+	}
+	return b
+}
+
+// readProducers adds the producer positions in b.
+func readProducers(b []byte, to *stream.Producers) {
 	for ; len(b) >= producerRecord; b = b[producerRecord:] {
-		table[binary.LittleEndian.Uint64(b)] = stream.Position{
+		to.Add(readProducer(b, record.AllKeys()))
+	}
+}
+
+// readParts adds the positions in b that hold for a part of the hash keys.
+func readParts(b []byte, to *stream.Producers) {
+	for ; len(b) >= partRecord; b = b[partRecord:] {
+		to.Add(readProducer(b, record.Range{Start: readKey(b[24:]), End: readKey(b[40:])}))
+	}
+}
+
+func readProducer(b []byte, keys record.Range) stream.Inherited {
+	return stream.Inherited{
+		Producer: binary.LittleEndian.Uint64(b),
+		Range:    keys,
+		Position: stream.Position{
 			Epoch: binary.LittleEndian.Uint32(b[8:]),
 			Value: int64(binary.LittleEndian.Uint64(b[16:])),
-		}
+		},
 	}
+}
+
+func readKey(b []byte) record.HashKey {
+	return record.HashKey{Hi: binary.LittleEndian.Uint64(b), Lo: binary.LittleEndian.Uint64(b[8:])}
 }

@@ -13,8 +13,8 @@ import (
 
 const (
 	indexMagic  = "millridx"
-	indexFormat = 1
-	indexHeader = 80
+	indexFormat = 2
+	indexHeader = 88
 	entrySize   = 24
 	// indexStep is how many bytes of frames lie between two entries at least.
 	indexStep = 64 << 10
@@ -35,11 +35,13 @@ type index struct {
 	length        int64
 	arrival       int64
 	entries       []entry
-	producers     map[uint64]stream.Position
+	producers     *stream.Producers
 	shard         record.ShardID
 	incarnation   uint64
 	floor         int64
 	lastIndexedAt int64
+	// ended is set once the shard is sealed.
+	ended bool
 }
 
 // add notes a frame at offset.
@@ -67,7 +69,8 @@ func reach(entries []entry, offset, limit, end int64) int64 {
 }
 
 func (x *index) encode() []byte {
-	b := make([]byte, 0, indexHeader+entrySize*len(x.entries)+producerRecord*len(x.producers))
+	whole, parts := x.producers.Split()
+	b := make([]byte, 0, indexHeader+entrySize*len(x.entries)+producerRecord*len(whole)+partRecord*len(parts))
 	b = append(b, indexMagic...)
 	b = binary.LittleEndian.AppendUint32(b, 0)
 	b = binary.LittleEndian.AppendUint16(b, indexFormat)
@@ -81,14 +84,23 @@ func (x *index) encode() []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(x.floor))
 	b = binary.LittleEndian.AppendUint64(b, uint64(x.arrival))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(x.entries)))
-	b = binary.LittleEndian.AppendUint32(b, uint32(len(x.producers)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(whole)))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(parts)))
+	var flags uint32
+	if x.ended {
+		flags = 1
+	}
+	b = binary.LittleEndian.AppendUint32(b, flags)
 	for _, e := range x.entries {
 		b = binary.LittleEndian.AppendUint64(b, uint64(e.first))
 		b = binary.LittleEndian.AppendUint64(b, uint64(e.arrival))
 		b = binary.LittleEndian.AppendUint64(b, uint64(e.offset))
 	}
-	for id, p := range x.producers {
-		b = appendProducer(b, id, p)
+	for _, i := range whole {
+		b = appendProducer(b, i.Producer, i.Position)
+	}
+	for _, i := range parts {
+		b = appendPart(b, i)
 	}
 	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b[12:], castagnoli))
 	return b
@@ -113,17 +125,21 @@ func decodeIndex(b []byte) (*index, error) {
 		length:      int64(binary.LittleEndian.Uint64(b[48:])),
 		floor:       int64(binary.LittleEndian.Uint64(b[56:])),
 		arrival:     int64(binary.LittleEndian.Uint64(b[64:])),
+		ended:       binary.LittleEndian.Uint32(b[84:])&1 != 0,
 	}
-	entries, producers := uint64(binary.LittleEndian.Uint32(b[72:])), uint64(binary.LittleEndian.Uint32(b[76:]))
+	entries := entrySize * uint64(binary.LittleEndian.Uint32(b[72:]))
+	whole := producerRecord * uint64(binary.LittleEndian.Uint32(b[76:]))
+	parts := partRecord * uint64(binary.LittleEndian.Uint32(b[80:]))
 	b = b[indexHeader:]
-	if entries*entrySize+producers*producerRecord != uint64(len(b)) || x.first > x.next || x.length < segmentHeader {
+	if entries+whole+parts != uint64(len(b)) || x.first > x.next || x.length < segmentHeader {
 		return nil, errors.New("index is not plausible")
 	}
-	if err := x.readEntries(b[:entries*entrySize]); err != nil {
+	if err := x.readEntries(b[:entries]); err != nil {
 		return nil, err
 	}
-	x.producers = make(map[uint64]stream.Position, producers)
-	readProducers(b[entries*entrySize:], x.producers)
+	x.producers = stream.NewProducers(nil)
+	readProducers(b[entries:entries+whole], x.producers)
+	readParts(b[entries+whole:], x.producers)
 	return x, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/record"
@@ -23,10 +24,11 @@ type Log struct {
 	backend *Backend
 	stream  *streamDir
 	// name is for messages: stream/shard.
-	name    string
-	dir     string
-	shard   record.ShardID
-	options stream.ShardOptions
+	name        string
+	dir         string
+	shard       record.ShardID
+	incarnation uint64
+	settings    atomic.Pointer[settings]
 
 	queue  queue
 	done   chan struct{}
@@ -41,8 +43,9 @@ type Log struct {
 	// size is how many bytes of the last segment are durable, entries what is known of them.
 	size      int64
 	entries   []entry
-	producers map[uint64]stream.Position
+	producers *stream.Producers
 	updated   chan struct{}
+	sealed    bool
 	closed    bool
 
 	trimmed record.Ordinal
@@ -89,20 +92,62 @@ func (l *Log) Append(ctx context.Context, b *record.Batch) (stream.Appended, err
 
 // Enqueue implements stream.Log.
 func (l *Log) Enqueue(ctx context.Context, b *record.Batch) (func() (stream.Appended, error), error) {
-	if err := checkSize(b); err != nil {
+	err := checkSize(b)
+	if err == nil {
+		err = l.checkOpen()
+	}
+	if err == nil {
+		err = l.checkFull()
+	}
+	var wait func() (stream.Appended, error)
+	if err == nil {
+		wait, err = l.request(ctx, doAppend, b)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("append to %s: %w", l.name, err)
 	}
-	if err := l.checkFull(); err != nil {
-		return nil, fmt.Errorf("append to %s: %w", l.name, err)
-	}
+	return wait, nil
+}
+
+// request queues what the committer is to do.
+func (l *Log) request(ctx context.Context, do action, b *record.Batch) (func() (stream.Appended, error), error) {
 	r := l.backend.requests.Get().(*request)
-	r.log, r.batch = l, b
+	r.log, r.do, r.batch = l, do, b
 	if err := l.queue.put(ctx, r); err != nil {
 		r.log, r.batch = nil, nil
 		l.backend.requests.Put(r)
-		return nil, fmt.Errorf("append to %s: %w", l.name, err)
+		return nil, err
 	}
 	return r.wait, nil
+}
+
+// checkOpen refuses appends to a sealed shard at once. Those that are queued when it is sealed are
+// refused by the committer.
+func (l *Log) checkOpen() error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.sealed && !l.closed {
+		return stream.ErrSealed
+	}
+	return nil
+}
+
+// Seal implements stream.Log.
+func (l *Log) Seal(ctx context.Context) error { return l.order(ctx, doSeal, "seal") }
+
+// Flush syncs what was acknowledged before the call, which matters when SyncMode is not always.
+func (l *Log) Flush(ctx context.Context) error { return l.order(ctx, doSync, "sync") }
+
+// order has the committer do something and waits.
+func (l *Log) order(ctx context.Context, do action, what string) error {
+	wait, err := l.request(ctx, do, &record.Batch{})
+	if err == nil {
+		_, err = wait()
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", what, l.name, err)
+	}
+	return nil
 }
 
 // checkSize refuses what does not fit a frame.
@@ -122,7 +167,7 @@ func checkSize(b *record.Batch) error {
 }
 
 func (l *Log) checkFull() error {
-	if limit := l.options.MaxDisk; limit > 0 {
+	if limit := l.settings.Load().maxDisk; limit > 0 {
 		if held := l.stream.held.Load(); held >= limit {
 			return fmt.Errorf("%w: consumers still need %d bytes, max_disk is %d", stream.ErrFull, held, limit)
 		}
@@ -134,8 +179,14 @@ func (l *Log) checkFull() error {
 func (l *Log) Position(producer uint64) (stream.Position, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	p, ok := l.producers[producer]
-	return p, ok
+	return l.producers.Get(producer)
+}
+
+// Producers implements stream.Log.
+func (l *Log) Producers() []stream.Inherited {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.producers.List()
 }
 
 // Updated implements stream.Log.
@@ -164,7 +215,7 @@ func (l *Log) Bounds() stream.Bounds {
 	oldest := l.oldest(l.backend.options.Now())
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	b := stream.Bounds{Oldest: min(oldest, l.next), Next: l.next, Bytes: l.size}
+	b := stream.Bounds{Oldest: min(oldest, l.next), Next: l.next, Closed: l.sealed, Arrival: l.arrival, Bytes: l.size}
 	for _, s := range l.segments[:len(l.segments)-1] {
 		b.Bytes += s.size
 	}
@@ -204,9 +255,11 @@ type expiry struct {
 	arrival int64
 }
 
+// cutoff is the arrival time before which records are out of sight.
 func (l *Log) cutoff(now time.Time) int64 {
-	if l.options.Retention <= 0 {
-		return 0
+	s := l.settings.Load()
+	if s.retention <= 0 {
+		return s.hidden
 	}
-	return now.Add(-l.options.Retention).UnixMilli()
+	return max(s.hidden, now.Add(-s.retention).UnixMilli())
 }

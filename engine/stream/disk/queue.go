@@ -8,9 +8,24 @@ import (
 	"github.com/millrace-io/millrace/engine/stream"
 )
 
-// request is a batch on its way. Requests are used again; wait is bound once.
+// action is what a request asks for.
+type action byte
+
+const (
+	// doAppend stores a batch.
+	doAppend action = iota
+	// doSeal ends the shard.
+	doSeal
+	// doSync syncs what was written before.
+	doSync
+	// doRoll begins a new segment, so that retention can remove the last one.
+	doRoll
+)
+
+// request is a batch on its way, or an order. Requests are used again; wait is bound once.
 type request struct {
 	log    *Log
+	do     action
 	batch  *record.Batch
 	result stream.Appended
 	err    error

@@ -16,7 +16,7 @@ const defaultRead = 1 << 20
 
 // Read implements stream.Log.
 func (l *Log) Read(ctx context.Context, from record.Ordinal, buf *stream.Buffer) ([]stream.Frame, error) {
-	buf.Frames = buf.Frames[:0]
+	buf.Frames, buf.Plain = buf.Frames[:0], buf.Plain[:0]
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -141,7 +141,7 @@ func (r *reader) read(buf *stream.Buffer) error {
 			return fmt.Errorf("%s: %w", r.view.path, err)
 		}
 		var ok bool
-		if need, ok = r.parse(buf); ok || len(buf.Frames) > 0 {
+		if need, ok = r.parse(buf, limit); ok || len(buf.Frames) > 0 {
 			continue
 		}
 		if err := r.overcome(); err != nil {
@@ -151,10 +151,11 @@ func (r *reader) read(buf *stream.Buffer) error {
 	return nil
 }
 
-// parse takes the whole frames in buf. need is the size of the frame that the end of buf cuts
-// short. ok is false when the next frame is damaged.
-func (r *reader) parse(buf *stream.Buffer) (need int64, ok bool) {
+// parse takes the whole frames in buf, but not more than limit bytes of decompressed ones. need is
+// the size of the frame that the end of buf cuts short. ok is false when the next frame is damaged.
+func (r *reader) parse(buf *stream.Buffer, limit int64) (need int64, ok bool) {
 	b := buf.Bytes
+	var plain int64
 	for len(b) > 0 {
 		if len(b) < frameHeader {
 			return frameHeader, r.offset+frameHeader <= r.view.end
@@ -171,16 +172,36 @@ func (r *reader) parse(buf *stream.Buffer) (need int64, ok bool) {
 			return 0, false
 		}
 		if f.kind == kindData && f.Count > 0 {
-			r.next = f.Next()
-			if r.next > r.from {
-				f.Body = b[frameHeader:size:size]
+			if f.Next() > r.from {
+				if plain += int64(f.raw); f.codec != codecNone && plain > limit && len(buf.Frames) > 0 {
+					return 0, true
+				}
+				if !f.open(buf, b[frameHeader:size:size]) {
+					return 0, false
+				}
 				buf.Frames = append(buf.Frames, f.Frame)
 			}
+			r.next = f.Next()
 		}
 		b = b[size:]
 		r.offset += int64(size)
 	}
 	return 0, true
+}
+
+// open makes the body that is stored in b the frame's.
+func (f *frame) open(buf *stream.Buffer, b []byte) (ok bool) {
+	if f.codec == codecNone {
+		f.Body = b
+		return true
+	}
+	plain, err := decompress(f.codec, buf.Plain, b, f.raw)
+	if err != nil {
+		return false
+	}
+	buf.Plain = plain
+	f.Body = plain[len(plain)-f.raw : len(plain) : len(plain)]
+	return true
 }
 
 // overcome goes on behind a damaged stretch if nothing that is asked for lies in it; otherwise it

@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strconv"
 	"strings"
@@ -16,28 +17,40 @@ import (
 // one is read, and of it only what an orderly close did not vouch for.
 func openLog(b *Backend, s *streamDir, name string, id record.ShardID, o stream.ShardOptions) (*Log, error) {
 	l := &Log{
-		backend: b, stream: s, shard: id, options: o, hold: stream.NoHold,
+		backend: b, stream: s, shard: id, incarnation: o.Incarnation, hold: stream.NoHold,
 		name: name + "/" + id.String(),
-		dir:  path.Join(b.streamPath(name), fmt.Sprintf("%012d", uint32(id))),
+		dir:  shardPath(b.streamPath(name), id),
 	}
-	if err := mkdir(b.fs, l.dir); err != nil {
-		return nil, err
+	l.Configure(o)
+	if !o.MustExist {
+		if err := mkdir(b.fs, l.dir); err != nil {
+			return nil, err
+		}
 	}
 	if err := l.list(); err != nil {
 		return nil, err
 	}
+	if len(l.segments) == 0 && o.MustExist {
+		return nil, fmt.Errorf("%s: its segments are gone: put them back from a copy, or delete the stream", l.dir)
+	}
 	c := &committer{log: l}
-	if err := c.restore(); err != nil {
+	if err := c.restore(o); err != nil {
 		return nil, err
 	}
 	l.start(c)
 	return l, nil
 }
 
+func shardName(id record.ShardID) string                { return fmt.Sprintf("%012d", uint32(id)) }
+func shardPath(stream string, id record.ShardID) string { return path.Join(stream, shardName(id)) }
+
 // list finds the segments and removes what a crash left half done.
 func (l *Log) list() error {
 	fsys := l.backend.fs
 	names, err := fsys.List(l.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -73,12 +86,12 @@ func parseSegmentName(name string) (record.Ordinal, bool) {
 }
 
 // restore brings the committer to the end of the log.
-func (c *committer) restore() error {
+func (c *committer) restore(o stream.ShardOptions) error {
 	l := c.log
 	if len(l.segments) == 0 {
-		c.head = index{arrival: l.options.MinArrival, producers: map[uint64]stream.Position{}}
+		c.head = index{arrival: o.MinArrival, producers: stream.NewProducers(o.Inherited)}
 		l.producers, l.arrival = c.head.producers, c.head.arrival
-		return c.create()
+		return c.create(true)
 	}
 	last := len(l.segments) - 1
 	found, ok, err := l.recoverSegment(last)
@@ -86,14 +99,16 @@ func (c *committer) restore() error {
 		return err
 	}
 	c.head = found.index
-	c.head.arrival = max(c.head.arrival, l.options.MinArrival)
-	l.next, l.arrival, l.producers = c.head.next, c.head.arrival, c.head.producers
+	c.head.arrival = max(c.head.arrival, o.MinArrival)
+	l.next, l.arrival, l.producers, l.sealed = c.head.next, c.head.arrival, c.head.producers, c.head.ended
 	if !ok {
 		// How many records the segment held is unknown; it cannot be more than it has bytes.
 		s := l.segments[last]
 		c.head.next = s.first + record.Ordinal(max(s.size, 1))
+		// If the shard was sealed, whoever knows will seal it again.
+		c.head.ended, l.sealed = false, false
 		l.next = c.head.next
-		return c.create()
+		return c.create(true)
 	}
 	return c.resume(found)
 }
@@ -123,6 +138,7 @@ func (c *committer) resume(found scanned) error {
 		return errors.Join(fmt.Errorf("recover %s: %w", name, err), f.Close())
 	}
 	c.file = f
+	c.settled()
 	s.seed, s.arrival = found.seed, found.floor
 	l.size, l.entries = found.length, found.entries
 	return nil
@@ -150,7 +166,7 @@ func settle(f vfs.File, from, to int64) error {
 // header is damaged: then what is known comes from the segments before.
 func (l *Log) recoverSegment(i int) (found scanned, ok bool, err error) {
 	if i < 0 {
-		return scanned{index: index{producers: map[uint64]stream.Position{}}}, false, nil
+		return scanned{index: index{producers: stream.NewProducers(nil)}}, false, nil
 	}
 	s := l.segments[i]
 	f, h, err := l.openSegment(s)
@@ -178,7 +194,7 @@ func (l *Log) recoverSegment(i int) (found scanned, ok bool, err error) {
 	if x.length > s.size {
 		found.lost = append(found.lost, hole{offset: s.size, from: x.next, next: x.next})
 	}
-	if x.length == segmentHeader && found.table < h.table {
+	if x.length == segmentHeader && (found.table < h.table || found.parts < h.parts) {
 		return found, true, l.inherit(&found, i)
 	}
 	return found, true, nil
@@ -191,9 +207,9 @@ func (l *Log) inherit(found *scanned, i int) error {
 	if err != nil {
 		return err
 	}
-	for id, p := range before.producers {
-		if _, newer := found.producers[id]; !newer {
-			found.producers[id] = p
+	for _, p := range before.producers.List() {
+		if w, ok := found.producers.Get(p.Producer); !ok || w.Value < p.Position.Value {
+			found.producers.Add(p)
 		}
 	}
 	return nil

@@ -12,11 +12,11 @@ import (
 )
 
 // Trim implements stream.Log.
-func (l *Log) Trim(_ context.Context, before record.Ordinal) error {
+func (l *Log) Trim(ctx context.Context, before record.Ordinal) error {
 	l.mu.Lock()
 	l.trimmed = max(l.trimmed, min(before, l.hold, l.next))
 	l.mu.Unlock()
-	return l.tidy(l.backend.options.Now())
+	return l.tidy(ctx, l.backend.options.Now())
 }
 
 // SetHold implements stream.Log.
@@ -88,10 +88,33 @@ func (l *Log) oldest(now time.Time) record.Ordinal {
 }
 
 // tidy removes the segments that hold nothing anyone may see. The last one always stays: it says
-// where the log goes on.
-func (l *Log) tidy(now time.Time) error {
+// where the log goes on. If it has expired another one is begun first.
+func (l *Log) tidy(ctx context.Context, now time.Time) error {
 	l.removing.Lock()
 	defer l.removing.Unlock()
+	err := l.removeExpired(now)
+	if err != nil || !l.idle(now) {
+		return err
+	}
+	if err := l.order(ctx, doRoll, "begin a segment of"); err != nil {
+		if errors.Is(err, stream.ErrClosed) {
+			return nil
+		}
+		return err
+	}
+	return l.removeExpired(now)
+}
+
+// idle reports whether the last segment holds records, and all have expired. A sealed shard is
+// removed as a whole instead.
+func (l *Log) idle(now time.Time) bool {
+	cutoff := l.cutoff(now)
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return !l.sealed && !l.closed && l.next > l.segments[len(l.segments)-1].first && l.next <= l.hold && l.arrival < cutoff
+}
+
+func (l *Log) removeExpired(now time.Time) error {
 	for {
 		s, err := l.expired(now)
 		if s == nil || err != nil {

@@ -132,8 +132,9 @@ type scanned struct {
 	torn bool
 	// lost are stretches that were durable and are damaged.
 	lost []hole
-	// table counts the producer positions read from the segment's start.
-	table uint32
+	// table counts the producer positions read from the segment's start, parts those that hold for
+	// a part of the hash keys.
+	table, parts uint32
 	// group is where the group of the last frame begins. What is before was durable when that
 	// frame was written; the group itself may never have been.
 	group int64
@@ -151,7 +152,7 @@ const unsealed record.Ordinal = math.MaxInt64
 func scan(s scanner, x index, limit record.Ordinal) (scanned, error) {
 	r := scanned{index: x, group: x.length}
 	if r.producers == nil {
-		r.producers = map[uint64]stream.Position{}
+		r.producers = stream.NewProducers(nil)
 	}
 	s.offset, s.next = x.length, x.next
 	for s.offset < s.end {
@@ -194,13 +195,19 @@ func scan(s scanner, x index, limit record.Ordinal) (scanned, error) {
 func (r *scanned) take(f *frame, body []byte, offset int64) {
 	r.arrival = max(r.arrival, f.Arrival)
 	r.group = max(r.group, int64(f.group))
-	if f.kind == kindTable {
+	switch f.kind {
+	case kindTable:
 		r.table += uint32(len(body) / producerRecord)
 		readProducers(body, r.producers)
-		return
-	}
-	r.add(f, offset)
-	if f.Producer.ID != 0 {
-		r.producers[f.Producer.ID] = stream.Position{Epoch: f.Producer.Epoch, Value: f.Position}
+	case kindParts:
+		r.parts += uint32(len(body) / partRecord)
+		readParts(body, r.producers)
+	case kindEnd:
+		r.ended = true
+	default:
+		r.add(f, offset)
+		if f.Producer.ID != 0 {
+			r.producers.Set(f.Producer.ID, stream.Position{Epoch: f.Producer.Epoch, Value: f.Position})
+		}
 	}
 }

@@ -171,11 +171,11 @@ func (l *Log) readHeader(f vfs.File, s *segment) (header, error) {
 }
 
 func (l *Log) checkIncarnation(have uint64) error {
-	if have == l.options.Incarnation {
+	if have == l.incarnation {
 		return nil
 	}
-	return fmt.Errorf("%s holds records of incarnation %016x, the stream is %016x: its document was lost or replaced; move the directory away to begin anew",
-		l.dir, have, l.options.Incarnation)
+	return fmt.Errorf("%s holds records of incarnation %016x, the stream is %016x: its document was lost or replaced; put it back, or move the directory away and delete the stream to begin anew",
+		l.dir, have, l.incarnation)
 }
 
 // index begins the index of a segment.
@@ -183,6 +183,7 @@ func (h header) index() index {
 	return index{
 		seed: h.seed, first: h.first, next: h.first, length: segmentHeader, arrival: h.arrival,
 		floor: h.arrival, shard: h.shard, incarnation: h.incarnation,
+		producers: stream.NewProducers(nil),
 	}
 }
 
@@ -195,7 +196,7 @@ func (l *Log) readIndex(s *segment) (*index, error) {
 	if err != nil {
 		return nil, err
 	}
-	if x.first != s.first || x.shard != l.shard || x.incarnation != l.options.Incarnation {
+	if x.first != s.first || x.shard != l.shard || x.incarnation != l.incarnation {
 		return nil, errors.New("index of another segment")
 	}
 	return x, nil

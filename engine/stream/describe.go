@@ -1,0 +1,38 @@
+package stream
+
+import (
+	"maps"
+	"time"
+)
+
+// Description is a stream as its document tells, at one moment (Kinesis API, DescribeStream).
+type Description struct {
+	Name        string
+	Incarnation string
+	Created     time.Time
+	Status      Status
+	// Shards by id, with their lineage.
+	Shards     []Shard
+	OpenShards int
+	Settings   Settings
+	// Sync is the durability of an append: what the settings say, or the backend's.
+	Sync SyncMode
+	Tags map[string]string
+}
+
+// Describe tells what the stream is. Status is Updating while a change is under way.
+func (s *Stream) Describe() Description {
+	m := s.shards.Load()
+	d := Description{
+		Name: s.name, Incarnation: s.incarnation, Created: m.doc.Created, Status: m.doc.State,
+		Shards: m.listed, OpenShards: len(m.open), Settings: m.doc.Settings,
+		Sync: m.doc.Settings.Sync, Tags: maps.Clone(m.doc.Tags),
+	}
+	if d.Sync == "" {
+		d.Sync = SyncMode(s.backend.Sync())
+	}
+	if s.reshaping.Load() {
+		d.Status = Updating
+	}
+	return d
+}
