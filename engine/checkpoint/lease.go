@@ -85,7 +85,7 @@ func (l *Lease) Checkpoint(ctx context.Context, next record.Ordinal) error {
 // handler returns after it. Error: ErrLeaseLost.
 func (l *Lease) Finish(ctx context.Context) error {
 	err := l.change(ctx, func(d *leaseDocument) { d.Ended, d.Owner, d.AskedBy = true, "", "" })
-	if err != nil {
+	if err != nil && !l.document().Ended {
 		return fmt.Errorf("finish %s of %s: %w", l.shard, l.table.group, err)
 	}
 	return nil
@@ -167,19 +167,20 @@ func (l *Lease) refresh(ctx context.Context) error {
 		return &LeaseTableError{Key: l.key, Err: err}
 	}
 	l.state.Lock()
-	mine := doc.Owner == l.doc.Owner && doc.Fence == l.doc.Fence
-	// A write that reported an error may have been stored all the same.
-	ended := doc.Ended && doc.Fence == l.doc.Fence
-	l.state.Unlock()
-	if !mine && !ended {
-		l.lose(fmt.Errorf("%s under fence %d: %w", holder(doc), doc.Fence, ErrLeaseLost))
-		return l.err()
+	defer l.state.Unlock()
+	switch {
+	case doc.Ended && doc.Fence == l.doc.Fence:
+		// A Finish that reported an error was stored all the same.
+		l.doc, l.revision = doc, revision
+		l.over(fmt.Errorf("%s was finished: %w", l.shard, ErrLeaseLost))
+		return l.lost
+	case doc.Owner != l.doc.Owner || doc.Fence != l.doc.Fence:
+		l.over(fmt.Errorf("%s under fence %d: %w", holder(doc), doc.Fence, ErrLeaseLost))
+		return l.lost
 	}
-	l.state.Lock()
 	l.doc, l.revision = doc, revision
-	l.state.Unlock()
 	if doc.AskedBy != "" {
-		l.yield()
+		l.yieldLocked()
 	}
 	return nil
 }
@@ -208,6 +209,11 @@ func (l *Lease) stored(doc leaseDocument, revision uint64, before time.Time) {
 func (l *Lease) lose(why error) {
 	l.state.Lock()
 	defer l.state.Unlock()
+	l.over(why)
+}
+
+// over is lose with state locked.
+func (l *Lease) over(why error) {
 	if l.lost != nil {
 		return
 	}
@@ -215,13 +221,19 @@ func (l *Lease) lose(why error) {
 	if l.end != nil {
 		l.end(why)
 	}
-	l.table.counts.lost.Add(1)
+	if !l.doc.Ended {
+		l.table.counts.lost.Add(1)
+	}
 }
 
 // yield tells the handler to give the shard up.
 func (l *Lease) yield() {
 	l.state.Lock()
 	defer l.state.Unlock()
+	l.yieldLocked()
+}
+
+func (l *Lease) yieldLocked() {
 	if !l.yielded {
 		l.yielded = true
 		close(l.asked)

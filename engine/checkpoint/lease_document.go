@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"regexp"
 	"slices"
@@ -25,6 +26,8 @@ const (
 	// maxGroup keeps the longest key, of a stream's name with 128 characters, below what backends
 	// allow.
 	maxGroup = 64
+	// maxWorker is the length of a worker's name with its random part.
+	maxWorker = 128
 	// maxLease bounds a lease's document in bytes, maxGroupDocument a group's.
 	maxLease         = 4 << 10
 	maxGroupDocument = 16 << 20
@@ -66,10 +69,17 @@ type groupDocument struct {
 	Version int `json:"version"`
 	// Start is where the shards begin that were there when the group was created; a later one
 	// begins at its first record.
-	Start map[record.ShardID]record.Ordinal `json:"start"`
-	// Done are shards without a lease that need none any more, in order: worked on to the end and
-	// tidied away, or older than where the group began.
-	Done []record.ShardID `json:"done,omitempty"`
+	Start map[record.ShardID]record.Ordinal `json:"start,omitempty"`
+	// Done are shards that need no lease any more, in order: worked on to the end, gone with
+	// retention, or older than where the group began. They stay for ever, for workers that know
+	// an old lineage only; shards have rising numbers, so few spans hold them all.
+	Done []span `json:"done,omitempty"`
+}
+
+// span is the shards From up to and including To.
+type span struct {
+	From record.ShardID `json:"from"`
+	To   record.ShardID `json:"to"`
 }
 
 func (d leaseDocument) check() error {
@@ -80,6 +90,8 @@ func (d leaseDocument) check() error {
 		return errors.New("counter or fence is beyond any that was ever written")
 	case d.Position < 0:
 		return fmt.Errorf("position %d is negative", d.Position)
+	case !validWorker(d.Owner) || !validWorker(d.AskedBy):
+		return fmt.Errorf("%.100q and %.100q are no names of workers", d.Owner, d.AskedBy)
 	case d.Owner != "" && d.Fence == 0:
 		return fmt.Errorf("owner %q holds it under no fence", d.Owner)
 	case d.Ended && d.Owner != "":
@@ -99,37 +111,49 @@ func (d groupDocument) check() error {
 			return fmt.Errorf("%s starts at %d", id, position)
 		}
 	}
-	for i, id := range d.Done {
-		if i > 0 && id <= d.Done[i-1] {
-			return fmt.Errorf("shards that are done: %s is out of order", id)
+	for i, s := range d.Done {
+		if s.To < s.From || i > 0 && s.From <= d.Done[i-1].To {
+			return fmt.Errorf("shards that are done: %s to %s is out of order", s.From, s.To)
 		}
 	}
 	return nil
 }
 
-// without leaves out what is said of shards that are gone.
-func (d groupDocument) without(gone func(record.ShardID) bool) groupDocument {
-	start := make(map[record.ShardID]record.Ordinal, len(d.Start))
-	for id, position := range d.Start {
-		if !gone(id) {
-			start[id] = position
-		}
-	}
-	d.Start = start
-	d.Done = slices.DeleteFunc(slices.Clone(d.Done), gone)
-	return d
-}
-
-// finish adds a shard to those that are done.
+// finish says that a shard is done.
 func (d *groupDocument) finish(id record.ShardID) {
-	if i, found := slices.BinarySearch(d.Done, id); !found {
-		d.Done = slices.Insert(d.Done, i, id)
+	i, found := d.find(id)
+	if found {
+		return
 	}
+	d.Done = slices.Insert(slices.Clone(d.Done), i, span{From: id, To: id})
+	if i+1 < len(d.Done) && d.Done[i+1].From == id+1 {
+		d.Done[i].To = d.Done[i+1].To
+		d.Done = slices.Delete(d.Done, i+1, i+2)
+	}
+	if i > 0 && d.Done[i-1].To+1 == id {
+		d.Done[i-1].To = d.Done[i].To
+		d.Done = slices.Delete(d.Done, i, i+1)
+	}
+	d.Start = maps.Clone(d.Start)
+	delete(d.Start, id)
 }
 
 func (d groupDocument) done(id record.ShardID) bool {
-	_, found := slices.BinarySearch(d.Done, id)
+	_, found := d.find(id)
 	return found
+}
+
+// find returns the span that holds a shard, or where it would be.
+func (d groupDocument) find(id record.ShardID) (int, bool) {
+	return slices.BinarySearchFunc(d.Done, id, func(s span, id record.ShardID) int {
+		switch {
+		case s.To < id:
+			return -1
+		case s.From > id:
+			return 1
+		}
+		return 0
+	})
 }
 
 func versionError(have int) error {
@@ -153,28 +177,30 @@ func decodeGroup(value []byte) (groupDocument, error) {
 	return d, d.check()
 }
 
-// decodeStrictly refuses fields it does not know: they would be lost at the next write. The
-// version goes first, because another one may have other fields.
+// decodeStrictly refuses fields it does not know: they would be lost at the next write. Another
+// version may have other fields, and is named instead.
 func decodeStrictly(value []byte, limit int, into any) error {
 	if len(value) > limit {
 		return fmt.Errorf("%d bytes are more than %d", len(value), limit)
 	}
-	var v struct{ Version int }
-	if err := json.Unmarshal(value, &v); err != nil {
-		return err
-	}
-	if v.Version != LeaseVersion {
-		return versionError(v.Version)
-	}
 	d := json.NewDecoder(bytes.NewReader(value))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
+		var v struct{ Version int }
+		if json.Unmarshal(value, &v) == nil && v.Version != LeaseVersion {
+			return versionError(v.Version)
+		}
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("more than one value")
 	}
 	return nil
+}
+
+// validWorker also takes the absence of one.
+func validWorker(id string) bool {
+	return id == "" || len(id) <= maxWorker && validName.MatchString(id)
 }
 
 var validName = regexp.MustCompile(`^[a-zA-Z0-9_.-]+$`)

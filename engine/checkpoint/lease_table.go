@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -107,13 +108,13 @@ func (t *table) sight(leases map[record.ShardID]storedLease, before, after time.
 // createGroup decides where the group's shards begin, for all of them at once and for good.
 func (t *table) createGroup(ctx context.Context) (groupDocument, uint64, error) {
 	shards := t.lineage()
-	d := groupDocument{Version: LeaseVersion, Start: map[record.ShardID]record.Ordinal{}}
+	d := groupDocument{Version: LeaseVersion}
 	if t.start != nil {
 		start, err := t.start(ctx, shards)
 		if err != nil {
 			return d, 0, fmt.Errorf("choose where group %s starts: %w", t.group, err)
 		}
-		d.Start = start
+		d.Start = maps.Clone(start)
 		for _, s := range shards {
 			if _, ok := start[s.ID]; !ok {
 				d.finish(s.ID)
@@ -147,10 +148,8 @@ func (s snapshot) entries() []entry {
 
 // done reports whether a shard needs no more work.
 func (s snapshot) done(id record.ShardID) bool {
-	if l, ok := s.leases[id]; ok {
-		return l.gone || l.doc.Ended
-	}
-	return s.group.done(id)
+	l := s.leases[id]
+	return l.gone || l.doc.Ended || s.group.done(id)
 }
 
 // parentsDone also holds when a parent is gone, records and all.
@@ -178,6 +177,14 @@ func (t *table) take(ctx context.Context, e entry) (*Lease, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take %s of %s: %w", e.shard, t.group, err)
 	}
+	if e.revision == 0 {
+		// The look at the table may be old: the shard may have been taken, ended and tidied away
+		// since. It is done then, and this lease is tidied away by the next round of any worker.
+		group, _, err := readGroup(ctx, t.meta, t.prefix)
+		if err != nil || group.done(e.shard) {
+			return nil, err
+		}
+	}
 	t.counts.taken.Add(1)
 	if e.expired {
 		t.counts.expired.Add(1)
@@ -204,17 +211,17 @@ func (t *table) ask(ctx context.Context, e entry) error {
 	return nil
 }
 
-// tidy removes leases that nobody needs any more: of shards that are done and whose children have
-// begun, and of shards that are gone.
+// tidy removes leases that nobody needs any more: of shards that ended and whose children have
+// begun, of shards that are gone, and those of a worker that did not know that they are.
 func (t *table) tidy(ctx context.Context, s snapshot) error {
-	group := s.group.without(s.lineage.gone)
+	group := s.group
 	var remove []record.ShardID
 	for id, l := range s.leases {
 		switch {
 		case l.gone:
-		case s.lineage.gone(id) && (l.doc.Ended || l.doc.Owner == "" || l.expired):
+		case group.done(id):
 			remove = append(remove, id)
-		case l.doc.Ended && s.childrenBegan(id):
+		case l.doc.Ended && s.childrenBegan(id), s.lineage.gone(id) && (l.doc.Owner == "" || l.expired):
 			group.finish(id)
 			remove = append(remove, id)
 		}

@@ -173,7 +173,7 @@ func (w *Worker) loop(ctx context.Context, handle Handler) error {
 		case <-w.wake:
 		case <-timer.C:
 		}
-		if err := w.round(ctx, handle); err != nil && ctx.Err() == nil {
+		if err := w.round(ctx, func(l *Lease) { w.begin(ctx, l, handle) }); err != nil && ctx.Err() == nil {
 			if permanent(err) {
 				return err
 			}
@@ -210,8 +210,8 @@ func (w *Worker) drain(ctx context.Context) error {
 	}
 }
 
-// round looks at the leases once and does what there is to do.
-func (w *Worker) round(ctx context.Context, handle Handler) error {
+// round looks at the leases once, takes or asks for some, and begins with those it took.
+func (w *Worker) round(ctx context.Context, begin func(*Lease)) error {
 	snapshot, err := w.table.look(ctx)
 	if err != nil {
 		return err
@@ -230,7 +230,10 @@ func (w *Worker) round(ctx context.Context, handle Handler) error {
 			return err
 		}
 		if l != nil {
-			w.begin(ctx, l, handle)
+			w.shards.Lock()
+			w.busy[l.shard] = l
+			w.shards.Unlock()
+			begin(l)
 		}
 	}
 	for _, e := range m.ask {
@@ -273,9 +276,6 @@ func (w *Worker) held() []*Lease {
 func (w *Worker) begin(ctx context.Context, l *Lease, handle Handler) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	l.start(cancel)
-	w.shards.Lock()
-	w.busy[l.shard] = l
-	w.shards.Unlock()
 	w.log.Info("lease taken", "shard", l.shard.String(), "fence", l.Fence(), "position", int64(l.Position()))
 	w.handlers.Go(func() {
 		defer cancel(nil)

@@ -228,12 +228,12 @@ func TestWorkersShareEvenlyAndThenLeaveEachOtherAlone(t *testing.T) {
 					}
 					return n
 				}
-				pass(20 * expiry)
+				pass(7 * expiry)
 				held, before := spread(all), taken()
 				if held[len(held)-1]-held[0] > 1 {
 					t.Errorf("%d workers, %d shards: they hold %v", workers, shards, held)
 				}
-				pass(20 * expiry)
+				pass(7 * expiry)
 				if after := taken(); after != before {
 					t.Errorf("%d workers, %d shards: %d leases moved although the shares %v were even", workers, shards, after-before, held)
 				}
@@ -647,7 +647,7 @@ func TestStartIsDecidedOnceForAllShards(t *testing.T) {
 func TestTableThatCannotBeReadStopsTheWorkerAndIsLeftAlone(t *testing.T) {
 	for name, c := range map[string]struct{ key, value, want string }{
 		"another version": {"shardId-000000000001", `{"version":2,"leader":"x"}`, "version 2; this program reads version 1"},
-		"not JSON":        {"shardId-000000000001", `{"version":1,`, "unexpected end of JSON"},
+		"not JSON":        {"shardId-000000000001", `{"version":1,`, "unexpected EOF"},
 		"not a lease":     {"shardId-000000000001", `{"version":1,"counter":1,"fence":0,"owner":"x","position":0}`, "under no fence"},
 		"another group":   {"group", `{"version":7}`, "version 7"},
 		"another key":     {"leader", `{"version":1}`, `"leader" is no shard`},
