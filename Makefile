@@ -24,8 +24,8 @@ fuzz: ## every fuzz target for a few seconds
 test: lint unit fuzz ## everything, also what CI runs; builds MinIO the first time
 	cd e2e && minio=$$(./minio.sh) && MILLRACE_MINIO=$$minio go test -timeout 20m ./...
 
-bench: ## the figures of docs/benchmarks.md, two million events into MinIO
-	cd e2e && minio=$$(./minio.sh) && MILLRACE_MINIO=$$minio go run ./bench
+bench: ## the figures of docs/benchmarks.md: two million events into MinIO, and the log beside the bare disk
+	cd e2e && minio=$$(./minio.sh) && MILLRACE_MINIO=$$minio go run ./bench && go run ./streambench
 
 prove: ## the end-to-end tests in their long forms: hundreds of kills
 	cd e2e && minio=$$(./minio.sh) && MILLRACE_PROVE=1 MILLRACE_MINIO=$$minio go test -count 1 -timeout 60m -v ./...

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -114,7 +113,7 @@ func run() (err error) {
 		return err
 	}
 	fmt.Printf("%s, %d events of %d bytes on average, %s, %d CPUs (%s), log synced before each ack; median of %d.\n\n",
-		time.Now().UTC().Format(time.DateOnly), b.n, size.Size()/int64(b.n), runtime.Version(), runtime.NumCPU(), processor(), *runs)
+		time.Now().UTC().Format(time.DateOnly), b.n, size.Size()/int64(b.n), runtime.Version(), runtime.NumCPU(), rig.Processor(), *runs)
 	fmt.Println("| job | CPU µs/row | rows/s | peak RSS MiB | objects | MiB out |")
 	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: |")
 	for i, job := range jobs {
@@ -286,18 +285,4 @@ func (b *bench) expect(ctx context.Context, want int64, query string) error {
 func (b *bench) scratch() (dir string, done func(), err error) {
 	dir, err = os.MkdirTemp(b.dir, "job-")
 	return dir, func() { os.RemoveAll(dir) }, err
-}
-
-// processor names the CPU where the system tells.
-func processor() string {
-	info, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return runtime.GOARCH
-	}
-	for line := range strings.Lines(string(info)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
 }
