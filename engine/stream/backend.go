@@ -84,6 +84,8 @@ type Appended struct {
 	First record.Ordinal
 	// Count records were stored and Skipped were not, because the shard already had them.
 	Count, Skipped int
+	// Arrival is when, in milliseconds since the epoch, as the frames have it.
+	Arrival int64
 }
 
 // Bounds are the ordinals a shard holds: Oldest up to but not including Next.

@@ -30,7 +30,7 @@ const endIndex = math.MaxInt64
 
 // String is the decimal spelling.
 func (q Sequence) String() string {
-	hex := fmt.Sprintf("2%09x%x%016x00%09x%08x2", q.Created&(1<<36-1), q.Shard&15, q.Index, q.Arrived&(1<<36-1), uint32(q.Shard))
+	hex := fmt.Sprintf("2%09x%x%016x00%09x%08x2", q.Created&(1<<36-1), uint32(q.Shard)&15, q.Index, q.Arrived&(1<<36-1), uint32(q.Shard))
 	n, ok := new(big.Int).SetString(hex, 16)
 	if !ok {
 		panic("stream: a sequence number is made of other than digits: " + hex)

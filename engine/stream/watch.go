@@ -60,7 +60,10 @@ func (w *watch) follow(s *Stream, logs map[record.ShardID]Log) {
 			continue
 		}
 		w.followed[log] = true
-		w.start(&follower{stream: s, log: log, seen: log.Bounds(), more: log.Updated()})
+		f := &follower{stream: s, log: log, more: log.Updated(), seen: log.Bounds()}
+		// The shard may have been sealed through another Stream before.
+		f.seen.Closed = !s.shards.Load().takes(log)
+		w.start(f)
 	}
 }
 
@@ -75,6 +78,7 @@ type follower struct {
 // run goes on until the log or the stream is closed.
 func (f *follower) run(ctx context.Context) {
 	w := &f.stream.watch
+	f.look(ctx)
 	for {
 		select {
 		case <-ctx.Done():
@@ -106,7 +110,7 @@ func (f *follower) look(ctx context.Context) bool {
 	sealed := now.Closed && !f.seen.Closed
 	news := sealed || now.Next != f.seen.Next
 	f.seen = now
-	if m := f.stream.shards.Load(); sealed && slices.ContainsFunc(m.open, func(s shard) bool { return s.log == f.log }) {
+	if m := f.stream.shards.Load(); sealed && m.takes(f.log) {
 		// If it is not this Stream that splits or merges the shard, nobody else tells it of the
 		// children. An error shows when something is written.
 		_, _ = f.stream.moved(ctx, m)
@@ -115,6 +119,11 @@ func (f *follower) look(ctx context.Context) bool {
 		f.stream.watch.tell()
 	}
 	return news
+}
+
+// takes reports whether the log is that of an open shard.
+func (m *shardMap) takes(log Log) bool {
+	return slices.ContainsFunc(m.open, func(s shard) bool { return s.log == log })
 }
 
 func (w *watch) tell() {

@@ -22,15 +22,15 @@ const fullRetry = 200 * time.Millisecond
 //
 // The batches of one producer must be written one after the other.
 func (s *Stream) Write(ctx context.Context, b *record.Batch) error {
-	return s.write(ctx, b, true)
+	return s.write(ctx, b, nil, true)
 }
 
 // TryWrite is Write, but returns ErrFull instead of waiting.
 func (s *Stream) TryWrite(ctx context.Context, b *record.Batch) error {
-	return s.write(ctx, b, false)
+	return s.write(ctx, b, nil, false)
 }
 
-func (s *Stream) write(ctx context.Context, b *record.Batch, patient bool) error {
+func (s *Stream) write(ctx context.Context, b *record.Batch, r *receipt, patient bool) error {
 	m := s.shards.Load()
 	if err := check(b, m.doc.Settings.MaxRecord); err != nil {
 		return fmt.Errorf("write to stream %q: %w", s.name, err)
@@ -38,7 +38,7 @@ func (s *Stream) write(ctx context.Context, b *record.Batch, patient bool) error
 	p := s.plan(m, b)
 	defer func() { s.release(p) }()
 	for {
-		err := p.append(ctx)
+		err := p.append(ctx, r)
 		if errors.Is(err, ErrSealed) {
 			if m, err = s.moved(ctx, p.shards); err == nil {
 				p = s.replan(p, m, b)
@@ -211,8 +211,8 @@ func (s *Stream) release(p *plan) {
 
 // append sends every part and waits for all, because the batches are lent to the logs until
 // then. Parts that are stored are taken off the plan. ErrSealed is returned only if nothing worse
-// happened, and ErrFull only if no shard is sealed.
-func (p *plan) append(ctx context.Context) error {
+// happened, and ErrFull only if no shard is sealed. r notes where the records are.
+func (p *plan) append(ctx context.Context, r *receipt) error {
 	var failed, sealed, full error
 	open := p.shards.open
 	note := func(i int, err error) {
@@ -241,10 +241,12 @@ func (p *plan) append(ctx context.Context) error {
 			continue
 		}
 		p.waits[i] = nil
-		if _, err := wait(); err != nil {
+		done, err := wait()
+		if err != nil {
 			note(i, err)
 			continue
 		}
+		r.note(p, i, done)
 		p.parts[i] = nil
 	}
 	return cmp.Or(failed, sealed, full)

@@ -229,7 +229,7 @@ func (c *committer) stage(r *request) error {
 		r.err = fmt.Errorf("append to %s: %w", c.log.name, stream.ErrSealed)
 		return nil
 	}
-	r.result.First = c.next
+	r.result.First, r.result.Arrival = c.next, c.arrival
 	if r.batch.Producer.ID == 0 {
 		r.result.Count = r.batch.Len()
 		return c.frames(r.batch, 0, 0)

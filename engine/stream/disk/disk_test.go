@@ -42,7 +42,7 @@ func TestConformance(t *testing.T) {
 
 func tested(t *testing.T, fs vfs.FS, dir string, size int64) *streamtest.Backend {
 	c := newClock()
-	b := &streamtest.Backend{Advance: c.advance}
+	b := &streamtest.Backend{Advance: c.advance, Now: c.now}
 	open := func() stream.Backend {
 		back, err := Open(fs, dir, Options{Now: c.now, SegmentSize: size, Reserve: 1})
 		if err != nil {

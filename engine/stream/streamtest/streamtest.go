@@ -22,8 +22,9 @@ type Backend struct {
 	stream.Backend
 	// Reopen closes the backend in good order and opens the same data again.
 	Reopen func() stream.Backend
-	// Advance moves the backend's clock.
+	// Advance moves the backend's clock, and Now reads it.
 	Advance func(time.Duration)
+	Now     func() time.Time
 }
 
 // Run runs the suite. open gives a new, empty backend each time; the suite closes it.
@@ -64,6 +65,18 @@ func Run(t *testing.T, open func(t *testing.T) *Backend) {
 		{"PositionsMustRise", positionsMustRise},
 		{"StreamTellsOfAnyShard", streamTellsOfAnyShard},
 		{"DeletedStreamBeginsAnew", deletedStreamBeginsAnew},
+		{"SplitFollowsTheRule", splitFollowsTheRule},
+		{"SplitKeepsRecordsAndTimes", splitKeepsRecordsAndTimes},
+		{"ReshardKeepsLineage", reshardKeepsLineage},
+		{"MergedShardRemembersBothParents", mergedShardRemembersBothParents},
+		{"UnknownProducerOfOneParentStaysUnknown", unknownProducerOfOneParent},
+		{"WritesGoOnDuringAReshard", writesGoOnDuringAReshard},
+		{"UpdatedTellsOfNewShards", updatedTellsOfNewShards},
+		{"IteratorsAreExact", iteratorsAreExact},
+		{"RetentionIsRaisedAndLowered", retentionIsRaisedAndLowered},
+		{"ClosedShardsExpire", closedShardsExpire},
+		{"RecordLimitsAreTyped", recordLimitsAreTyped},
+		{"StreamIsCreatedAttachedAndTagged", streamIsCreatedAttachedAndTagged},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -112,6 +125,7 @@ func mustAppend(t *testing.T, log stream.Log, b *record.Batch) stream.Appended {
 	if err != nil {
 		t.Fatal(err)
 	}
+	done.Arrival = 0 // what frames say of it is tested
 	return done
 }
 
