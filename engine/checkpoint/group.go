@@ -71,6 +71,44 @@ func Groups(ctx context.Context, meta stream.Meta, name, incarnation string) ([]
 	return groups, nil
 }
 
+// Holds returns the first record of each shard that some group on the stream has still to work on,
+// for stream.Log.SetHold. A shard that every group is done with has none.
+func Holds(ctx context.Context, meta stream.Meta, name, incarnation string, shards []ShardInfo) (map[record.ShardID]record.Ordinal, error) {
+	groups, err := Groups(ctx, meta, name, incarnation)
+	if err != nil {
+		return nil, err
+	}
+	holds := map[record.ShardID]record.Ordinal{}
+	for _, g := range groups {
+		prefix, err := leasePrefix(name, incarnation, g)
+		if err != nil {
+			return nil, err
+		}
+		var s snapshot
+		if s.leases, err = readLeases(ctx, meta, prefix); err != nil {
+			return nil, err
+		}
+		s.group, _, err = readGroup(ctx, meta, prefix)
+		if errors.Is(err, stream.ErrNotFound) {
+			// It was removed just now.
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, shard := range shards {
+			if s.done(shard.ID) {
+				continue
+			}
+			position := s.position(shard.ID)
+			if have, ok := holds[shard.ID]; !ok || position < have {
+				holds[shard.ID] = position
+			}
+		}
+	}
+	return holds, nil
+}
+
 // Vacate makes all leases free at once, of all groups on all streams, each under a higher fence.
 // Whoever holds the lock of the data directory may call it, before any worker runs: nobody else
 // can be alive. It returns how many leases had an owner.

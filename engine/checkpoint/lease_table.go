@@ -139,11 +139,19 @@ func (s snapshot) entries() []entry {
 		if l, ok := s.leases[shard.ID]; ok {
 			e.doc, e.revision, e.expired = l.doc, l.revision, l.expired
 		} else {
-			e.doc = leaseDocument{Version: LeaseVersion, Position: s.group.Start[shard.ID]}
+			e.doc = leaseDocument{Version: LeaseVersion, Position: s.position(shard.ID)}
 		}
 		entries = append(entries, e)
 	}
 	return entries
+}
+
+// position is the next record of a shard to work on.
+func (s snapshot) position(id record.ShardID) record.Ordinal {
+	if l, ok := s.leases[id]; ok {
+		return l.doc.Position
+	}
+	return s.group.Start[id]
 }
 
 // done reports whether a shard needs no more work.
@@ -250,6 +258,16 @@ func (s snapshot) childrenBegan(id record.ShardID) bool {
 		}
 	}
 	return len(children) > 0
+}
+
+// childless reports whether a shard has ended and its children are not known yet.
+func (s snapshot) childless() bool {
+	for id, l := range s.leases {
+		if l.doc.Ended && s.lineage.has(id) && len(s.lineage.children[id]) == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *table) key(id record.ShardID) string { return t.prefix + id.String() }

@@ -83,6 +83,10 @@ type Worker struct {
 	resting map[record.ShardID]time.Time
 	target  int
 	leases  int
+	// childless is set while a shard has ended whose children are not known yet. It belongs to
+	// Run, like hurry, the time until the next look then.
+	childless bool
+	hurry     time.Duration
 }
 
 // NewWorker checks the configuration. It neither reads nor writes.
@@ -184,10 +188,17 @@ func (w *Worker) loop(ctx context.Context, handle Handler) error {
 	}
 }
 
-// nextRound spreads the workers, which may have been started together.
+// nextRound spreads the workers, which may have been started together. A shard is sealed just
+// before its children are there, so these are looked for soon, and ever less soon.
 func (w *Worker) nextRound() time.Duration {
 	every := w.expiry / looksPerExpiry
-	return every - time.Duration(w.table.rand.Int64N(int64(every)/4+1))
+	wait := every - time.Duration(w.table.rand.Int64N(int64(every)/4+1))
+	if !w.childless {
+		w.hurry = every / 128
+		return wait
+	}
+	w.hurry *= 2
+	return min(wait, w.hurry)
 }
 
 // permanent reports what another round would run into again.
@@ -216,6 +227,7 @@ func (w *Worker) round(ctx context.Context, begin func(*Lease)) error {
 	if err != nil {
 		return err
 	}
+	w.childless = snapshot.childless()
 	s := w.situation(snapshot.entries())
 	m := s.plan()
 	w.shards.Lock()
