@@ -1,8 +1,9 @@
 // Package checkpoint keeps the documents of tasks: where each stands, what it holds and what it
-// was about to do. A document changes by compare-and-swap only.
+// was about to do; and the leases by which the workers of a group share a stream. A document
+// changes by compare-and-swap only.
 //
-// The invariant to remember: a document with a pending plan is frozen; nothing but the redoing of
-// that plan may move it on.
+// The invariants to remember: a document with a pending plan is frozen; nothing but the redoing of
+// that plan may move it on. A lease's position moves under its owner's fence only.
 package checkpoint
 
 import (
