@@ -34,12 +34,34 @@ func (f *feed) holder() func(shard record.ShardID, from record.Ordinal) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		mine[shard] = from
-		low := from
-		for _, other := range f.holds {
-			low = min(low, other[shard])
-		}
-		f.stream.Log(shard).SetHold(low)
+		f.hold(shard)
 	}
+}
+
+// holdAll holds what consumers need also in shards that came by a split or merge, which a busy
+// consumer has not seen yet. It comes before expired records are removed.
+func (f *feed) holdAll() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.holds) == 0 {
+		return
+	}
+	for _, sh := range f.stream.Shards() {
+		f.hold(sh.ID)
+	}
+}
+
+// hold tells a shard what its consumers need. feed.mu must be held.
+func (f *feed) hold(shard record.ShardID) {
+	log := f.stream.Log(shard)
+	if log == nil {
+		return // it has expired
+	}
+	low := streams.NoHold
+	for _, needs := range f.holds {
+		low = min(low, needs[shard])
+	}
+	log.SetHold(low)
 }
 
 // shards are those of the stream as tasks read them.

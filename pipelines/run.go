@@ -17,7 +17,6 @@ import (
 	"github.com/millrace-io/millrace/engine/record"
 	streams "github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/disk"
-	"github.com/millrace-io/millrace/engine/vfs"
 	"github.com/millrace-io/millrace/sinks"
 )
 
@@ -48,6 +47,7 @@ type Run struct {
 	tasks    []*taskRun
 	began    time.Time
 	deadOld  int64
+	controls controls
 	halt     chan struct{}
 	halting  sync.Once
 }
@@ -62,7 +62,7 @@ type taskRun struct {
 // Open opens the data directory and everything the pipeline needs in it, and starts nothing.
 // Close must follow.
 func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
-	backend, err := disk.Open(vfs.OS{}, o.Data, disk.Options{Now: o.Now})
+	backend, err := openData(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -70,6 +70,7 @@ func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
 	if err := r.build(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	r.serveControl()
 	return r, nil
 }
 
@@ -191,11 +192,19 @@ func (r *Run) watch(ctx context.Context, finished <-chan struct{}, stopReading f
 			halt = nil
 			stopReading()
 		case <-tick.C:
-			if err := r.backend.Tidy(ctx, r.o.Now()); err != nil {
+			if err := r.tidy(ctx); err != nil {
 				r.o.Log.Warn("removing expired records", "error", err)
 			}
 		}
 	}
+}
+
+// tidy removes what retention lets go of and no consumer needs.
+func (r *Run) tidy(ctx context.Context) error {
+	for _, f := range r.feeds {
+		f.holdAll()
+	}
+	return r.controls.local.Tidy(ctx)
 }
 
 // Delivered reports whether all input ended and is delivered.
@@ -215,7 +224,7 @@ func (r *Run) Delivered() bool {
 
 // Close lets go of the data directory.
 func (r *Run) Close() error {
-	var errs []error
+	errs := []error{r.controls.close()}
 	for _, f := range r.feeds {
 		errs = append(errs, f.stream.Close())
 	}

@@ -1,0 +1,78 @@
+package pipelines
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/api/control"
+	streams "github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/disk"
+	"github.com/millrace-io/millrace/engine/vfs"
+)
+
+// A `millrace stream` command that has the data directory is done soon.
+const (
+	lockPatience = 3 * time.Second
+	lockEvery    = 50 * time.Millisecond
+)
+
+// openData opens the data directory. A process that has it and serves others, as pipelines do,
+// is not waited for.
+func openData(ctx context.Context, o Options) (*disk.Backend, error) {
+	timeout := time.NewTimer(lockPatience)
+	defer timeout.Stop()
+	for {
+		b, err := disk.Open(vfs.OS{}, o.Data, disk.Options{Now: o.Now})
+		var locked *disk.LockedError
+		if !errors.As(err, &locked) {
+			return b, err
+		}
+		if client, dialed := control.Dial(ctx, o.Data); dialed == nil {
+			return nil, errors.Join(err, client.Close())
+		}
+		retry := time.NewTimer(lockEvery)
+		select {
+		case <-retry.C:
+		case <-timeout.C:
+			retry.Stop()
+			return nil, err
+		case <-ctx.Done():
+			retry.Stop()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// controls let `millrace stream` work on the streams of this run while it has the data directory.
+type controls struct {
+	local  *control.Local
+	server *control.Server
+}
+
+// serveControl opens the control socket. A pipeline runs without one where the file system has none.
+func (r *Run) serveControl() {
+	var shared []*streams.Stream
+	for _, f := range r.feeds {
+		shared = append(shared, f.stream)
+	}
+	r.controls.local = control.NewLocal(r.backend, r.o.Now, shared...)
+	server, err := control.Serve(r.o.Data, r.controls.local, r.o.Log)
+	if err != nil {
+		r.o.Log.Warn("`millrace stream` has to wait until this pipeline ends", "error", err)
+		return
+	}
+	r.controls.server = server
+}
+
+// close comes before the streams and the backend are closed.
+func (c *controls) close() error {
+	var errs []error
+	if c.server != nil {
+		errs = append(errs, c.server.Close())
+	}
+	if c.local != nil {
+		errs = append(errs, c.local.Close())
+	}
+	return errors.Join(errs...)
+}
