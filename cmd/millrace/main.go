@@ -40,6 +40,7 @@ type commands struct {
 	Check       checkCommand       `cmd:"" help:"Check a pipeline file and print every mistake in it."`
 	Status      statusCommand      `cmd:"" help:"Show what a running pipeline does (needs run --admin)."`
 	DeadLetters deadLettersCommand `cmd:"" help:"Print the rows that pipelines rejected, with the reasons."`
+	Stream      streamCommand      `cmd:"" help:"Work with the streams of a data directory: create, describe, put, get, split, merge."`
 	Schema      schemaCommand      `cmd:"" help:"Print the JSON Schema of pipeline files, for editors."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
@@ -80,7 +81,7 @@ func (a *app) exit(err error) int {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintln(a.stderr, usage.Error())
+		fmt.Fprintln(a.stderr, err)
 		return exitUsage
 	}
 	fmt.Fprintln(a.stderr, "millrace:", err)

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/api/control"
+	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/disk"
+	"github.com/millrace-io/millrace/engine/vfs"
+)
+
+// A data directory that another command uses is free again soon.
+const (
+	patience  = 3 * time.Second
+	openEvery = 50 * time.Millisecond
+)
+
+// openOptions say how a session begins.
+type openOptions struct {
+	data string
+	log  *slog.Logger
+	// create makes the data directory if it is not there.
+	create bool
+	// serve lets other commands work on the directory meanwhile, because this one takes long.
+	serve bool
+	// abrupt lets a signal end the process at once, because it may be waiting for input.
+	abrupt bool
+}
+
+// session is an Admin of a data directory: of the process that has it, or of this one.
+type session struct {
+	control.Admin
+	o     openOptions
+	close func() error
+}
+
+// Close lets go of the directory.
+func (s *session) Close() error { return s.close() }
+
+// openSession opens the directory, or asks the process that has it.
+func openSession(ctx context.Context, o openOptions) (*session, error) {
+	if _, err := os.Stat(o.data); errors.Is(err, fs.ErrNotExist) && !o.create {
+		return nil, usageError{fmt.Errorf("data directory %s does not exist; `millrace stream create NAME` makes one, --data DIR names another", o.data)}
+	}
+	s := &session{o: o}
+	return s, s.open(ctx)
+}
+
+// reopen is for when the process that was asked went away.
+func (s *session) reopen(ctx context.Context) error {
+	if err := s.close(); err != nil {
+		return err
+	}
+	return s.open(ctx)
+}
+
+// open tries until the directory can be had or asked: a process may be about to end, or to serve.
+func (s *session) open(ctx context.Context) error {
+	s.close = func() error { return nil }
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for {
+		var locked *disk.LockedError
+		err := s.local()
+		if !errors.As(err, &locked) {
+			return err
+		}
+		client, err := control.Dial(ctx, s.o.data)
+		if err == nil {
+			s.Admin, s.close = client, client.Close
+			return nil
+		}
+		retry := time.NewTimer(openEvery)
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			retry.Stop()
+			return ctx.Err()
+		case <-timeout.C:
+			retry.Stop()
+			return fmt.Errorf("%w, which cannot be asked (%w); stop it, or try again when it has ended", locked, err)
+		}
+	}
+}
+
+// local opens the directory.
+func (s *session) local() error {
+	backend, err := disk.Open(vfs.OS{}, s.o.data, disk.Options{Log: s.o.log})
+	if err != nil {
+		return err
+	}
+	local := control.NewLocal(backend, time.Now)
+	s.Admin = local
+	s.close = func() error { return errors.Join(local.Tidy(context.Background()), local.Close(), backend.Close()) }
+	if !s.o.serve {
+		return nil
+	}
+	server, err := control.Serve(s.o.data, local, s.o.log)
+	if err != nil {
+		s.o.log.Warn("other commands have to wait for this one", "error", err)
+		return nil
+	}
+	release := s.close
+	s.close = func() error { return errors.Join(server.Close(), release()) }
+	return nil
+}
+
+// mistake marks errors that are the caller's, for the exit code.
+func mistake(err error) error {
+	for _, target := range []error{stream.ErrInvalid, stream.ErrNotFound, stream.ErrExists, control.ErrInUse} {
+		if errors.Is(err, target) {
+			return usageError{err}
+		}
+	}
+	return err
+}

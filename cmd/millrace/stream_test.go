@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/engine/api/control"
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+// The way of docs/streams.md.
+func TestNewcomerSplitsAHotShardAndReadsParentAndChildren(t *testing.T) {
+	c := newCLI(t)
+	want(t, c.stream("create", "clicks", "--shards", "2", "--retention", "7d"), "2 shards", "7d", "millrace stream put clicks")
+	var before, after strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&before, `{"user":"bob","n":%d}`+"\n", i)
+	}
+	for i := 300; i < 400; i++ {
+		fmt.Fprintf(&after, `{"user":"bob","n":%d}`+"\n", i)
+	}
+	want(t, c.stream("put", "clicks", "--file", writeFile(t, before.String()), "--key-field", "user"), "300 records put")
+
+	// MD5("bob") lies in the upper half.
+	text := c.stream("describe", "clicks")
+	want(t, text, "2 shards open", "300 records", "Shard 1 got 100% of the last minute's records", "millrace stream split clicks 1 --data "+c.data)
+	want(t, c.stream("split", "clicks", "shardId-000000000001"), "shard 1 is closed, its hash keys go to shards 2 and 3", "millrace stream get clicks")
+	c.stream("put", "clicks", "--file", writeFile(t, after.String()), "--key-field", "user")
+
+	text = c.stream("describe", "clicks")
+	want(t, text, "3 shards open and 1 closed", "1 closed\n      ├─ 2 open\n      └─ 3 open",
+		"····················░░░░░░░░░░░░░░░░░░░░", "····················██████████··········", "······························██████████")
+	lines := strings.Split(strings.TrimSpace(c.stream("get", "clicks", "--raw")), "\n")
+	if got, all := strings.Join(lines, "\n"), strings.TrimSpace(before.String()+after.String()); got != all {
+		t.Errorf("%d lines are not the ones that were put, in their order", len(lines))
+	}
+	want(t, c.stream("merge", "clicks", "2", "3"), "shards 2 and 3 are closed, their hash keys go to shard 4")
+	want(t, c.stream("describe", "clicks"), "      ├─ 2 closed\n      │  └─ 4 open, merged of 2 and 3\n      └─ 3 closed\n         └─ 4, shown under 2\n")
+	want(t, c.stream("reshard", "clicks", "4"), "4 shards open")
+	want(t, c.stream("retention", "clicks", "36h"), "records of clicks stay: 36h; 400 are held now")
+	want(t, c.stream("list"), "clicks", "active", "400", "36h")
+	want(t, c.stream("delete", "clicks", "--yes"), "clicks is deleted, with 400 records")
+	want(t, c.stream("list"), "no streams")
+}
+
+func TestEachCommandPrintsJSON(t *testing.T) {
+	c := newCLI(t)
+	created := decode[control.Stream](t, c.stream("create", "clicks", "--sync", "never", "--compression", "zstd", "--json"))
+	if created.Name != "clicks" || created.RetentionSeconds != 24*3600 || created.Sync != stream.SyncNever || created.Compression != stream.Zstd {
+		t.Errorf("created %+v", created)
+	}
+	done := decode[put](t, c.stream("put", "clicks", "a", "b", "--key", "k", "--json"))
+	if done.Records != 2 || done.Shards[0] != 2 || len(done.Placed) != 2 {
+		t.Errorf("put %+v", done)
+	}
+	first := decode[printed](t, c.stream("get", "clicks", "--limit", "1", "--json"))
+	if first.SequenceNumber != done.Placed[0].SequenceNumber || *first.Data != "a" || first.Key != "k" {
+		t.Errorf("got %+v, put %+v", first, done.Placed)
+	}
+	rest := decode[printed](t, c.stream("get", "clicks", "--from", done.Placed[1].SequenceNumber, "--json"))
+	if *rest.Data != "b" {
+		t.Errorf("from the second: %+v", rest)
+	}
+	for _, args := range [][]string{
+		{"split", "clicks", "0", "--at", "5"}, {"merge", "clicks", "1", "2"}, {"reshard", "clicks", "2"},
+		{"retention", "clicks", "forever"}, {"describe", "clicks"}, {"delete", "clicks", "--yes"},
+	} {
+		s := decode[control.Stream](t, c.stream(append(args, "--json")...))
+		if s.Name != "clicks" || len(s.Shards) < 3 {
+			t.Errorf("%s: %+v", args[0], s)
+		}
+		if start := (record.HashKey{Lo: 5}); s.Shards[2].Range.Start != start {
+			t.Errorf("%s: the second child begins at %s", args[0], s.Shards[2].Range.Start)
+		}
+	}
+	if all := decode[[]control.Stream](t, c.stream("list", "--json")); len(all) != 0 {
+		t.Errorf("listed %+v", all)
+	}
+}
+
+func TestRecordsCannotCommandATerminal(t *testing.T) {
+	c := newCLI(t)
+	c.stream("create", "clicks")
+	c.stream("put", "clicks", "--key", "k\x1b[2J", "red \x1b[31m", `{"a": {"b": 1}}`)
+	c.stream("put", "clicks", "--key", "bin", "--file", writeFile(t, "\xff\xfe\n"))
+	text := c.stream("get", "clicks")
+	want(t, text, `k\x1b[2J  red \x1b[31m`, "bin  hex:fffe", `{"a": {"b": 1}}`)
+	if strings.Contains(text, "\x1b") {
+		t.Errorf("an escape in %q", text)
+	}
+	want(t, c.stream("get", "clicks", "--pretty"), "{\n    \"a\": {\n      \"b\": 1\n    }\n  }\n")
+	if raw := c.stream("get", "clicks", "--raw", "--limit", "1"); raw != "red \x1b[31m\n" {
+		t.Errorf("raw: %q", raw)
+	}
+	want(t, c.stream("get", "clicks", "--json"), `"data_base64":"//4="`)
+}
+
+func TestTailPrintsTheNewest(t *testing.T) {
+	c := newCLI(t)
+	c.stream("create", "clicks", "--shards", "4")
+	for i := range 30 {
+		c.stream("put", "clicks", fmt.Sprint("n", i))
+	}
+	if n := strings.Count(c.stream("tail", "clicks"), "\n"); n != 10 {
+		t.Errorf("%d lines", n)
+	}
+	want(t, c.stream("tail", "clicks", "-n", "1"), "n29")
+	if text := c.stream("tail", "clicks", "--from", "latest"); text != "" {
+		t.Errorf("from the latest: %s", text)
+	}
+}
+
+func TestPutSpreadsRecordsWithoutAKey(t *testing.T) {
+	c := newCLI(t)
+	c.stream("create", "clicks", "--shards", "2")
+	done := decode[put](t, c.stream("put", "clicks", "--file", writeFile(t, strings.Repeat("x\n\r\n", 1000)), "--json"))
+	if done.Records != 1000 || done.Shards[0] < 400 || done.Shards[1] < 400 {
+		t.Errorf("put %+v", done)
+	}
+	done = decode[put](t, c.stream("put", "clicks", "--hash-key", record.MaxHashKey.String(), "x", "--json"))
+	if done.Shards[1] != 1 {
+		t.Errorf("put %+v with the highest hash key", done)
+	}
+}
+
+func TestPutReadsStandardInput(t *testing.T) {
+	in, err := os.Open(writeFile(t, "one\ntwo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdin := os.Stdin
+	os.Stdin = in
+	defer func() { os.Stdin = stdin }()
+	c := newCLI(t)
+	c.stream("create", "clicks")
+	want(t, c.stream("put", "clicks"), "2 records put")
+	if text := c.stream("get", "clicks", "--raw"); text != "one\ntwo\n" {
+		t.Errorf("got %q", text)
+	}
+}
+
+func TestMistakesOnStreamsNameTheCure(t *testing.T) {
+	c := newCLI(t)
+	if code, _, text := c.try("stream", "list"); code != exitUsage {
+		t.Errorf("exit code %d: %s", code, text)
+	} else {
+		want(t, text, "does not exist", "millrace stream create NAME")
+	}
+	c.stream("create", "clicks", "--shards", "2")
+	lines := writeFile(t, "{\"user\":1}\n\n{\"usr\":1}\n")
+	for _, x := range []struct {
+		line string
+		code int
+		says string
+	}{
+		{"create clicks", exitUsage, "exists already"},
+		{"create a/b", exitUsage, "want 1 to 128 of"},
+		{"create x --retention 7", exitUsage, "needs a unit"},
+		{"create x --sync maybe", exitUsage, "--sync must be one of"},
+		{"describe clocks", exitUsage, "`millrace stream list` shows"},
+		{"split clicks 7", exitUsage, "not found"},
+		{"split clicks one", exitUsage, "want a number such as 2"},
+		{"split clicks 99999999999", exitUsage, "want a number such as 2"},
+		{"split clicks 0 --at 0", exitUsage, "hash key 0"},
+		{"merge clicks 1 1", exitUsage, "do not adjoin"},
+		{"get clicks --from tomorrow", exitUsage, "want earliest, latest, a time"},
+		{"get clicks --shard 9", exitUsage, "not found"},
+		{"get clicks --raw --pretty", exitUsage, "can't be used together"},
+		{"put clicks --key a --key-field b x", exitUsage, "can't be used together"},
+		{"put clicks x --file y", exitUsage, "either data or a --file"},
+		{"put clicks --file /nowhere", exitUsage, "no such file"},
+		{"put clicks --key-field user --file " + lines, exitUsage, `line 3: has no field "user"`},
+		{"put clicks --key-field user x", exitUsage, "no JSON object"},
+		{"retention clicks 0", exitUsage, "a second at least"},
+		{"delete clicks", exitUsage, "--yes"},
+	} {
+		code, _, text := c.try(append([]string{"stream"}, strings.Fields(x.line)...)...)
+		if code != x.code || !strings.Contains(text, x.says) {
+			t.Errorf("%s: exit code %d: %s", x.line, code, text)
+		}
+	}
+	if s := decode[control.Stream](t, c.stream("describe", "clicks", "--json")); s.Open() != 2 {
+		t.Errorf("the mistakes changed the stream: %+v", s)
+	}
+}
+
+func TestHelpOfEachCommandHasAnExample(t *testing.T) {
+	for _, verb := range []string{"", "create", "list", "describe", "put", "get", "tail", "split", "merge", "reshard", "retention", "delete"} {
+		var out, errs bytes.Buffer
+		args := []string{"stream", verb, "--help"}
+		if verb == "" {
+			args = []string{"stream", "--help"}
+		}
+		if code := run(args, &out, &errs); code != exitOK {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+		if !strings.Contains(out.String(), "    millrace stream "+verb) {
+			t.Errorf("help of %q has no example:\n%s", verb, out.String())
+		}
+	}
+}
+
+// A directory that another command uses is asked through its socket.
+func TestCommandsWorkWhileAnotherFollows(t *testing.T) {
+	c := newCLI(t)
+	c.stream("create", "clicks", "--shards", "2")
+	c.stream("put", "clicks", "first")
+	type result struct {
+		code     int
+		out, err string
+	}
+	followed := make(chan result)
+	go func() {
+		code, out, err := c.try("stream", "get", "clicks", "--follow", "--limit", "3", "--raw")
+		followed <- result{code, out, err}
+	}()
+	c.stream("put", "clicks", "second")
+	c.stream("split", "clicks", "0")
+	c.stream("put", "clicks", "third")
+	got := <-followed
+	if got.code != exitOK || strings.Count(got.out, "\n") != 3 {
+		t.Errorf("followed: %+v", got)
+	}
+	want(t, got.out, "first", "second", "third")
+}
