@@ -77,16 +77,16 @@ func (v *timeTravel) kill() {
 	v.open()
 }
 
-// stamp is when and under which number a record was stored.
-type stamp struct {
+// timed is when and under which number a record was stored.
+type timed struct {
 	sequence string
 	arrival  int64
 }
 
-// stamps are those of all records.
-func (v *timeTravel) stamps() []stamp {
+// times are those of all records.
+func (v *timeTravel) times() []timed {
 	v.t.Helper()
-	all := make([]stamp, v.stored)
+	all := make([]timed, v.stored)
 	for _, sh := range v.stream.Shards() {
 		var buf stream.Buffer
 		log := v.stream.Log(sh.ID)
@@ -104,7 +104,7 @@ func (v *timeTravel) stamps() []stamp {
 				if err != nil {
 					v.t.Fatal(err)
 				}
-				all[i] = stamp{sh.Sequence(f.First, f.Arrival).String(), f.Arrival}
+				all[i] = timed{sh.Sequence(f.First, f.Arrival).String(), f.Arrival}
 				at = f.Next()
 			}
 		}
@@ -129,7 +129,7 @@ func TestClockSetForwardAndBackKeepsNumbersAndArrivalsInOrder(t *testing.T) {
 				v.kill()
 			}
 		}
-		all := v.stamps()
+		all := v.times()
 		for i, s := range all[1:] {
 			if before := all[i]; s.sequence <= before.sequence || s.arrival < before.arrival {
 				t.Errorf("seed %d: record %d is %+v, the one before %+v", seed, i+1, s, before)

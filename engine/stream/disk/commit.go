@@ -402,14 +402,7 @@ func (c *committer) fail(group []*request, err error) {
 	if vfs.IsFull(err) {
 		err = fmt.Errorf("%w: %w", stream.ErrFull, err)
 	}
-	err = fmt.Errorf("append to %s: %w", c.log.name, err)
-	for _, r := range group {
-		r.finish(err)
-	}
-	waiting, _ := c.log.queue.take(nil)
-	for _, r := range waiting {
-		r.finish(err)
-	}
+	c.log.queue.refuse(group, fmt.Errorf("append to %s: %w", c.log.name, err))
 }
 
 // close syncs what is not, and leaves an index of the last segment, so that the next open need not

@@ -156,9 +156,10 @@ func (r *rig) wantAll() {
 	}
 }
 
-func (r *rig) segments() []string {
+func (r *rig) segments() []string { return r.segmentsIn("data/streams/s/000000000000") }
+
+func (r *rig) segmentsIn(dir string) []string {
 	r.t.Helper()
-	dir := "data/streams/s/000000000000"
 	names, err := r.fs.List(dir)
 	if err != nil {
 		r.t.Fatal(err)
@@ -213,6 +214,62 @@ func TestFailureBeforeTheFirstRecordReplacesTheSegment(t *testing.T) {
 	r.wantAll()
 	r.reopen()
 	r.wantAll()
+}
+
+func TestAppendAfterAFailureWasToldDoesNotShareIt(t *testing.T) {
+	r := newRig(t, Options{})
+	r.mustAppend(1, 10)
+	// While the first write is held up so many appends gather that telling them of the second's
+	// failure takes a while.
+	var writes atomic.Int64
+	held, gathered := make(chan struct{}), make(chan struct{})
+	r.fs.SetFault(func(o vfs.Op) error {
+		if o.Kind != "write" {
+			return nil
+		}
+		switch writes.Add(1) {
+		case 1:
+			close(held)
+			<-gathered
+		case 2:
+			return syscall.EIO
+		}
+		return nil
+	})
+	enqueue := func() func() (stream.Appended, error) {
+		var b record.Batch
+		b.Add(nil, nil, 0)
+		wait, err := r.log.Enqueue(context.Background(), &b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return wait
+	}
+	first := enqueue()
+	<-held
+	const many = 20_000
+	waits := make([]func() (stream.Appended, error), many)
+	for i := range waits {
+		waits[i] = enqueue()
+	}
+	close(gathered)
+	if _, err := first(); err != nil {
+		t.Fatal(err)
+	}
+	for i, wait := range waits {
+		if _, err := wait(); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("append %d: %v", i, err)
+		}
+		if i > 0 {
+			continue
+		}
+		if _, err := enqueue()(); err != nil {
+			t.Errorf("an append after the failure was told: %v", err)
+		}
+	}
+	if n := r.log.Bounds().Next; n != 3 {
+		t.Errorf("%d records are stored, want 3", n)
+	}
 }
 
 func failOnce(m *vfs.Mem, kind string) {

@@ -103,12 +103,31 @@ func (q *queue) put(ctx context.Context, r *request) error {
 func (q *queue) take(empty []*request) (group []*request, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	group = q.exchange(empty)
+	return group, !q.closed || len(group) > 0
+}
+
+// exchange is take for who holds mu.
+func (q *queue) exchange(empty []*request) (group []*request) {
 	group, q.requests, q.bytes = q.requests, empty, 0
 	if q.room != nil {
 		close(q.room)
 		q.room = nil
 	}
-	return group, !q.closed || len(group) > 0
+	return group
+}
+
+// refuse ends a group and everything that is queued with an error. Nothing is queued in between: who
+// was told of the error and tries again does not get the old one.
+func (q *queue) refuse(group []*request, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, r := range group {
+		r.finish(err)
+	}
+	for _, r := range q.exchange(nil) {
+		r.finish(err)
+	}
 }
 
 func (q *queue) close() {
