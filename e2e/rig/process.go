@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -21,6 +22,8 @@ type Command struct {
 	// Env is added to the environment.
 	Env []string
 	Dir string
+	// Stdout gets what the program prints, as it does; nil leaves it to Exit.Stdout.
+	Stdout io.Writer
 }
 
 // Process is a program that runs or ran.
@@ -67,6 +70,9 @@ func (c Command) Start() (*Process, error) {
 	p := &Process{cmd: exec.Command(c.Path, c.Args...), started: time.Now(), done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = c.Dir, append(os.Environ(), c.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
+	if c.Stdout != nil {
+		p.cmd.Stdout = c.Stdout
+	}
 	p.cmd.SysProcAttr = dieWithParent()
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", c.Path, err)
