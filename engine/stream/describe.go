@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"fmt"
 	"maps"
 	"time"
 )
@@ -35,4 +36,16 @@ func (s *Stream) Describe() Description {
 		d.Status = Updating
 	}
 	return d
+}
+
+// ParseDocument describes a stream by its document alone, as it lies under "streams/<name>".
+func ParseDocument(name string, value []byte) (Description, error) {
+	d, err := decodeDocument(value)
+	if err != nil {
+		return Description{Name: name}, fmt.Errorf("document %s: %w", key(name), err)
+	}
+	return Description{
+		Name: name, Incarnation: d.Incarnation, Created: d.Created, Status: d.State, Shards: d.Shards,
+		OpenShards: len(d.open()), Settings: d.Settings, Sync: d.Settings.Sync, Tags: d.Tags,
+	}, nil
 }
