@@ -196,7 +196,7 @@ func (s *StreamReport) compare(dir string, found map[record.ShardID]bool) {
 		case !known:
 			bad(true, "the document does not have %s", sh.ID)
 		case state == stream.ShardClosed && !sh.Sealed:
-			bad(true, "%s is closed, but its log does not end with the mark; the next start adds it", sh.ID)
+			bad(false, "%s is closed, but its log does not end with the mark of that: its last records may be lost", sh.ID)
 		case state == stream.ShardOpen && sh.Sealed:
 			bad(false, "%s is open, but its log ends with the mark of a closed shard", sh.ID)
 		}
