@@ -26,6 +26,8 @@ type streamCommand struct {
 	Reshard   streamReshard   `cmd:"" help:"Split and merge until a number of shards is open."`
 	Retention streamRetention `cmd:"" help:"Change how long records stay."`
 	Delete    streamDelete    `cmd:"" help:"Delete a stream with all its records."`
+	Verify    streamVerify    `cmd:"" help:"Check what is stored and say what is damaged."`
+	Dump      streamDump      `cmd:"" help:"Print what lies in the files, frame by frame."`
 }
 
 // Help is printed below the usage.

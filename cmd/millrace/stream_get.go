@@ -128,7 +128,7 @@ func (c *readFlags) read(ctx context.Context, a *app, s *session, request contro
 	if c.Follow {
 		request.WaitMillis = followWait.Milliseconds()
 	}
-	left := limit
+	left, lost := limit, int64(0)
 	for {
 		if limit > 0 {
 			request.Limit = min(left, control.MaxRead)
@@ -151,15 +151,27 @@ func (c *readFlags) read(ctx context.Context, a *app, s *session, request contro
 		if err := c.print(a, page.Records); err != nil {
 			return err
 		}
+		for _, d := range page.Damaged {
+			fmt.Fprintf(a.stderr, "shard %d: %s\n", uint32(d.Shard), d.Text)
+			lost += d.Records
+		}
 		request.Cursor = page.Cursor
 		left -= len(page.Records)
 		if limit > 0 && left <= 0 || page.CaughtUp && !c.Follow {
-			return nil
+			return damaged(lost)
 		}
 		if page.Ended {
 			return c.ended(ctx, a, s)
 		}
 	}
+}
+
+// damaged is the error of a reader that passed damaged places.
+func damaged(lost int64) error {
+	if lost == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s records could not be read: they are damaged; `millrace stream verify` says more", count(lost))
 }
 
 // ended says why following ends.

@@ -189,7 +189,7 @@ func TestMistakesOnStreamsNameTheCure(t *testing.T) {
 }
 
 func TestHelpOfEachCommandHasAnExample(t *testing.T) {
-	for _, verb := range []string{"", "create", "list", "describe", "put", "get", "tail", "split", "merge", "reshard", "retention", "delete"} {
+	for _, verb := range []string{"", "create", "list", "describe", "put", "get", "tail", "split", "merge", "reshard", "retention", "delete", "verify", "dump"} {
 		var out, errs bytes.Buffer
 		args := []string{"stream", verb, "--help"}
 		if verb == "" {
@@ -226,4 +226,50 @@ func TestCommandsWorkWhileAnotherFollows(t *testing.T) {
 		t.Errorf("followed: %+v", got)
 	}
 	want(t, got.out, "first", "second", "third")
+}
+
+func TestVerifyFindsDamage(t *testing.T) {
+	c := newCLI(t)
+	c.stream("create", "clicks", "--shards", "2")
+	c.stream("create", "orders")
+	for i := range 3 {
+		c.stream("put", "clicks", "--key", "bob", fmt.Sprint("payload", i))
+	}
+	want(t, c.stream("verify"), "stream clicks", "stream orders", "no damage found")
+	want(t, c.stream("dump", "clicks", "--shard", "1", "--records"), `key "bob"`, `"payload1"`)
+	var second dumpedFrame
+	for _, line := range strings.Split(strings.TrimSpace(c.stream("dump", "clicks", "--records", "--json")), "\n") {
+		if f := decode[dumpedFrame](t, line); f.Count > 0 && f.First == 1 {
+			second = f
+		}
+	}
+	if second.Count != 1 || string(second.Records[0].Data) != "payload1" {
+		t.Fatalf("the second frame is %+v", second)
+	}
+	content, err := os.ReadFile(second.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[bytes.Index(content, []byte("payload1"))] ^= 1
+	if err := os.WriteFile(second.Path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, text, errs := c.try("stream", "verify", "clicks")
+	if code != exitFailed {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	want(t, text, "DAMAGED", second.Path, "records 1 up to 2 are lost")
+	code, text, _ = c.try("stream", "verify", c.data, "--json")
+	if v := decode[verified](t, text); code != exitFailed || v.OK || len(v.Damage) != 1 || len(v.Streams) != 2 || v.Damage[0].Next != 2 {
+		t.Errorf("exit code %d: %+v", code, v)
+	}
+	if code, _, errs := c.try("stream", "verify", "clocks"); code != exitUsage {
+		t.Errorf("an unknown stream: exit code %d: %s", code, errs)
+	}
+	want(t, c.stream("verify", "orders"), "no damage found")
+	code, text, errs = c.try("stream", "get", "clicks", "--raw")
+	if code != exitFailed || text != "payload0\npayload2\n" {
+		t.Errorf("got %q, exit code %d", text, code)
+	}
+	want(t, errs, second.Path, "1 records could not be read")
 }

@@ -135,6 +135,7 @@ func TestAdmin(t *testing.T) {
 		{"CreatedStreamIsDescribedAndListed", createdStreamIsDescribed},
 		{"MistakesAreTold", mistakesAreTold},
 		{"PutSaysWhereRecordsAre", putSaysWhereRecordsAre},
+		{"PutSaysWhereRecordsAreWhileShardsSplit", putWhileShardsSplit},
 		{"PagesHoldEveryRecordOnce", pagesHoldEveryRecordOnce},
 		{"ReadingBeginsWhereItIsTold", readingBeginsWhereItIsTold},
 		{"ReadWaitsForRecords", readWaitsForRecords},

@@ -207,6 +207,16 @@ type Page struct {
 	Ended bool `json:"ended"`
 	// Expired is how many records retention took before they could be read.
 	Expired int64 `json:"expired,omitempty"`
+	// Damaged are the places that cannot be read; reading goes on behind them.
+	Damaged []Damage `json:"damaged,omitempty"`
+}
+
+// Damage is a place in a shard whose records are lost.
+type Damage struct {
+	Shard record.ShardID `json:"shard"`
+	// Records that are lost, and where and why.
+	Records int64  `json:"records"`
+	Text    string `json:"text"`
 }
 
 // Stored is a record as it was read.

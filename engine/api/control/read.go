@@ -124,7 +124,7 @@ func (p *pager) wait(ctx context.Context, d time.Duration) error {
 		if err := p.fill(ctx); err != nil {
 			return err
 		}
-		if d <= 0 || len(p.page.Records) > 0 || p.page.Ended || p.page.Expired > 0 {
+		if d <= 0 || len(p.page.Records) > 0 || p.page.Ended || p.page.Expired > 0 || len(p.page.Damaged) > 0 {
 			return nil
 		}
 		select {
@@ -227,13 +227,24 @@ func (p *pager) shard(ctx context.Context, at *place) error {
 		return nil
 	}
 	if err != nil {
-		return err
+		return p.pass(at, err)
 	}
 	for _, f := range frames {
 		if err := p.frame(at, f); err != nil || p.full() {
 			return err
 		}
 	}
+	return nil
+}
+
+// pass goes on behind a damaged place, which the page tells of.
+func (p *pager) pass(at *place, err error) error {
+	var damage *stream.CorruptError
+	if !errors.As(err, &damage) || damage.Next <= at.Next {
+		return err
+	}
+	p.page.Damaged = append(p.page.Damaged, Damage{Shard: at.Shard, Records: int64(damage.Next - max(damage.From, at.Next)), Text: damage.Error()})
+	at.Next = damage.Next
 	return nil
 }
 

@@ -199,3 +199,45 @@ func sharedStreamIsNotDeleted(t *testing.T, r *rig) {
 		t.Errorf("after a split: %+v", s.Shards)
 	}
 }
+
+func putWhileShardsSplit(t *testing.T, r *rig) {
+	r.create(1)
+	where := map[string]string{}
+	splitting, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(splitting)
+		for id := range record.ShardID(6) {
+			if err := r.Split(t.Context(), "clicks", id, nil); err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- r.Reshard(t.Context(), "clicks", 2)
+	}()
+	for i, more := 0, true; more; i++ {
+		select {
+		case <-splitting:
+			more = false
+		default:
+		}
+		var records []control.Record
+		for j := range 20 {
+			records = append(records, control.Record{Key: fmt.Sprint(j), Data: fmt.Appendf(nil, "%d-%d", i, j)})
+		}
+		placed, err := r.Put(t.Context(), "clicks", records)
+		r.must(err, "put")
+		for j, at := range placed {
+			where[at.SequenceNumber] = string(records[j].Data)
+		}
+	}
+	r.must(<-done, "split")
+	all := r.all(control.ReadRequest{})
+	for _, x := range all {
+		if where[x.SequenceNumber] != string(x.Data) {
+			t.Errorf("%s has number %s, which was given to %q", x.Data, x.SequenceNumber, where[x.SequenceNumber])
+		}
+	}
+	if len(all) != len(where) {
+		t.Errorf("%d records are stored, %d were put", len(all), len(where))
+	}
+}
