@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -49,7 +50,9 @@ func child(job string, args []string) error {
 	case "fill":
 		err = fillUntil(dir, n)
 	case "open":
-		r, err = open(dir, int(n))
+		r, err = open(dir, false)
+	case "read":
+		r, err = open(dir, true)
 	case "shards":
 		r, err = appendToMany(dir, int(n))
 	default:
@@ -106,16 +109,23 @@ func fillUntil(dir string, size int64) error {
 	return nil
 }
 
-// open opens the stream, reads the first and the last records, and closes it.
-func open(dir string, shards int) (r report, err error) {
+// open opens the stream, reads the first and the last records or all, and closes it.
+func open(dir string, all bool) (r report, err error) {
 	ctx := context.Background()
 	start := time.Now()
-	s, err := openStore(ctx, dir, stream.Spec{Shards: shards})
+	s, err := openStore(ctx, dir, stream.Spec{})
 	if err != nil {
 		return r, err
 	}
 	r.Open, r.OpenRSS = time.Since(start), resident()
 	r.Records, _ = s.stream.Bounds()
+	if all {
+		n, err := readAll(ctx, s.stream, &latencies{})
+		if err == nil && int64(n) != r.Records {
+			err = fmt.Errorf("read %d records of %d", n, r.Records)
+		}
+		return r, errors.Join(err, s.close())
+	}
 	log := s.stream.Log(0)
 	for _, at := range []record.Ordinal{log.Bounds().Oldest, log.Bounds().Next - 1} {
 		if _, err := log.Read(ctx, at, &stream.Buffer{}); err != nil {
@@ -128,8 +138,12 @@ func open(dir string, shards int) (r report, err error) {
 // opening prints how long a large stream takes to open.
 func (b *bench) opening() error {
 	fmt.Printf("\nOpening a stream, its files not in the page cache:\n\n")
-	fmt.Println("| stream | after | open, ms | RSS then, MiB | peak RSS, MiB | records |")
-	fmt.Println("| ---: | --- | ---: | ---: | ---: | ---: |")
+	fmt.Println("| stream | records | after | open, ms | RSS then, MiB | what is read | peak RSS, MiB |")
+	fmt.Println("| ---: | ---: | --- | ---: | ---: | --- | ---: |")
+	after := []struct{ what, job, reads string }{
+		{"a kill", "open", "first and last"},
+		{"an orderly end", "read", "all"},
+	}
 	for _, size := range []int64{256 << 20, b.size} {
 		dir, err := os.MkdirTemp(b.dir, "open-")
 		if err != nil {
@@ -138,16 +152,16 @@ func (b *bench) opening() error {
 		if _, err := b.start("fill", dir, size); err != nil {
 			return err
 		}
-		for _, after := range []string{"a kill", "an orderly end"} {
+		for _, a := range after {
 			if err := forget(dir); err != nil {
 				return err
 			}
-			r, err := b.start("open", dir, 1)
+			r, err := b.start(a.job, dir, 0)
 			if err != nil {
 				return err
 			}
-			fmt.Printf("| %.2f GiB | %s | %.0f | %d | %d | %d |\n", float64(size)/(1<<30), after,
-				float64(r.Open.Microseconds())/1e3, r.OpenRSS>>20, r.PeakRSS>>20, r.Records)
+			fmt.Printf("| %.2f GiB | %d | %s | %.0f | %d | %s | %d |\n", float64(size)/(1<<30), r.Records, a.what,
+				float64(r.Open.Microseconds())/1e3, r.OpenRSS>>20, a.reads, r.PeakRSS>>20)
 		}
 		if err := os.RemoveAll(dir); err != nil {
 			return err
