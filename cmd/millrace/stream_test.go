@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/record"
@@ -272,4 +274,46 @@ func TestVerifyFindsDamage(t *testing.T) {
 		t.Errorf("got %q, exit code %d", text, code)
 	}
 	want(t, errs, second.Path, "1 records could not be read")
+}
+
+// One that follows through another's socket goes on by itself when that one ends.
+func TestFollowingGoesOnWhenTheOtherEnds(t *testing.T) {
+	c := newCLI(t)
+	c.stream("create", "clicks")
+	follow := func(limit string) <-chan string {
+		out := make(chan string, 1)
+		go func() {
+			code, text, errs := c.try("stream", "get", "clicks", "--follow", "--raw", "--limit", limit)
+			out <- fmt.Sprint(code, " ", text, errs)
+		}()
+		return out
+	}
+	first := follow("1")
+	awaitFile(t, filepath.Join(c.data, "control.sock"))
+	second := follow("2")
+	c.stream("put", "clicks", "one")
+	if got := <-first; got != "0 one\n" {
+		t.Errorf("the first got %q", got)
+	}
+	c.stream("put", "clicks", "two")
+	if got := <-second; got != "0 one\ntwo\n" {
+		t.Errorf("the second got %q", got)
+	}
+}
+
+func awaitFile(t *testing.T, name string) {
+	t.Helper()
+	timeout, tick := time.NewTimer(30*time.Second), time.NewTicker(5*time.Millisecond)
+	defer timeout.Stop()
+	defer tick.Stop()
+	for {
+		if _, err := os.Stat(name); err == nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-timeout.C:
+			t.Fatalf("%s is not there", name)
+		}
+	}
 }

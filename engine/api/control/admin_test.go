@@ -48,7 +48,7 @@ func newRig(t *testing.T, shared ...string) *rig {
 	r := &rig{t: t, dir: t.TempDir()}
 	backend, err := disk.Open(vfs.OS{}, r.dir, disk.Options{Now: r.now})
 	r.must(err, "open the directory")
-	t.Cleanup(func() { r.must(backend.Close(), "close the directory") })
+	t.Cleanup(func() { r.must(r.backend.Close(), "close the directory") })
 	var streams []*stream.Stream
 	for _, name := range shared {
 		s, err := stream.Open(t.Context(), backend, stream.Spec{Name: name, Shards: 2})
