@@ -23,7 +23,7 @@ func openData(ctx context.Context, o Options) (*disk.Backend, error) {
 	timeout := time.NewTimer(lockPatience)
 	defer timeout.Stop()
 	for {
-		b, err := disk.Open(vfs.OS{}, o.Data, disk.Options{Now: o.Now})
+		b, err := disk.Open(vfs.OS{}, o.Data, disk.Options{Now: o.Now, Log: o.Log})
 		var locked *disk.LockedError
 		if !errors.As(err, &locked) {
 			return b, err

@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -103,18 +104,36 @@ func (f *feed) records() (records, bytes int64) {
 	return records, bytes
 }
 
-// counter is a stream as a source sees it; it counts what the source wrote.
+// counter is a stream as a source sees it; it counts what the source wrote, and tells when the
+// stream is full.
 type counter struct {
 	*streams.Stream
+	fault   func(error)
 	written atomic.Int64
 }
 
 func (c *counter) Write(ctx context.Context, b *record.Batch) error {
 	n := int64(b.Len())
-	err := c.Stream.Write(ctx, b)
+	err := c.patient(ctx, b)
 	if err == nil {
 		c.written.Add(n)
 	}
+	return err
+}
+
+// patient waits while the stream is full, and says so. What a first attempt stored of a batch
+// without positions would be stored again by a second, so there is only one.
+func (c *counter) patient(ctx context.Context, b *record.Batch) error {
+	if b.Producer.ID == 0 {
+		return c.Stream.Write(ctx, b)
+	}
+	err := c.Stream.TryWrite(ctx, b)
+	if !errors.Is(err, streams.ErrFull) {
+		return err
+	}
+	c.fault(err)
+	err = c.Stream.Write(ctx, b)
+	c.fault(nil)
 	return err
 }
 

@@ -20,6 +20,7 @@ var (
 	descRecords     = desc("stream_records_total", "Records ever stored in a stream.", "stream")
 	descBytes       = desc("stream_bytes", "Size of a stream on disk in bytes.", "stream")
 	descWritten     = desc("source_records_total", "Records a source wrote durably in this run.", "source", "stream")
+	descRejected    = desc("source_rejected_total", "Pieces of input that could not become records in this run.", "source")
 	descSourceUp    = desc("source_up", "1 while a source works, 0 while it retries or has failed.", "source")
 	descRows        = desc("step_rows_total", "Rows of a step by what became of them.", "task", "step", "outcome")
 	descUp          = desc("task_up", "1 while a sink or query works, 0 while it retries or has failed.", "task")
@@ -54,6 +55,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	counter(descDeadLetters, s.DeadLetters.Records, s.DeadLetters.Name)
 	for _, x := range s.Sources {
 		counter(descWritten, x.Written, x.Name, x.To)
+		counter(descRejected, x.Rejected, x.Name)
 		gauge(descSourceUp, truth(x.Error == ""), x.Name)
 	}
 	for _, t := range s.Tasks {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,8 @@ type Options struct {
 	Data string
 	// Drain starts no unbounded source and ends once what is stored is delivered.
 	Drain bool
+	// SkipDamaged goes on behind damaged records instead of stopping.
+	SkipDamaged bool
 	// Stop asks for an orderly end: commit what was read, close no window.
 	Stop   <-chan struct{}
 	Stdout io.Writer
@@ -75,6 +78,9 @@ func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
 }
 
 func (r *Run) build(ctx context.Context) error {
+	if err := r.warnOfRenaming(ctx); err != nil {
+		return err
+	}
 	for _, s := range r.pipeline.Streams {
 		if err := r.openStream(ctx, s.Name, streams.Spec{Name: s.Name, Shards: s.Shards, Retention: s.Retention, MaxDisk: s.MaxDisk}); err != nil {
 			return err
@@ -90,7 +96,7 @@ func (r *Run) build(ctx context.Context) error {
 	if err := r.openStream(ctx, dead, streams.Spec{Name: dead, Shards: 1, Retention: deadRetention}); err != nil {
 		return err
 	}
-	r.dead = &flow.DeadLetters{Pipeline: r.pipeline.Name, Write: r.feeds[dead].stream.Write}
+	r.dead = &flow.DeadLetters{Pipeline: r.pipeline.Name, Write: r.feeds[dead].stream.TryWrite}
 	r.deadOld, _ = r.feeds[dead].records()
 	if err := r.openSources(); err != nil {
 		return err
@@ -100,6 +106,30 @@ func (r *Run) build(ctx context.Context) error {
 	}
 	for _, f := range r.feeds {
 		f.seal()
+	}
+	return nil
+}
+
+// warnOfRenaming tells when the data directory knows other pipelines but not this one: under
+// another name, sources and sinks start over.
+func (r *Run) warnOfRenaming(ctx context.Context) error {
+	keys, err := r.backend.Meta().List(ctx, "tasks/")
+	if err != nil {
+		return err
+	}
+	var others []string
+	for _, key := range keys {
+		name, _, _ := strings.Cut(strings.TrimPrefix(key, "tasks/"), "/")
+		if name == r.pipeline.Name {
+			return nil
+		}
+		if !slices.Contains(others, name) {
+			others = append(others, name)
+		}
+	}
+	if len(others) > 0 {
+		r.o.Log.Warn("this pipeline is new in the data directory and starts from the beginning; if it was renamed, write its old name as `name:`",
+			"name", r.pipeline.Name, "known", strings.Join(others, ", "))
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sources"
@@ -19,6 +18,8 @@ type sourceRun struct {
 	writer  counter
 	ended   atomic.Bool
 	skipped atomic.Bool
+	// rejected counts pieces of input that could not become records.
+	rejected atomic.Int64
 
 	mu  sync.Mutex
 	now SourceStatus
@@ -30,7 +31,7 @@ func (r *Run) openSources() error {
 	for i := range r.pipeline.Sources {
 		spec := r.pipeline.Sources[i]
 		s := &sourceRun{spec: spec, feed: r.feeds[spec.To]}
-		s.writer.Stream = s.feed.stream
+		s.writer.Stream, s.writer.fault = s.feed.stream, s.fault
 		s.now = SourceStatus{Name: spec.Name, Type: spec.Component.Type, To: spec.To, State: "running"}
 		source, err := spec.Component.Open(spec.Config, r.sourceEnv(s))
 		if err != nil {
@@ -50,6 +51,8 @@ func (r *Run) openSources() error {
 }
 
 func (r *Run) sourceEnv(s *sourceRun) sources.Env {
+	// A source has nothing better to do than to wait until its rejects are kept.
+	patient := &flow.DeadLetters{Pipeline: r.pipeline.Name, Write: r.feeds[internalName(r.pipeline.Name, deadLetters)].stream.Write}
 	return sources.Env{
 		Pipeline: r.pipeline.Name,
 		Name:     s.spec.Name,
@@ -58,13 +61,12 @@ func (r *Run) sourceEnv(s *sourceRun) sources.Env {
 		Status:   s.fault,
 		Progress: s.progress,
 		Reject: func(ctx context.Context, x sources.Rejected) error {
-			l := flow.DeadLetter{Step: s.spec.Name, Code: x.Code, Reason: x.Reason, Ordinal: x.Position}
-			if utf8.Valid(x.Data) {
-				l.Data = string(x.Data)
-			} else {
-				l.Base64 = append([]byte(nil), x.Data...)
+			s.rejected.Add(1)
+			l := flow.DeadLetter{Step: s.spec.Name, Code: x.Code, Reason: x.Reason, Ordinal: x.Position, Data: string(x.Data), Origin: x.Origin}
+			if x.Size > int64(len(x.Data)) {
+				l.Size = x.Size
 			}
-			return r.dead.Keep(ctx, x.Producer, x.Position, l)
+			return patient.Keep(ctx, x.Producer, x.Position, l)
 		},
 	}
 }
@@ -115,6 +117,6 @@ func (s *sourceRun) status() SourceStatus {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.now
-	out.Written = s.writer.written.Load()
+	out.Written, out.Rejected = s.writer.written.Load(), s.rejected.Load()
 	return out
 }

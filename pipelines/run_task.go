@@ -41,7 +41,7 @@ func (r *Run) openQuery(q *Query, share int64) error {
 	c.Processor = &flow.Query{
 		Identity: c.Identity,
 		Target:   out.stream.Name(),
-		Write:    out.stream.Write,
+		Write:    out.stream.TryWrite,
 		New:      q.Query.New,
 		Windowed: q.Query.Windowed(),
 		Memory:   share,
@@ -97,6 +97,7 @@ func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) 
 		Start:       start(in, at),
 		Generation:  generation,
 		DeadLetters: r.dead,
+		SkipDamaged: r.o.SkipDamaged,
 		Stop:        r.halt,
 		Now:         r.o.Now,
 		Log:         r.o.Log,

@@ -46,6 +46,8 @@ type SourceStatus struct {
 	// Written records are durable in the stream; Skipped ones were in it from an earlier run.
 	Written int64 `json:"written"`
 	Skipped int64 `json:"skipped"`
+	// Rejected pieces of input could not become records; they are dead letters.
+	Rejected int64 `json:"rejected"`
 	// Read of Total bytes of input; Total is 0 when it is unknown.
 	Read  int64 `json:"read"`
 	Total int64 `json:"total"`

@@ -58,6 +58,8 @@ type Rejected struct {
 	// Producer and Position tell a repetition: they are those the record would have had.
 	Producer record.Producer
 	Position int64
+	// Origin is where the piece came from: a file's path.
+	Origin string
 	// Data is the piece or, if it is long, its beginning; Size is its whole length in bytes. Data
 	// may be changed once Reject returned.
 	Data []byte

@@ -80,6 +80,9 @@ func (a *app) exit(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.Is(err, context.Canceled):
+		fmt.Fprintln(a.stderr, "millrace: stopped at once; the next run goes on where the last commit was")
+		return exitFailed
 	case errors.As(err, &usage):
 		fmt.Fprintln(a.stderr, err)
 		return exitUsage

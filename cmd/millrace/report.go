@@ -26,8 +26,8 @@ func report(w io.Writer, s pipelines.Summary) {
 		}
 	}
 	if s.DeadLetters.Total > 0 {
-		fmt.Fprintf(w, "\n%s rejected rows are kept with their reasons (%s in this run); see them with: millrace dead-letters\n",
-			count(s.DeadLetters.Total), count(s.DeadLetters.Run))
+		fmt.Fprintf(w, "\n%s kept with the reasons (%s in this run); see them with: millrace dead-letters\n",
+			some(s.DeadLetters.Total, "rejected row"), count(s.DeadLetters.Run))
 	}
 }
 
@@ -50,12 +50,12 @@ func reportStreams(w io.Writer, s pipelines.Summary) {
 }
 
 func sourceText(x pipelines.SourceStatus) string {
-	text := count(x.Written) + " records written"
+	text := some(x.Written, "record") + " written"
 	if x.Written == 0 {
-		text = "nothing new: every record was in the stream from an earlier run"
+		text = "nothing new"
 	}
-	if x.Skipped > 0 {
-		text += fmt.Sprintf(" (%s more were there already)", count(x.Skipped))
+	if x.Rejected > 0 {
+		text += fmt.Sprintf(", %s of input rejected", some(x.Rejected, "piece"))
 	}
 	return text
 }
@@ -115,7 +115,7 @@ func reportDelivery(w io.Writer, t pipelines.TaskSummary) {
 			fmt.Fprintf(tw, "  … and %d more\n", len(t.Objects)-i)
 			break
 		}
-		fmt.Fprintf(tw, "  %s\t%s rows\t%s\n", o.Key, count(o.Rows), size(o.Bytes))
+		fmt.Fprintf(tw, "  %s\t%s\t%s\n", o.Key, some(o.Rows, "row"), size(o.Bytes))
 	}
 	tw.Flush()
 }
@@ -127,9 +127,9 @@ func deliveredText(t pipelines.TaskSummary) string {
 		now.Objects++
 	}
 	if now.Rows == 0 && t.Delivered.Rows > 0 {
-		return fmt.Sprintf("nothing new; %s rows were delivered by earlier runs and are not delivered twice", count(t.Delivered.Rows))
+		return fmt.Sprintf("nothing new; %s delivered by earlier runs, and not delivered twice", some(t.Delivered.Rows, "row"))
 	}
-	text := fmt.Sprintf("%s rows delivered", count(now.Rows))
+	text := some(now.Rows, "row") + " delivered"
 	if before := t.Delivered.Rows - now.Rows; before > 0 {
 		text += fmt.Sprintf(", %s by earlier runs", count(before))
 	}
@@ -141,6 +141,14 @@ func count(n int64) string { return humanize.Comma(n) }
 
 // size prints bytes with a unit.
 func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
+
+// some prints a number of things.
+func some(n int64, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return count(n) + " " + word + "s"
+}
 
 func plural(n int, word string) string {
 	if n == 1 {

@@ -19,6 +19,8 @@ type runCommand struct {
 	Admin string `help:"Serve /metrics, /healthz, /readyz and /api/v1/status on this loopback address." placeholder:"HOST:PORT"`
 	Drain bool   `help:"Start no unbounded source, deliver what is stored, close all windows and end."`
 	JSON  bool   `name:"json" help:"Print the summary as JSON."`
+
+	SkipDamaged bool `help:"Go on behind damaged records of a stream, counting them as expired, instead of stopping."`
 }
 
 // Run runs the pipeline to its end or until a signal.
@@ -33,7 +35,7 @@ func (c *runCommand) Run(a *app) error {
 	ctx, stop, release := signals(a)
 	defer release()
 	r, err := pipelines.Open(ctx, p, pipelines.Options{
-		Data: c.Data, Drain: c.Drain, Stop: stop, Stdout: a.stdout, Log: a.log, Now: time.Now,
+		Data: c.Data, Drain: c.Drain, SkipDamaged: c.SkipDamaged, Stop: stop, Stdout: a.stdout, Log: a.log, Now: time.Now,
 	})
 	if err != nil {
 		return err

@@ -54,10 +54,12 @@ func (t *Task) commit(ctx context.Context, cut Cut) error {
 
 // deliver puts a recorded plan and publishes it.
 func (t *Task) deliver(ctx context.Context, plan Plan) error {
-	if err := t.insist(ctx, func() error { return t.Processor.Put(ctx, plan) }); err != nil {
+	err := t.insist(ctx, t.Grace, func(ctx context.Context) error { return t.Processor.Put(ctx, plan) })
+	if err != nil {
 		return named(fmt.Errorf("deliver chunk %d: %w", plan.Cut.Chunk, err))
 	}
-	if err := t.insist(ctx, func() error { return t.chunk.dead.write(ctx, t.DeadLetters) }); err != nil {
+	err = t.insist(ctx, t.Grace, func(ctx context.Context) error { return t.chunk.dead.write(ctx, t.DeadLetters) })
+	if err != nil {
 		return fmt.Errorf("keep dead letters of chunk %d: %w", plan.Cut.Chunk, err)
 	}
 	if err := t.store.Publish(ctx); err != nil {
@@ -175,36 +177,68 @@ func (t *Task) watermarks() map[record.ShardID]int64 {
 	return marks
 }
 
-// insist calls f until it returns nil or an error that trying again cannot cure. Once the task
-// is asked to stop it gives up after stopGrace with errStopped.
-func (t *Task) insist(ctx context.Context, f func() error) error {
+// insist calls f until it returns nil or an error that trying again cannot cure. Once the task is
+// asked to stop, f's context lasts for grace, and then insist gives up with errStopped.
+func (t *Task) insist(ctx context.Context, grace time.Duration, f func(ctx context.Context) error) error {
+	ctx, release := t.untilStopped(ctx, grace)
+	defer release()
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, 15*time.Second
-	var grace <-chan time.Time
 	for {
-		err := f()
-		if err == nil || IsPermanent(err) || errors.Is(err, context.Canceled) {
+		err := f(ctx)
+		if err == nil || IsPermanent(err) {
 			t.status.fault(nil)
 			return err
 		}
+		if ctx.Err() != nil {
+			return gaveUp(ctx, err)
+		}
 		pause := wait.NextBackOff()
-		t.status.fault(err)
-		t.Log.Warn(err.Error(), "task", t.Identity.Name, "retry_in", pause.Round(time.Millisecond).String())
-		stop := t.Stop
-		if isClosed(stop) {
-			stop = nil
-			if grace == nil {
-				grace = time.After(stopGrace)
-			}
+		if isClosed(t.Stop) {
 			pause = min(pause, time.Second)
 		}
+		t.status.fault(err)
+		t.Log.Warn(err.Error(), "task", t.Identity.Name, "retry_in", pause.Round(time.Millisecond).String())
 		select {
 		case <-time.After(pause):
-		case <-stop:
-		case <-grace:
-			return fmt.Errorf("%w: %w", errStopped, err)
 		case <-ctx.Done():
-			return ctx.Err()
+			return gaveUp(ctx, err)
 		}
+	}
+}
+
+// gaveUp is the error of an attempt that ended with its context: the last failure, unless the
+// context's end caused it.
+func gaveUp(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if !errors.Is(cause, errStopped) || errors.Is(err, context.Canceled) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", errStopped, err)
+}
+
+// untilStopped returns a context that ends with errStopped, grace after the task was asked to
+// stop. release must be called.
+func (t *Task) untilStopped(ctx context.Context, grace time.Duration) (_ context.Context, release func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-t.Stop:
+		case <-ctx.Done():
+			return
+		}
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel(errStopped)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-done
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"sync/atomic"
 	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -15,6 +14,8 @@ import (
 // DeadLetter is a rejected row as the dead-letter stream keeps it, one JSON object a record.
 type DeadLetter struct {
 	Pipeline string `json:"pipeline"`
+	// Task is the sink or query that read the row; absent when every consumer rejects it.
+	Task string `json:"task,omitempty"`
 	// Step that rejected the row: a stream (it is no row of the schema), a transform, a query, or
 	// a source (it never became a record; Stream, Shard and Ordinal are then absent).
 	Step string `json:"step"`
@@ -27,9 +28,13 @@ type DeadLetter struct {
 	Sub     int64  `json:"sub"`
 	// Arrival is when the record was stored, in milliseconds since the epoch.
 	Arrival int64 `json:"arrival,omitempty"`
-	// Data is the raw record if it is UTF-8, Base64 otherwise.
+	// Data is the raw record if it is UTF-8, Base64 otherwise. Of Size bytes, when the piece was
+	// too large to be a record and only its beginning is kept.
 	Data   string `json:"data,omitempty"`
 	Base64 []byte `json:"data_base64,omitempty"`
+	Size   int64  `json:"size,omitempty"`
+	// Origin is where a source had the piece from: a file's path.
+	Origin string `json:"origin,omitempty"`
 }
 
 // DeadLetters is the stream that keeps what steps reject. It may be used from several goroutines.
@@ -37,12 +42,7 @@ type DeadLetters struct {
 	Pipeline string
 	// Write appends to the stream and returns nil once that is durable.
 	Write func(ctx context.Context, b *record.Batch) error
-	kept  atomic.Int64
 }
-
-// Kept is how many dead letters were handed over in this run. After a crash it may count some
-// that the stream had already.
-func (d *DeadLetters) Kept() int64 { return d.kept.Load() }
 
 // Keep stores what a source could not turn into a record, once per producer and position.
 func (d *DeadLetters) Keep(ctx context.Context, p record.Producer, position int64, l DeadLetter) error {
@@ -52,15 +52,7 @@ func (d *DeadLetters) Keep(ctx context.Context, p record.Producer, position int6
 		return err
 	}
 	b.Producer, b.End = p, position
-	return d.write(ctx, &b)
-}
-
-func (d *DeadLetters) write(ctx context.Context, b *record.Batch) error {
-	if err := d.Write(ctx, b); err != nil {
-		return err
-	}
-	d.kept.Add(int64(b.Len()))
-	return nil
+	return d.Write(ctx, &b)
 }
 
 func addLetter(b *record.Batch, position int64, l DeadLetter) error {
@@ -115,29 +107,44 @@ func findRecord(frames []stream.Frame, ordinal record.Ordinal) []byte {
 	return nil
 }
 
-// deadChunk is the dead letters of the open chunk, a batch for each shard read. The position is
-// the record's ordinal, so that a redone chunk stores nothing twice.
+// deadChunk is the dead letters of the open chunk, a batch for each producer. The position is the
+// record's ordinal, so that a redone chunk stores nothing twice.
 type deadChunk struct {
-	shards  []record.ShardID
-	batches []*record.Batch
+	producers []uint64
+	batches   []*record.Batch
 }
 
 func (d *deadChunk) add(t *Task, shard record.ShardID, x reject) {
-	i := slices.Index(d.shards, shard)
-	if i < 0 {
-		i = len(d.shards)
-		d.shards = append(d.shards, shard)
-		d.batches = append(d.batches, new(record.Batch))
+	task := t.Identity.Name
+	if x.step == t.Input.Name && shared[x.code] {
+		task = ""
 	}
-	b := d.batches[i]
-	id := t.Identity
-	b.Producer = record.Producer{ID: stream.ProducerID("dead-letters", id.Pipeline, id.Name, id.Incarnation, shard.String()), Epoch: 1}
+	b := d.batch(stream.ProducerID("dead-letters", t.Identity.Pipeline, task, t.Identity.Incarnation, shard.String()))
 	b.End = int64(x.ordinal) + 1
 	// A DeadLetter of strings and numbers always marshals.
 	_ = addLetter(b, b.End, DeadLetter{
-		Pipeline: id.Pipeline, Step: x.step, Code: x.code, Reason: x.reason, Stream: t.Input.Name,
+		Pipeline: t.Identity.Pipeline, Task: task, Step: x.step, Code: x.code, Reason: x.reason, Stream: t.Input.Name,
 		Shard: shard.String(), Ordinal: int64(x.ordinal), Arrival: x.arrival, Data: string(x.data),
 	})
+}
+
+// shared are the reasons that do not depend on which columns a consumer needs. Every consumer of
+// the stream rejects such a record, so they keep it under one producer: whoever comes first.
+var shared = map[string]bool{column.CodeParse: true, codeFarFuture: true}
+
+// codeFarFuture is the code of a row that claims to be from the far future.
+const codeFarFuture = "far-future"
+
+func (d *deadChunk) batch(producer uint64) *record.Batch {
+	i := slices.Index(d.producers, producer)
+	if i < 0 {
+		i = len(d.producers)
+		d.producers = append(d.producers, producer)
+		d.batches = append(d.batches, new(record.Batch))
+	}
+	b := d.batches[i]
+	b.Producer = record.Producer{ID: producer, Epoch: 1}
+	return b
 }
 
 func (d *deadChunk) len() int {
@@ -161,7 +168,7 @@ func (d *deadChunk) write(ctx context.Context, to *DeadLetters) error {
 		if b.Len() == 0 {
 			continue
 		}
-		if err := to.write(ctx, b); err != nil {
+		if err := to.Write(ctx, b); err != nil {
 			return err
 		}
 		b.Reset()

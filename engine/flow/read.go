@@ -20,6 +20,9 @@ func (t *Task) readShard(ctx context.Context, r *reader) (int, error) {
 	if errors.Is(err, stream.ErrTrimmed) && r.limit == noLimit {
 		return t.expire(r), nil
 	}
+	if damage := (*stream.CorruptError)(nil); errors.As(err, &damage) {
+		return t.damaged(r, damage)
+	}
 	if err != nil {
 		return 0, Permanent(err)
 	}
@@ -49,15 +52,27 @@ func (t *Task) touch() {
 
 // expire moves a reader past records that retention took before they were read.
 func (t *Task) expire(r *reader) int {
-	oldest := r.log.Bounds().Oldest
-	lost := oldest - r.next
+	return t.pass(r, r.log.Bounds().Oldest, "records expired before they were read")
+}
+
+// damaged stops at damaged records, or goes on behind them if that was asked for.
+func (t *Task) damaged(r *reader, damage *stream.CorruptError) (int, error) {
+	if t.SkipDamaged && r.limit == noLimit && damage.Next > r.next {
+		return t.pass(r, damage.Next, "damaged records are skipped: "+damage.Error()), nil
+	}
+	return 0, Permanent(fmt.Errorf("%w; restore the file from a backup, or run once with --skip-damaged to go on behind the damage and count the records as expired", damage))
+}
+
+// pass moves a reader over records that cannot be read any more.
+func (t *Task) pass(r *reader, to record.Ordinal, why string) int {
+	lost := to - r.next
 	if lost <= 0 {
 		return 0
 	}
-	t.Log.Warn("records expired before they were read", "task", t.Identity.Name, "stream", t.Input.Name, "shard", r.id.String(), "records", int64(lost))
+	t.Log.Warn(why, "task", t.Identity.Name, "stream", t.Input.Name, "shard", r.id.String(), "records", int64(lost))
 	t.ledger[0].In += int64(lost)
 	t.ledger[0].Expired += int64(lost)
-	r.next = oldest
+	r.next = to
 	t.touch()
 	return int(lost)
 }
@@ -171,7 +186,7 @@ func (t *Task) stamp(r *reader, b *column.Batch, frames []stream.Frame) *column.
 		}
 		at := events.Int64s[i]
 		if at > b.Origin.Arrivals[i]*1000+future {
-			bad = append(bad, Reject{Row: i, Code: "far-future", Reason: fmt.Sprintf("%s lies more than %s after the record's arrival", t.Input.EventTime, maxFuture)})
+			bad = append(bad, Reject{Row: i, Code: codeFarFuture, Reason: fmt.Sprintf("%s lies more than %s after the record's arrival", t.Input.EventTime, maxFuture)})
 			continue
 		}
 		mark = max(mark, at-delay)

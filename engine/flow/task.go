@@ -69,8 +69,13 @@ type Config struct {
 	// Generation is a hash of the consumer's configuration.
 	Generation  string
 	DeadLetters *DeadLetters
-	// Stop asks the task to commit what it has and return.
-	Stop <-chan struct{}
+	// SkipDamaged goes on behind damaged records, which are counted as expired, instead of
+	// stopping.
+	SkipDamaged bool
+	// Stop asks the task to commit what it has and return. It tries for Grace to deliver its last
+	// chunk; zero means 10 seconds.
+	Stop  <-chan struct{}
+	Grace time.Duration
 	Now  func() time.Time
 	Log  *slog.Logger
 }
@@ -88,8 +93,7 @@ const (
 	idleAfter = 30 * time.Second
 	// outputEvery is the shortest time between chunks that are cut because windows closed.
 	outputEvery = 100 * time.Millisecond
-	// stopGrace is how long a stopping task tries to deliver its last chunk.
-	stopGrace = 10 * time.Second
+	defaultGrace = 10 * time.Second
 )
 
 // Task reads shards, sends their rows through the steps into the processor and commits chunk by
@@ -126,6 +130,9 @@ var errStopped = errors.New("stopped before the last chunk was delivered; the ne
 // NewTask makes a task that does nothing until Run.
 func NewTask(c Config) *Task {
 	t := &Task{Config: c, event: -1}
+	if t.Grace == 0 {
+		t.Grace = defaultGrace
+	}
 	if c.Input.EventTime != "" {
 		t.event = c.Input.Schema.Index(c.Input.EventTime)
 	}
@@ -160,7 +167,12 @@ func (t *Task) run(ctx context.Context) error {
 	if err := t.open(ctx); err != nil {
 		return err
 	}
-	if err := t.insist(ctx, func() error { return t.Processor.Start(ctx, t.store.Document().State) }); err != nil {
+	doc := t.store.Document()
+	grace := t.Grace
+	if doc.Pending == nil {
+		grace = 0 // nothing is waiting to be delivered
+	}
+	if err := t.insist(ctx, grace, func(ctx context.Context) error { return t.Processor.Start(ctx, doc.State) }); err != nil {
 		return named(err)
 	}
 	t.status.describe(t.Processor)

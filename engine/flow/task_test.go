@@ -374,6 +374,64 @@ func TestStopDeliversWhatWasRead(t *testing.T) {
 	}
 }
 
+func TestStopDoesNotWaitForAHungDestination(t *testing.T) {
+	w := newWorld(t)
+	w.write(row(0))
+	close(w.ended)
+	h := &hung{sink: sink{w: w}, called: make(chan struct{})}
+	c := w.config(h)
+	c.Grace = 10 * time.Millisecond
+	done := make(chan error)
+	go func() { done <- flow.NewTask(c).Run(t.Context()) }()
+	<-h.called
+	close(w.stop)
+	if err := <-done; err != nil {
+		t.Errorf("a stopped task whose destination hangs: %v", err)
+	}
+	w.stop = make(chan struct{})
+	if err := flow.NewTask(w.config(&sink{w: w})).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.delivered(); !slices.Equal(got, wantRows(1)) {
+		t.Errorf("the next run delivered %q", got)
+	}
+}
+
+// hung never answers.
+type hung struct {
+	sink
+	called chan struct{}
+}
+
+func (h *hung) Put(ctx context.Context, _ flow.Plan) error {
+	close(h.called)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestConsumersOfAStreamKeepABrokenRecordOnce(t *testing.T) {
+	w := newWorld(t)
+	w.write("{", row(1), `{"n":"not a number"}`)
+	close(w.ended)
+	for _, name := range []string{"lake", "pond"} {
+		c := w.config(&sink{w: w})
+		c.Identity.Name = name
+		if err := flow.NewTask(c).Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		clear(w.dest)
+	}
+	got := map[string]int{}
+	for _, l := range w.deadLetters() {
+		got[l.Code+" "+l.Task]++
+	}
+	// Whether a value fits its column is asked only by consumers of that column.
+	want := map[string]int{"parse-error ": 1, "type-mismatch lake": 1, "type-mismatch pond": 1}
+	if !maps.Equal(got, want) {
+		t.Errorf("dead letters %v, want %v", got, want)
+	}
+}
+
 func TestChangedPlanStopsTheTask(t *testing.T) {
 	w := newWorld(t)
 	w.write(row(0), row(1))

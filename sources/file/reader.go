@@ -132,6 +132,6 @@ func (r *reader) reject(ctx context.Context, p piece) error {
 	}
 	return r.env.Reject(ctx, sources.Rejected{
 		Producer: r.producer, Position: p.end,
-		Data: p.data, Size: p.size, Code: p.code, Reason: p.reason,
+		Origin: r.path, Data: p.data, Size: p.size, Code: p.code, Reason: p.reason,
 	})
 }
