@@ -76,8 +76,8 @@ type Config struct {
 	// chunk; zero means 10 seconds.
 	Stop  <-chan struct{}
 	Grace time.Duration
-	Now  func() time.Time
-	Log  *slog.Logger
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // Limits of one task.
@@ -92,7 +92,7 @@ const (
 	// idleAfter is when a shard that brings nothing stops holding the watermark back.
 	idleAfter = 30 * time.Second
 	// outputEvery is the shortest time between chunks that are cut because windows closed.
-	outputEvery = 100 * time.Millisecond
+	outputEvery  = 100 * time.Millisecond
 	defaultGrace = 10 * time.Second
 )
 

@@ -246,7 +246,7 @@ func (l *Log) Seek(ctx context.Context, t time.Time) (record.Ordinal, error) {
 }
 
 // seek returns the first record that arrived at or after t, and when. Without one it returns the
-// end of the log, and t.
+// end of the log, and t; with damage where it may be, the first damaged record, and t.
 func (l *Log) seek(t int64) (at record.Ordinal, arrival int64, err error) {
 	s, end, err := l.segmentAt(t)
 	if s == nil || err != nil {
@@ -269,9 +269,14 @@ func (l *Log) seek(t int64) (at record.Ordinal, arrival int64, err error) {
 			return 0, 0, err
 		}
 		if !ok {
+			hole := sc.next
 			fr, sc.offset, ok, err = sc.resync(func(*frame) bool { return true })
-			if !ok || err != nil {
-				return v.next, t, err
+			if err != nil {
+				return 0, 0, err
+			}
+			if !ok || fr.Arrival >= t {
+				// The record may be among the damaged ones. Who reads from here is told of them.
+				return hole, t, nil
 			}
 		}
 		if fr.Count > 0 && fr.Arrival >= t {
