@@ -144,7 +144,8 @@ type Log interface {
 	// appends that were acknowledged are before it. Sealing again does nothing.
 	Seal(ctx context.Context) error
 	// Configure changes the settings that an open log can change: Retention, Hidden, MaxDisk,
-	// Compression, Sync and SyncEvery. The rest of the options is ignored.
+	// Compression, Sync, SyncEvery, Key and Encrypt. The rest of the options is ignored. With a key
+	// that cannot be used, appends fail.
 	Configure(o ShardOptions)
 	// Updated returns a channel that is closed when more can be read than at the call, or the
 	// log is sealed or closed.
@@ -211,4 +212,9 @@ type ShardOptions struct {
 	Sync SyncMode
 	// SyncEvery is how long SyncInterval waits; zero means 100 ms.
 	SyncEvery time.Duration
+	// Key names the master key that records are encrypted with at rest, or were; empty means that
+	// none are. The backend knows what the name stands for.
+	Key string
+	// Encrypt says that what is written from now on is encrypted.
+	Encrypt bool
 }

@@ -45,6 +45,15 @@ const (
 	OnDemand    Mode = "on_demand"
 )
 
+// Encryption says whether records are encrypted on disk (Kinesis API, EncryptionType).
+type Encryption string
+
+// The encryptions.
+const (
+	NoEncryption Encryption = "none"
+	AtRest       Encryption = "at_rest"
+)
+
 // Limits of records (Kinesis API, PutRecord and PutRecords).
 const (
 	// DefaultMaxRecord is what a record's data and key may have together, in bytes.
@@ -81,8 +90,12 @@ type Settings struct {
 	SyncEvery time.Duration `json:"sync_every,omitempty"`
 	// Mode is how capacity is found.
 	Mode Mode `json:"mode,omitempty"`
-	// KeyID names the master key of a stream that is encrypted at rest.
+	// KeyID names the master key of a stream that is encrypted at rest, or was, so that its older
+	// records are.
 	KeyID string `json:"key_id,omitempty"`
+	// Encryption says whether what is written from now on is encrypted: by default if there is a
+	// key.
+	Encryption Encryption `json:"encryption,omitempty"`
 }
 
 // merge returns s with the fields that o sets.
@@ -95,6 +108,7 @@ func (s Settings) merge(o Settings) Settings {
 	set(&s.SyncEvery, o.SyncEvery)
 	set(&s.Mode, o.Mode)
 	set(&s.KeyID, o.KeyID)
+	set(&s.Encryption, o.Encryption)
 	return s
 }
 
@@ -142,6 +156,11 @@ func (s Settings) check() error {
 	case "", Provisioned, OnDemand:
 	default:
 		bad("mode %q: want provisioned or on_demand", s.Mode)
+	}
+	switch s.Encryption {
+	case "", AtRest, NoEncryption:
+	default:
+		bad("encryption %q: want at_rest or none", s.Encryption)
 	}
 	return errors.Join(errs...)
 }

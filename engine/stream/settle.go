@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -110,6 +111,7 @@ func (s *Stream) options(d document) ShardOptions {
 		Retention: max(d.Settings.Retention, 0), Hidden: d.Hidden, Incarnation: s.number,
 		MaxDisk: max(d.Settings.MaxDisk, 0), Compression: d.Settings.Compression,
 		Sync: d.Settings.Sync, SyncEvery: d.Settings.SyncEvery,
+		Key: cmp.Or(s.key, d.Settings.KeyID), Encrypt: d.Settings.encrypted(),
 	}
 }
 

@@ -86,8 +86,11 @@ type Stream struct {
 	name        string
 	incarnation string
 	number      uint64
-	backend     Backend
-	now         func() time.Time
+	// key is the master key that a Spec asks for, until the document has it: the one there may be
+	// where it cannot be found any more.
+	key     string
+	backend Backend
+	now     func() time.Time
 	// shards is replaced as a whole when the shards or settings change.
 	shards atomic.Pointer[shardMap]
 	// reshaping is set while shards are being split or merged.
@@ -155,6 +158,11 @@ func open(ctx context.Context, b Backend, spec Spec, create, existing bool) (*St
 
 // load finds or creates the document, and brings the logs in line with it and with the spec.
 func (s *Stream) load(ctx context.Context, spec Spec, create, existing bool) error {
+	if err := s.checkKey(ctx, spec.Settings.KeyID); err != nil {
+		return err
+	}
+	s.key = spec.Settings.KeyID
+	defer func() { s.key = "" }()
 	d, err := find(ctx, s.backend, spec, create, existing)
 	if err != nil {
 		return err

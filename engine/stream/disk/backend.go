@@ -25,6 +25,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/seal"
 	"github.com/millrace-io/millrace/engine/vfs"
 )
 
@@ -43,6 +44,10 @@ type Options struct {
 	// Sync says when appends to streams that do not choose are acknowledged; empty means
 	// stream.SyncAlways.
 	Sync stream.SyncMode
+
+	// Keys returns the keyring of a stream that is encrypted with the master key of that name; nil
+	// means that there are no master keys. It is asked again when data keys are wrapped again.
+	Keys func(stream, key string) (seal.Keyring, error)
 
 	// faults leave out what tests must then see missing.
 	faults faults
@@ -112,8 +117,13 @@ var _ stream.Backend = (*Backend)(nil)
 // streamDir is what the open shards of one stream share.
 type streamDir struct {
 	logs map[record.ShardID]*Log
+	// synced is set while the names of the stream's directory and of those of its shards are known
+	// to be durable.
+	synced bool
 	// held is how many bytes the shards hold for consumers.
 	held atomic.Int64
+	// keyrings are shared by the shards.
+	keyrings keyrings
 }
 
 // Open opens a data directory and creates it if need be. Nobody else can until Close. Error:
@@ -141,6 +151,10 @@ func (b *Backend) prepare() error {
 		if err := mkdir(b.fs, path.Join(b.dir, d)); err != nil {
 			return err
 		}
+	}
+	// The process before may have been killed between creating a directory and syncing its name.
+	if err := b.fs.SyncDir(b.dir); err != nil {
+		return err
 	}
 	if err := b.checkFormat(); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/seal"
 	"github.com/millrace-io/millrace/engine/vfs"
 )
 
@@ -30,6 +31,10 @@ type committer struct {
 	log *Log
 	// file is the last segment, nil after a failure.
 	file vfs.File
+	// verified says, while file is nil, that the segment needs no check before the next one begins.
+	verified bool
+	// key of the last segment; nil when it is not encrypted.
+	key *seal.SegmentKey
 	// head describes the last segment up to the end of what was acknowledged.
 	head index
 	// safe is the part of the segment that readers may see, and what a failure leaves: all of head,
@@ -54,6 +59,8 @@ type committer struct {
 	touched map[uint64]stream.Position
 	buf     []byte
 	kept    record.Batch
+	// aad is where the header of a frame is made that its seal covers.
+	aad [frameHeader]byte
 }
 
 // mark is a place in a segment.
@@ -177,11 +184,13 @@ func (c *committer) ready(group []*request) error {
 	case c.head.ended:
 		return nil
 	case c.file == nil:
-		if err := c.abandon(); err != nil {
-			return err
+		if !c.verified {
+			if err := c.abandon(); err != nil {
+				return err
+			}
 		}
 		return c.create(true)
-	case c.head.length >= c.log.backend.options.SegmentSize, c.mayRoll(group):
+	case c.head.length >= c.log.backend.options.SegmentSize, c.mayRoll(group), c.mustRoll():
 		if err := c.seal(); err != nil {
 			return err
 		}
@@ -195,6 +204,9 @@ func (c *committer) ready(group []*request) error {
 func (c *committer) mayRoll(group []*request) bool {
 	return c.head.next > c.head.first && slices.ContainsFunc(group, func(r *request) bool { return r.do == doRoll })
 }
+
+// mustRoll reports whether encryption was switched on or off: a segment is one or the other.
+func (c *committer) mustRoll() bool { return c.log.settings.Load().encrypt != (c.key != nil) }
 
 func (c *committer) begin() {
 	c.offset, c.next, c.ended = c.head.length, c.head.next, c.head.ended
@@ -285,18 +297,14 @@ func (c *committer) frames(b *record.Batch, i int, end int64) error {
 	return nil
 }
 
-// put adds a frame to the group, compressed if that is wanted and pays.
+// put adds a frame to the group, compressed if that is wanted and pays, and sealed.
 func (c *committer) put(f *frame, body []byte) error {
-	if c.codec != codecNone && f.kind == kindData {
+	if (c.codec != codecNone || c.key != nil) && f.kind == kindData && len(body) > 0 {
 		pack := c.log.backend.buffers.Get().(*[]byte)
 		defer c.log.backend.buffers.Put(pack)
 		var err error
-		f.raw = len(body)
-		if f.codec, body, err = compress(c.codec, *pack, body); err != nil {
+		if body, err = c.pack(f, pack, body); err != nil {
 			return err
-		}
-		if f.codec != codecNone {
-			*pack = body[:0]
 		}
 	}
 	c.head.add(f, c.offset+int64(len(c.buf)))
@@ -315,6 +323,30 @@ func (c *committer) put(f *frame, body []byte) error {
 		return err
 	}
 	return c.write(body)
+}
+
+// pack returns what the file holds of a body, in the memory of buf unless it is the body itself.
+func (c *committer) pack(f *frame, buf *[]byte, body []byte) (packed []byte, err error) {
+	f.raw = len(body)
+	f.codec, packed, err = compress(c.codec, *buf, body)
+	if err != nil {
+		return nil, err
+	}
+	if f.codec != codecNone {
+		*buf = packed[:0]
+	}
+	if c.key == nil {
+		return packed, nil
+	}
+	f.encrypted, f.size = true, len(packed)+seal.Overhead
+	f.fill(c.aad[:])
+	// Compressed bytes are sealed in place.
+	packed, err = c.key.Seal((*buf)[:0], packed, bound(c.aad[:]), uint64(c.offset)+uint64(len(c.buf)))
+	if err != nil {
+		return nil, err
+	}
+	*buf = packed[:0]
+	return packed, nil
 }
 
 var zeros [frameHeader]byte
@@ -391,7 +423,7 @@ func (l *Log) advance(x *index) {
 func (c *committer) fail(group []*request, err error) {
 	if c.file != nil {
 		err = errors.Join(err, c.file.Close())
-		c.file = nil
+		c.file, c.verified = nil, false
 	}
 	c.head.entries = c.head.entries[:min(c.entries, len(c.head.entries))]
 	c.log.backend.options.Log.Error("append failed, the segment is given up", "shard", c.log.name, "error", err)

@@ -8,19 +8,24 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/seal"
 )
 
 // The byte tables are in docs/formats/segment.md. All numbers are little-endian.
 const (
-	segmentMagic   = "millrseg"
-	segmentFormat  = 1
-	segmentHeader  = 64
-	frameHeader    = 64
-	producerRecord = 24
-	partRecord     = 56
+	segmentMagic    = "millrseg"
+	segmentFormat   = 1
+	encryptedFormat = 2
+	segmentHeader   = 64
+	frameHeader     = 64
+	producerRecord  = 24
+	partRecord      = 56
 
 	// maxBody bounds a frame's body; a larger batch becomes several frames.
 	maxBody = 16 << 20
+
+	// encryptedFlag in the codec byte marks a body that is encrypted.
+	encryptedFlag = 0x80
 )
 
 // Kinds of frames.
@@ -52,14 +57,29 @@ type header struct {
 	// table is how many producer positions the segment begins with, parts how many of those hold for
 	// a part of the hash keys.
 	table, parts uint32
+	// encrypted segments hold their data key in a longer header, and encrypted bodies.
+	encrypted bool
+}
+
+// size is the length of the header in the file.
+func (h header) size() int64 { return headerSize(h.encrypted) }
+
+func headerSize(encrypted bool) int64 {
+	if encrypted {
+		return encryptedHeader
+	}
+	return segmentHeader
 }
 
 func (h header) append(b []byte) []byte {
-	start := len(b)
+	start, format := len(b), uint16(segmentFormat)
+	if h.encrypted {
+		format = encryptedFormat
+	}
 	b = append(b, segmentMagic...)
 	b = binary.LittleEndian.AppendUint32(b, 0)
-	b = binary.LittleEndian.AppendUint16(b, segmentFormat)
-	b = binary.LittleEndian.AppendUint16(b, segmentHeader)
+	b = binary.LittleEndian.AppendUint16(b, format)
+	b = binary.LittleEndian.AppendUint16(b, uint16(h.size()))
 	b = binary.LittleEndian.AppendUint32(b, uint32(h.shard))
 	b = binary.LittleEndian.AppendUint32(b, h.seed)
 	b = binary.LittleEndian.AppendUint64(b, h.incarnation)
@@ -79,8 +99,9 @@ func parseHeader(b []byte) (header, error) {
 	if binary.LittleEndian.Uint32(b[8:]) != crc32.Checksum(b[12:segmentHeader], castagnoli) {
 		return header{}, fmt.Errorf("segment header: %w", errBadCRC)
 	}
-	if v := binary.LittleEndian.Uint16(b[12:]); v != segmentFormat {
-		return header{}, &formatError{what: "segment", version: int(v)}
+	format := binary.LittleEndian.Uint16(b[12:])
+	if format != segmentFormat && format != encryptedFormat {
+		return header{}, &formatError{what: "segment", version: int(format)}
 	}
 	h := header{
 		shard:       record.ShardID(binary.LittleEndian.Uint32(b[16:])),
@@ -90,8 +111,9 @@ func parseHeader(b []byte) (header, error) {
 		arrival:     int64(binary.LittleEndian.Uint64(b[40:])),
 		table:       binary.LittleEndian.Uint32(b[48:]),
 		parts:       binary.LittleEndian.Uint32(b[52:]),
+		encrypted:   format == encryptedFormat,
 	}
-	if n := binary.LittleEndian.Uint16(b[14:]); n != segmentHeader || h.first < 0 {
+	if n := binary.LittleEndian.Uint16(b[14:]); int64(n) != h.size() || h.first < 0 {
 		return header{}, errors.New("segment header is not plausible")
 	}
 	return h, nil
@@ -114,20 +136,34 @@ type frame struct {
 	// group is the offset where the group of frames begins that was written and synced together:
 	// when this frame was written, everything before group was durable.
 	group uint32
-	// size is the length of the body in the file, raw that without the codec.
+	// size is the length of the body in the file, raw that without codec and seal.
 	size, raw int
 	codec     codec
+	encrypted bool
 }
 
 // put writes the frame's header, whose body follows it, to b.
 func (f *frame) put(b []byte, seed uint32, body []byte) {
-	b = b[:frameHeader]
-	clear(b)
-	binary.LittleEndian.PutUint32(b[8:], uint32(len(body)))
-	if f.codec == codecNone {
+	f.size = len(body)
+	if f.codec == codecNone && !f.encrypted {
 		f.raw = len(body)
 	}
+	f.fill(b)
+	b = b[:frameHeader]
+	binary.LittleEndian.PutUint32(b[4:], crc32.Update(seed, castagnoli, b[8:]))
+	sum := crc32.Update(seed, castagnoli, b[4:])
+	binary.LittleEndian.PutUint32(b, crc32.Update(sum, castagnoli, body))
+}
+
+// fill writes the frame's header without its checksums.
+func (f *frame) fill(b []byte) {
+	b = b[:frameHeader]
+	clear(b)
+	binary.LittleEndian.PutUint32(b[8:], uint32(f.size))
 	b[12], b[13] = f.kind, byte(f.codec)
+	if f.encrypted {
+		b[13] |= encryptedFlag
+	}
 	binary.LittleEndian.PutUint32(b[16:], f.group)
 	binary.LittleEndian.PutUint32(b[20:], uint32(f.Count))
 	binary.LittleEndian.PutUint64(b[24:], uint64(f.First))
@@ -136,10 +172,10 @@ func (f *frame) put(b []byte, seed uint32, body []byte) {
 	binary.LittleEndian.PutUint64(b[48:], uint64(f.Position))
 	binary.LittleEndian.PutUint32(b[56:], f.Producer.Epoch)
 	binary.LittleEndian.PutUint32(b[60:], uint32(f.raw))
-	binary.LittleEndian.PutUint32(b[4:], crc32.Update(seed, castagnoli, b[8:]))
-	sum := crc32.Update(seed, castagnoli, b[4:])
-	binary.LittleEndian.PutUint32(b, crc32.Update(sum, castagnoli, body))
 }
+
+// bound is the part of a frame's header that its seal covers.
+func bound(b []byte) []byte { return b[8:frameHeader] }
 
 // parseFrame reads a frame's header. ok is false when b does not begin with a valid one.
 func parseFrame(b []byte, seed uint32) (f frame, ok bool) {
@@ -149,13 +185,14 @@ func parseFrame(b []byte, seed uint32) (f frame, ok bool) {
 	b = b[:frameHeader]
 	size := binary.LittleEndian.Uint32(b[8:])
 	// Most of what is no header fails here, which makes a search for the next frame cheap.
-	if size > maxBody || b[12] > kindLast || b[13] > byte(codecLast) || b[14] != 0 || b[15] != 0 {
+	if size > maxBody+seal.Overhead || b[12] > kindLast || b[13]&^encryptedFlag > byte(codecLast) || b[14] != 0 || b[15] != 0 {
 		return f, false
 	}
 	if binary.LittleEndian.Uint32(b[4:]) != crc32.Update(seed, castagnoli, b[8:]) {
 		return f, false
 	}
-	f.kind, f.codec, f.size = b[12], codec(b[13]), int(size)
+	f.kind, f.codec, f.size = b[12], codec(b[13]&^encryptedFlag), int(size)
+	f.encrypted = b[13]&encryptedFlag != 0
 	f.raw = int(binary.LittleEndian.Uint32(b[60:]))
 	f.group = binary.LittleEndian.Uint32(b[16:])
 	f.Count = int(binary.LittleEndian.Uint32(b[20:]))
@@ -166,7 +203,12 @@ func parseFrame(b []byte, seed uint32) (f frame, ok bool) {
 	f.Producer.Epoch = binary.LittleEndian.Uint32(b[56:])
 	// A record takes two bytes at least.
 	plausible := f.First >= 0 && f.Next() >= f.First && f.raw <= maxBody && f.Count <= f.raw/2
-	return f, plausible && (f.codec != codecNone || f.raw == f.size)
+	packed := f.size
+	if f.encrypted {
+		packed -= seal.Overhead
+		plausible = plausible && f.kind == kindData
+	}
+	return f, plausible && packed >= 0 && packed <= maxBody && (f.codec != codecNone || f.raw == packed)
 }
 
 // checkBody reports whether the whole frame, header and body, is as it was written.

@@ -15,7 +15,11 @@ const (
 	indexMagic  = "millridx"
 	indexFormat = 2
 	indexHeader = 88
-	entrySize   = 24
+
+	indexEnded     = 1
+	indexEncrypted = 2
+
+	entrySize = 24
 	// indexStep is how many bytes of frames lie between two entries at least.
 	indexStep = 64 << 10
 )
@@ -42,7 +46,12 @@ type index struct {
 	lastIndexedAt int64
 	// ended is set once the shard is sealed.
 	ended bool
+	// encrypted is set when the segment's bodies are, which makes its header longer.
+	encrypted bool
 }
+
+// start is where the segment's frames begin.
+func (x *index) start() int64 { return headerSize(x.encrypted) }
 
 // add notes a frame at offset.
 func (x *index) add(f *frame, offset int64) {
@@ -88,7 +97,10 @@ func (x *index) encode() []byte {
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(parts)))
 	var flags uint32
 	if x.ended {
-		flags = 1
+		flags |= indexEnded
+	}
+	if x.encrypted {
+		flags |= indexEncrypted
 	}
 	b = binary.LittleEndian.AppendUint32(b, flags)
 	for _, e := range x.entries {
@@ -125,13 +137,14 @@ func decodeIndex(b []byte) (*index, error) {
 		length:      int64(binary.LittleEndian.Uint64(b[48:])),
 		floor:       int64(binary.LittleEndian.Uint64(b[56:])),
 		arrival:     int64(binary.LittleEndian.Uint64(b[64:])),
-		ended:       binary.LittleEndian.Uint32(b[84:])&1 != 0,
+		ended:       binary.LittleEndian.Uint32(b[84:])&indexEnded != 0,
+		encrypted:   binary.LittleEndian.Uint32(b[84:])&indexEncrypted != 0,
 	}
 	entries := entrySize * uint64(binary.LittleEndian.Uint32(b[72:]))
 	whole := producerRecord * uint64(binary.LittleEndian.Uint32(b[76:]))
 	parts := partRecord * uint64(binary.LittleEndian.Uint32(b[80:]))
 	b = b[indexHeader:]
-	if entries+whole+parts != uint64(len(b)) || x.first > x.next || x.length < segmentHeader {
+	if entries+whole+parts != uint64(len(b)) || x.first > x.next || x.length < x.start() {
 		return nil, errors.New("index is not plausible")
 	}
 	if err := x.readEntries(b[:entries]); err != nil {
@@ -145,7 +158,7 @@ func decodeIndex(b []byte) (*index, error) {
 
 func (x *index) readEntries(b []byte) error {
 	x.entries = make([]entry, len(b)/entrySize)
-	last := entry{first: x.first, offset: segmentHeader}
+	last := entry{first: x.first, offset: x.start()}
 	for i := range x.entries {
 		e := entry{
 			first:   record.Ordinal(binary.LittleEndian.Uint64(b)),

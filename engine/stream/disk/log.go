@@ -34,6 +34,8 @@ type Log struct {
 	done   chan struct{}
 	cursor cursors
 	cache  viewCache
+	keys   keyCache
+	slots  sync.RWMutex // guards the key slots in the segments' headers
 
 	mu sync.RWMutex // guards what readers see, all below
 	// segments rise; the committer appends to the last. The slice is replaced, not changed.
@@ -66,6 +68,8 @@ type segment struct {
 	arrival int64
 	// seed of the segment, valid for the last one only: others are read when needed.
 	seed uint32
+	// encrypted is that of the segment, valid for the last one only.
+	encrypted bool
 }
 
 // last is the segment that the committer appends to.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/seal"
 	"github.com/millrace-io/millrace/engine/vfs"
 )
 
@@ -29,7 +30,7 @@ func (l *Log) Read(ctx context.Context, from record.Ordinal, buf *stream.Buffer)
 		if err != nil {
 			return nil, l.gone(err, from)
 		}
-		next, err := l.readView(v, from, buf)
+		next, err := l.readView(ctx, v, from, buf)
 		if err != nil {
 			return nil, l.gone(err, from)
 		}
@@ -89,7 +90,7 @@ func (l *Log) visible(f stream.Frame, from record.Ordinal) error {
 
 // readView reads frames with records behind from out of one segment into buf. When there is none
 // it returns where the next segment begins.
-func (l *Log) readView(v *view, from record.Ordinal, buf *stream.Buffer) (record.Ordinal, error) {
+func (l *Log) readView(ctx context.Context, v *view, from record.Ordinal, buf *stream.Buffer) (record.Ordinal, error) {
 	f, err := l.backend.fs.Open(v.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, v.corrupt(0, v.first, v.next, "the file is missing")
@@ -99,6 +100,11 @@ func (l *Log) readView(v *view, from record.Ordinal, buf *stream.Buffer) (record
 	}
 	defer f.Close()
 	r := reader{log: l, view: v, file: f, from: from, next: from}
+	if v.encrypted {
+		if r.key, err = l.viewKey(ctx, v, f); err != nil {
+			return 0, err
+		}
+	}
 	if offset, ok := l.cursor.get(v.segment, from); ok {
 		r.offset = offset
 	} else {
@@ -122,6 +128,8 @@ type reader struct {
 	view *view
 	file vfs.File
 	from record.Ordinal
+	// key of the segment; nil when it is not encrypted.
+	key *seal.SegmentKey
 	// next is the ordinal that the frame at offset begins with.
 	next   record.Ordinal
 	offset int64
@@ -176,7 +184,7 @@ func (r *reader) parse(buf *stream.Buffer, limit int64) (need int64, ok bool) {
 				if plain += int64(f.raw); f.codec != codecNone && plain > limit && len(buf.Frames) > 0 {
 					return 0, true
 				}
-				if !f.open(buf, b[frameHeader:size:size]) {
+				if !r.open(&f, buf, b[:size:size]) {
 					return 0, false
 				}
 				buf.Frames = append(buf.Frames, f.Frame)
@@ -189,8 +197,19 @@ func (r *reader) parse(buf *stream.Buffer, limit int64) (need int64, ok bool) {
 	return 0, true
 }
 
-// open makes the body that is stored in b the frame's.
-func (f *frame) open(buf *stream.Buffer, b []byte) (ok bool) {
+// open makes the body that is stored in b, behind the header, the frame's. A sealed one is opened in place.
+func (r *reader) open(f *frame, buf *stream.Buffer, b []byte) (ok bool) {
+	header, b := b[:frameHeader], b[frameHeader:]
+	if f.encrypted {
+		if r.key == nil {
+			return false
+		}
+		plain, err := r.key.Open(b[:0], b, bound(header), uint64(r.offset))
+		if err != nil {
+			return false
+		}
+		b = plain[:len(plain):len(plain)]
+	}
 	if f.codec == codecNone {
 		f.Body = b
 		return true

@@ -21,11 +21,13 @@ func openLog(b *Backend, s *streamDir, name string, id record.ShardID, o stream.
 		name: name + "/" + id.String(),
 		dir:  shardPath(b.streamPath(name), id),
 	}
-	l.Configure(o)
-	if !o.MustExist {
-		if err := mkdir(b.fs, l.dir); err != nil {
-			return nil, err
-		}
+	settings, err := b.settings(name, s, o)
+	if err != nil && o.Encrypt {
+		return nil, err
+	}
+	l.settings.Store(settings)
+	if err := l.mkdir(o.MustExist); err != nil {
+		return nil, err
 	}
 	if err := l.list(); err != nil {
 		return nil, err
@@ -39,6 +41,28 @@ func openLog(b *Backend, s *streamDir, name string, id record.ShardID, o stream.
 	}
 	l.start(c)
 	return l, nil
+}
+
+// mkdir makes sure that the shard's directory survives a crash, also if it was there already: the
+// process before may have died, or failed, before it synced the name.
+func (l *Log) mkdir(exists bool) error {
+	fsys, dir := l.backend.fs, path.Dir(l.dir)
+	if _, err := fsys.List(l.dir); errors.Is(err, fs.ErrNotExist) && !exists {
+		l.stream.synced = false
+		if err := fsys.MkdirAll(l.dir); err != nil {
+			return err
+		}
+	}
+	if l.stream.synced {
+		return nil
+	}
+	for _, d := range []string{dir, path.Dir(dir)} {
+		if err := fsys.SyncDir(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	l.stream.synced = true
+	return nil
 }
 
 func shardName(id record.ShardID) string                { return fmt.Sprintf("%012d", uint32(id)) }
@@ -110,6 +134,9 @@ func (c *committer) restore(o stream.ShardOptions) error {
 		l.next = c.head.next
 		return c.create(true)
 	}
+	if err := l.checkKey(l.segments[last], found.encrypted); err != nil {
+		return err
+	}
 	return c.resume(found)
 }
 
@@ -139,9 +166,26 @@ func (c *committer) resume(found scanned) error {
 	}
 	c.file = f
 	c.settled()
-	s.seed, s.arrival = found.seed, found.floor
+	s.seed, s.arrival, s.encrypted = found.seed, found.floor, found.encrypted
 	l.size, l.entries = found.length, found.entries
+	if found.encrypted {
+		return c.retire(len(found.lost) == 0)
+	}
 	return nil
+}
+
+// retire leaves a segment as it is; the next append begins a new one. A data key must not seal
+// again what stood behind a torn tail, and this process cannot know which counters were used.
+func (c *committer) retire(whole bool) error {
+	l := c.log
+	last := l.last()
+	last.size = c.head.length
+	err := c.file.Close()
+	c.file, c.verified = nil, true
+	if err == nil && whole {
+		err = l.writeIndex(last, &c.head)
+	}
+	return err
 }
 
 // settle makes the last group durable before anyone sees it: the process before may have died
@@ -194,7 +238,7 @@ func (l *Log) recoverSegment(i int) (found scanned, ok bool, err error) {
 	if x.length > s.size {
 		found.lost = append(found.lost, hole{offset: s.size, from: x.next, next: x.next})
 	}
-	if x.length == segmentHeader && (found.table < h.table || found.parts < h.parts) {
+	if x.length == x.start() && (found.table < h.table || found.parts < h.parts) {
 		return found, true, l.inherit(&found, i)
 	}
 	return found, true, nil

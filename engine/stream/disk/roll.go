@@ -30,7 +30,7 @@ func (c *committer) seal() error {
 	if err != nil {
 		l.backend.options.Log.Warn("seal segment", "path", l.segmentPath(last), "error", err)
 	}
-	c.file = nil
+	c.file, c.verified = nil, true
 	return nil
 }
 
@@ -44,7 +44,7 @@ func (c *committer) abandon() error {
 	if err != nil {
 		return fmt.Errorf("reopen %s: %w", name, err)
 	}
-	x := index{seed: c.head.seed, first: c.head.first, next: c.head.first, length: segmentHeader}
+	x := index{seed: c.head.seed, first: c.head.first, next: c.head.first, length: c.head.start()}
 	found, err := scan(l.scanner(f, c.safe.length, x.seed), x, c.safe.next)
 	if err != nil {
 		return errors.Join(fmt.Errorf("verify %s: %w", name, err), f.Close())
@@ -83,8 +83,12 @@ func (c *committer) create(sync bool) error {
 		shard: l.shard, incarnation: l.incarnation, first: c.head.next, arrival: c.head.arrival,
 		seed: rand.Uint32(), table: uint32(len(whole)), parts: uint32(len(parts)),
 	}
+	key, top, err := l.encryptHeader(&h)
+	if err != nil {
+		return fmt.Errorf("create a segment of %s: %w", l.name, err)
+	}
 	name := path.Join(l.dir, segmentName(h.first))
-	file, size, err := l.newSegment(name+tmpSuffix, appendParts(appendTable(h.append(nil), h, whole), h, parts), sync)
+	file, size, err := l.newSegment(name+tmpSuffix, appendParts(appendTable(top, h, whole), h, parts), sync)
 	if err != nil {
 		return fmt.Errorf("create segment %s: %w", name, err)
 	}
@@ -96,16 +100,20 @@ func (c *committer) create(sync bool) error {
 			return errors.Join(fmt.Errorf("create segment %s: %w", name, err), file.Close())
 		}
 	}
-	c.file, c.reserved = file, 0
+	c.file, c.reserved, c.verified, c.key = file, 0, false, key
 	c.head = index{
 		seed: h.seed, first: h.first, next: h.first, length: size, arrival: h.arrival, floor: h.arrival,
-		producers: c.head.producers, shard: h.shard, incarnation: h.incarnation,
+		producers: c.head.producers, shard: h.shard, incarnation: h.incarnation, encrypted: h.encrypted,
 	}
 	c.settled()
 	if !sync {
 		c.synced = 0
 	}
-	l.show(&segment{first: h.first, arrival: h.arrival, seed: h.seed}, size)
+	s := &segment{first: h.first, arrival: h.arrival, seed: h.seed, encrypted: h.encrypted}
+	if key != nil {
+		l.keys.put(s, key)
+	}
+	l.show(s, size)
 	return nil
 }
 

@@ -20,6 +20,7 @@ type view struct {
 	segment     *segment
 	path        string
 	seed        uint32
+	encrypted   bool
 	first, next record.Ordinal
 	// start and end bound the frames that were durable.
 	start, end int64
@@ -64,7 +65,7 @@ func (l *Log) view(at record.Ordinal) (*view, error) {
 	if i == len(segments)-1 {
 		v := &view{
 			segment: s, path: l.segmentPath(s), seed: s.seed, first: s.first, next: l.next,
-			start: segmentHeader, end: l.size, entries: l.entries,
+			start: headerSize(s.encrypted), end: l.size, entries: l.entries, encrypted: s.encrypted,
 		}
 		l.mu.RUnlock()
 		return v, nil
@@ -84,7 +85,7 @@ func (l *Log) view(at record.Ordinal) (*view, error) {
 	}
 	v := &view{
 		segment: s, path: l.segmentPath(s), seed: x.seed, first: s.first, next: next,
-		start: segmentHeader, end: min(x.length, size), entries: x.entries,
+		start: x.start(), end: min(x.length, size), entries: x.entries, encrypted: x.encrypted,
 	}
 	l.cache.put(v)
 	return v, nil
@@ -181,8 +182,8 @@ func (l *Log) checkIncarnation(have uint64) error {
 // index begins the index of a segment.
 func (h header) index() index {
 	return index{
-		seed: h.seed, first: h.first, next: h.first, length: segmentHeader, arrival: h.arrival,
-		floor: h.arrival, shard: h.shard, incarnation: h.incarnation,
+		seed: h.seed, first: h.first, next: h.first, length: h.size(), arrival: h.arrival,
+		floor: h.arrival, shard: h.shard, incarnation: h.incarnation, encrypted: h.encrypted,
 		producers: stream.NewProducers(nil),
 	}
 }

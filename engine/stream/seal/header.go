@@ -14,7 +14,7 @@ const (
 	cipherGCM    = 1
 	headerFixed  = 6
 
-	maxID      = 512
+	maxID      = 256
 	maxWrapped = 1024
 
 	// MaxWrapped is the largest size of a wrapped data key with its header.

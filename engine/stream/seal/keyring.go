@@ -27,7 +27,7 @@ type Keyring interface {
 // MasterKey wraps data keys. It may be a service, so that the key never comes here. All methods
 // may be called from any goroutine.
 type MasterKey interface {
-	// ID names the key that Wrap uses: 1 to 512 bytes of printable text, no secret.
+	// ID names the key that Wrap uses: 1 to 256 bytes of printable text, no secret.
 	ID() string
 	// Opens reports whether Unwrap knows the key of an ID: Wrap's, or one that it replaced.
 	Opens(id string) bool
