@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"math"
+	"unsafe"
 
 	"github.com/parquet-go/parquet-go/encoding/rle"
 	"github.com/parquet-go/parquet-go/encoding/thrift"
@@ -28,7 +29,6 @@ type chunk struct {
 	compare func(a, b []byte) int
 	levels  levels
 	values  values
-	spare   []int32
 
 	// ids are the values of the open page while a dictionary is used.
 	ids  []int32
@@ -59,6 +59,8 @@ type page struct {
 type scratch struct {
 	values, defs, reps, packed []byte
 	header                     bytes.Buffer
+	// places are those of a batch's rows that have a value.
+	places []int32
 }
 
 func newChunk(f *leaf, c codec) chunk {
@@ -75,8 +77,8 @@ func newChunk(f *leaf, c codec) chunk {
 
 // add appends rows of the column's top-level column.
 func (k *chunk) add(top *column.Column, r rows, s *scratch) error {
-	c, r, spare := k.leaf.shred(&k.levels, top, r, k.spare)
-	k.spare = spare
+	var c *column.Column
+	c, r, s.places = k.leaf.shred(&k.levels, top, r, s.places)
 	if k.encoded {
 		k.addIDs(c, r)
 	} else {
@@ -143,7 +145,7 @@ func (k *chunk) closePage(s *scratch) error {
 		return k.wrap(err)
 	}
 	k.pages = append(k.pages, p)
-	k.held += cap(p.data)
+	k.held += cap(p.data) + cap(p.bounds.min) + cap(p.bounds.max)
 	k.compressed += int64(len(p.data))
 	k.uncompressed += int64(p.size)
 	k.levels.reset()
@@ -242,7 +244,8 @@ func (k *chunk) wrap(err error) error {
 
 // memory is what the chunk holds.
 func (k *chunk) memory() int {
-	n := k.held + k.values.memory() + 4*cap(k.ids) + 4*cap(k.spare) + cap(k.levels.defs) + cap(k.levels.reps)
+	n := int(unsafe.Sizeof(*k)) + k.held + k.values.memory() + 4*cap(k.ids) + cap(k.levels.defs) + cap(k.levels.reps) +
+		cap(k.pages)*int(unsafe.Sizeof(page{})) + cap(k.unused)*int(unsafe.Sizeof([]byte(nil)))
 	for _, b := range k.unused {
 		n += cap(b)
 	}

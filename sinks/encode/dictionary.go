@@ -3,6 +3,9 @@ package encode
 import (
 	"bytes"
 	"hash/maphash"
+	"slices"
+	"unsafe"
+	"weak"
 
 	"github.com/millrace-io/millrace/engine/column"
 )
@@ -29,17 +32,25 @@ type dictionary struct {
 	nextRemap       int
 }
 
-// remap says which id the values of a decoder's dictionary have here, -1 where not known yet.
+// remap says which id the values of a decoder's dictionary have here, -1 where not known yet. The
+// decoder's dictionary is not kept alive by it.
 type remap struct {
-	from *column.Dict
+	from weak.Pointer[column.Dict]
 	ids  []int32
+	// seen is how many values were taken from there.
+	seen int
 }
 
 // maxRemaps is how many decoders' dictionaries are followed at once: one a shard.
 const maxRemaps = 8
 
+// remapShare is how many values of a decoder's dictionary there may be for each value taken from it
+// before ids are looked up in a table of them all. A table costs as much as the dictionary has
+// values, and a file may take only some of them: one partition of many.
+const remapShare = 4
+
 func newDictionary() *dictionary {
-	return &dictionary{seed: maphash.MakeSeed(), slots: make([]int32, 64), offsets: []uint32{0}}
+	return &dictionary{seed: maphash.MakeSeed(), slots: make([]int32, 8), offsets: []uint32{0}}
 }
 
 func (d *dictionary) len() int { return len(d.offsets) - 1 }
@@ -49,7 +60,8 @@ func (d *dictionary) value(id int32) []byte { return d.bytes[d.offsets[id]:d.off
 func (d *dictionary) full() bool { return len(d.bytes)+4*d.len() > dictMaxBytes }
 
 func (d *dictionary) memory() int {
-	n := 4*cap(d.slots) + 4*cap(d.offsets) + cap(d.bytes)
+	n := int(unsafe.Sizeof(*d)) + 4*cap(d.slots) + 4*cap(d.offsets) + cap(d.bytes) +
+		cap(d.remaps)*int(unsafe.Sizeof(remap{}))
 	for _, r := range d.remaps {
 		n += 4 * cap(r.ids)
 	}
@@ -79,9 +91,15 @@ func (d *dictionary) appendIDs(dst []int32, c *column.Column, r rows) []int32 {
 		}
 		return dst
 	}
-	known := d.remap(c.Dict, c.DictLen)
+	known := d.remap(c.Dict, c.DictLen, r.len())
 	n := len(dst)
 	dst = gather(dst, c.IDs, r)
+	if known == nil {
+		for i, from := range dst[n:] {
+			dst[n+i] = d.id(c.Dict.Bytes[c.Dict.Offsets[from]:c.Dict.Offsets[from+1]])
+		}
+		return dst
+	}
 	for i, from := range dst[n:] {
 		id := known[from]
 		if id < 0 {
@@ -93,28 +111,35 @@ func (d *dictionary) appendIDs(dst []int32, c *column.Column, r rows) []int32 {
 	return dst
 }
 
-func (d *dictionary) remap(from *column.Dict, n int) []int32 {
-	at := -1
-	for i := range d.remaps {
-		if d.remaps[i].from == from {
-			at = i
-		}
+// remap is the table for a decoder's dictionary of n values, from which so many are taken now; nil
+// while they are too few.
+func (d *dictionary) remap(from *column.Dict, n, taken int) []int32 {
+	r := d.remapOf(weak.Make(from))
+	r.seen += taken
+	if r.seen*remapShare < n {
+		return nil
 	}
-	switch {
-	case at >= 0:
-	case len(d.remaps) < maxRemaps:
-		at = len(d.remaps)
-		d.remaps = append(d.remaps, remap{from: from})
-	default:
-		at = d.nextRemap % maxRemaps
-		d.nextRemap++
-		d.remaps[at] = remap{from: from, ids: d.remaps[at].ids[:0]}
-	}
-	r := &d.remaps[at]
-	for len(r.ids) < n {
-		r.ids = append(r.ids, -1)
+	if have := len(r.ids); have < n {
+		r.ids = slices.Grow(r.ids, n-have)[:n]
+		unknown(r.ids[have:])
 	}
 	return r.ids
+}
+
+func (d *dictionary) remapOf(from weak.Pointer[column.Dict]) *remap {
+	for i := range d.remaps {
+		if d.remaps[i].from == from {
+			return &d.remaps[i]
+		}
+	}
+	if len(d.remaps) < maxRemaps {
+		d.remaps = append(d.remaps, remap{from: from})
+		return &d.remaps[len(d.remaps)-1]
+	}
+	r := &d.remaps[d.nextRemap%maxRemaps]
+	d.nextRemap++
+	*r = remap{from: from, ids: r.ids[:0]}
+	return r
 }
 
 func (d *dictionary) id(text []byte) int32 {
@@ -150,7 +175,7 @@ func (d *dictionary) bound(id int32) {
 }
 
 func (d *dictionary) grow() {
-	d.slots = make([]int32, 4*len(d.slots))
+	d.slots = make([]int32, 2*len(d.slots))
 	mask := uint64(len(d.slots) - 1)
 	for id := range d.len() {
 		at := maphash.Bytes(d.seed, d.value(int32(id))) & mask

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"unsafe"
 
 	"github.com/parquet-go/parquet-go/format"
 
@@ -38,6 +39,8 @@ type parquetFile struct {
 	groups        []format.RowGroup
 	columnIndexes [][]format.ColumnIndex
 	offsetIndexes [][]format.OffsetIndex
+	// described is the memory of what the footer will say of the closed row groups.
+	described int64
 	// failed is the error after which the file cannot be continued.
 	failed error
 }
@@ -109,7 +112,7 @@ func (f *parquetFile) Size() int64 {
 
 // Memory implements Encoder.
 func (f *parquetFile) Memory() int64 {
-	n := int64(0)
+	n := int64(unsafe.Sizeof(*f)) + f.described
 	for i := range f.chunks {
 		n += int64(f.chunks[i].memory())
 	}
@@ -143,7 +146,7 @@ func (f *parquetFile) Finish() error {
 		f.failed = err
 		return err
 	}
-	f.chunks = nil
+	f.chunks, f.groups, f.columnIndexes, f.offsetIndexes, f.described = nil, nil, nil, nil, 0
 	f.failed = fmt.Errorf("the file is finished")
 	return nil
 }
@@ -207,12 +210,32 @@ func (f *parquetFile) closeGroup(s *scratch) error {
 	f.groups = append(f.groups, group)
 	f.columnIndexes = append(f.columnIndexes, columnIndex)
 	f.offsetIndexes = append(f.offsetIndexes, offsetIndex)
+	f.described += describedBytes(columnIndex, offsetIndex)
 	f.open = 0
 	return nil
 }
 
 // maxGroups follows from the ordinal, which is a signed 16-bit number in the footer.
 const maxGroups = 1<<15 - 1
+
+// describedBytes is the memory that the description of a row group takes until the footer is written.
+func describedBytes(columns []format.ColumnIndex, offsets []format.OffsetIndex) int64 {
+	const (
+		// The slices of encodings, their statistics, and the bounds beside those of the pages.
+		lists = 256
+		fixed = unsafe.Sizeof(format.ColumnChunk{}) + unsafe.Sizeof(format.ColumnIndex{}) +
+			unsafe.Sizeof(format.OffsetIndex{}) + lists
+		perPage = unsafe.Sizeof(format.PageLocation{}) + 2*unsafe.Sizeof([]byte(nil)) + 8 + 1
+	)
+	n := int64(unsafe.Sizeof(format.RowGroup{})) + int64(len(columns))*int64(fixed)
+	for i := range columns {
+		n += int64(len(offsets[i].PageLocations)) * int64(perPage)
+		for j := range columns[i].MinValues {
+			n += int64(cap(columns[i].MinValues[j]) + cap(columns[i].MaxValues[j]))
+		}
+	}
+	return n
+}
 
 // writeFooter writes the page indexes and the description of the file.
 func (f *parquetFile) writeFooter(s *scratch) error {

@@ -195,11 +195,11 @@ func TestFullDictionaryGivesWayToPlainPages(t *testing.T) {
 func TestFlushEndsTheRowGroupAndKeepsTheRows(t *testing.T) {
 	s := everyKind()
 	w := writer(t, s, parquetOptions(Zstd))
-	rows := randomRows(9, s, 900, 0.2)
+	rows := randomRows(9, s, 9000, 0.2)
 	var file bytes.Buffer
 	e := w.Open(&file)
-	for i := 0; i < 900; i += 300 {
-		if err := e.Add(batchOf(s, rows[i:i+300])); err != nil {
+	for i := 0; i < 9000; i += 3000 {
+		if err := e.Add(batchOf(s, rows[i:i+3000])); err != nil {
 			t.Fatal(err)
 		}
 		before := e.Memory()
@@ -218,7 +218,7 @@ func TestFlushEndsTheRowGroupAndKeepsTheRows(t *testing.T) {
 	if n := len(f.RowGroups()); n != 3 {
 		t.Errorf("%d row groups", n)
 	}
-	if e.Rows() != 900 || e.Size() != int64(file.Len()) {
+	if e.Rows() != 9000 || e.Size() != int64(file.Len()) {
 		t.Errorf("%d rows and %d bytes, file of %d", e.Rows(), e.Size(), file.Len())
 	}
 }

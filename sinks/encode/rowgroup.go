@@ -178,7 +178,7 @@ func (k *chunk) reset() {
 
 // release lets go of memory that only serves speed.
 func (k *chunk) release() {
-	k.unused, k.dict, k.ids, k.spare = nil, nil, nil, nil
+	k.pages, k.unused, k.dict, k.ids = nil, nil, nil, nil
 	k.values = values{physical: k.values.physical}
 	k.levels.defs, k.levels.reps = nil, nil
 }

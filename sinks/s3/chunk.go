@@ -18,6 +18,8 @@ type chunk struct {
 	dir         string
 	// limit is how many bytes of memory the objects may take before the largest are flushed.
 	limit int64
+	// columns is how many the rows have, which decides what a flush costs.
+	columns int
 
 	parts map[string]*part
 	// touched are the partitions of the batch at hand.
@@ -26,6 +28,8 @@ type chunk struct {
 	rows    int64
 	encoded int64
 	memory  int64
+	// drained is set while no part is worth a flush, so that none is looked for.
+	drained bool
 }
 
 // part is the open object of a partition.
@@ -130,7 +134,7 @@ func (c *chunk) addTo(p *part, b *column.Batch) error {
 	c.rows += n
 	p.hash.Add(column.HashRows(b))
 	c.count(p)
-	return c.relieve()
+	return c.relieve(p)
 }
 
 // count brings the sums up to date with what a part holds.
@@ -142,20 +146,29 @@ func (c *chunk) count(p *part) {
 	p.encoded, p.memory = encoded, memory
 }
 
-// smallestFlush is how much memory a part must hold for its row group to be ended early; smaller
-// ones would make files of tiny row groups, so then the task cuts the chunk.
-const smallestFlush = 256 << 10
+// A part's row group is ended early when the part holds smallestFlush, and as much again for each
+// column as its description in the footer takes several times, which stays in memory. Less would
+// make files of tiny row groups and free nothing, so then the task cuts the chunk.
+const (
+	smallestFlush  = 256 << 10
+	flushPerColumn = 4 << 10
+)
 
-// relieve writes the largest parts to disk while memory is short.
-func (c *chunk) relieve() error {
-	for c.limit > 0 && c.memory > c.limit {
-		var largest *part
+func (c *chunk) worthFlush(p *part) bool {
+	return p.memory >= max(smallestFlush, flushPerColumn*int64(c.columns))
+}
+
+// relieve writes the largest parts to disk while memory is short. last is the part that grew.
+func (c *chunk) relieve(last *part) error {
+	c.drained = c.drained && !c.worthFlush(last)
+	for c.limit > 0 && c.memory > c.limit && !c.drained {
+		largest := last
 		for _, p := range c.parts {
-			if largest == nil || p.memory > largest.memory {
+			if p.memory > largest.memory {
 				largest = p
 			}
 		}
-		if largest.memory < smallestFlush {
+		if c.drained = !c.worthFlush(largest); c.drained {
 			return nil
 		}
 		if err := largest.flush(); err != nil {
@@ -183,13 +196,30 @@ func (p *part) flush() error {
 func (c *chunk) freeze() ([]*part, error) {
 	var all []*part
 	for _, p := range c.parts {
-		if err := p.encoder.Finish(); err != nil {
+		if err := c.finish(p); err != nil {
 			return nil, err
 		}
 		all = append(all, p)
 	}
 	slices.SortFunc(all, func(a, b *part) int { return strings.Compare(a.path, b.path) })
 	return all, nil
+}
+
+// finish completes the object of p, whose encoder lets go of its memory. The object itself goes to
+// disk when memory is short.
+func (c *chunk) finish(p *part) error {
+	if err := p.encoder.Finish(); err != nil {
+		return err
+	}
+	p.selection = nil
+	c.count(p)
+	if c.limit <= 0 || c.memory <= c.limit || len(p.spool.memory) < smallestFlush {
+		return nil
+	}
+	err := p.spool.spill()
+	p.spool.memory = nil
+	c.count(p)
+	return err
 }
 
 // drop forgets everything.
@@ -199,6 +229,6 @@ func (c *chunk) drop() error {
 		err = errors.Join(err, p.spool.drop())
 	}
 	c.parts, c.touched = nil, nil
-	c.rows, c.encoded, c.memory = 0, 0, 0
+	c.rows, c.encoded, c.memory, c.drained = 0, 0, 0, false
 	return err
 }

@@ -39,7 +39,7 @@ func newSink(c Config, env sinks.Env, servers *embedded.Pool) (*sink, error) {
 	}
 	s := &sink{config: c, env: env, servers: servers}
 	// The task cuts the chunk at env.Memory; spooling comes before.
-	s.chunk = chunk{writer: writer, dir: env.Dir, limit: env.Memory / 4 * 3}
+	s.chunk = chunk{writer: writer, dir: env.Dir, limit: env.Memory / 4 * 3, columns: len(env.Schema.Fields)}
 	if len(c.PartitionBy) > 0 {
 		s.chunk.partitioner, err = newPartitioner(c.PartitionBy, env.Schema)
 	}
