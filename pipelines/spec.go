@@ -48,7 +48,8 @@ type streamSpec struct {
 	// Schema of the records: the fields that become columns, with their types. Fields that are not
 	// named stay in the record and are ignored. Types are boolean, int, bigint, float, double,
 	// decimal(p,s), string, binary, date, time, timestamp (microseconds, UTC), uuid, json, [type] for
-	// lists and {field: type} for objects.
+	// lists and {field: type} for objects. A timestamp is RFC 3339 text or, as a JSON number,
+	// milliseconds since the epoch.
 	Schema schemaSpec `yaml:"schema"`
 	// EventTime is the timestamp field that says when the event of a record happened.
 	EventTime string `yaml:"event_time"`

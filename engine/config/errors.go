@@ -9,12 +9,13 @@ import (
 
 // Error is one mistake, or one warning, of a file.
 type Error struct {
-	File string
+	File string `json:"file"`
 	// Line and Column count from 1, columns in characters.
-	Line, Column int
+	Line   int `json:"line"`
+	Column int `json:"column"`
 	// Path is the place in dots and brackets ("sinks.lake", "paths[0]"); empty for the file itself.
-	Path    string
-	Message string
+	Path    string `json:"path"`
+	Message string `json:"message"`
 }
 
 // Error is file:line:column: path: message.

@@ -17,7 +17,8 @@ import (
 // Config of the file source.
 type Config struct {
 	// Paths are the files to read: paths or patterns with *, ? and [...]. They are read in sorted
-	// order, one after the other.
+	// order, one after the other. A file is known by its path and its first line: a renamed one is
+	// read again, unless its new name is the old one with an ending (app.log.1).
 	Paths []string `yaml:"paths" required:"true"`
 	// Format is ndjson (one record per line) or json (the elements of arrays, or values one after
 	// the other).

@@ -168,7 +168,7 @@ func isLines(contentType string) (bool, error) {
 		return false, nil
 	}
 	return false, refuse(http.StatusUnsupportedMediaType,
-		"content type %q is not taken; send application/json or application/x-ndjson", kind)
+		"content type %q is not taken; send application/json or application/x-ndjson, with curl for example: -H 'content-type: application/json'", kind)
 }
 
 // store writes the records of a body.
