@@ -96,8 +96,9 @@ func (s *Stream) Tag(ctx context.Context, set map[string]string, remove ...strin
 }
 
 // Tidy drops the closed shards that have expired: as long as the retention passed since they were
-// closed, and nobody holds records in them. Their records go with them. The runtime calls it every
-// now and then, like Backend.Tidy, after it has set the holds of its consumers.
+// closed, and nobody holds records in them. Their records go with them. It also finishes a split or
+// merge that an error interrupted. The runtime calls it every now and then, like Backend.Tidy, after
+// it has set the holds of its consumers.
 func (s *Stream) Tidy(ctx context.Context) error {
 	m := s.shards.Load()
 	expired := map[record.ShardID]bool{}
@@ -111,10 +112,13 @@ func (s *Stream) Tidy(ctx context.Context) error {
 	for _, e := range expired {
 		any = any || e
 	}
-	if !any {
+	if !any && !s.reshaping.Load() {
 		return nil
 	}
 	err := s.change(ctx, func(d *document) error {
+		if !any {
+			return errNoChange
+		}
 		for i := range d.Shards {
 			if sh := &d.Shards[i]; sh.State == ShardClosed && expired[sh.ID] {
 				sh.State = ShardExpired
@@ -123,7 +127,7 @@ func (s *Stream) Tidy(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("drop expired shards of stream %q: %w", s.name, err)
+		return fmt.Errorf("tidy stream %q: %w", s.name, err)
 	}
 	return nil
 }

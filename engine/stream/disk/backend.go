@@ -54,7 +54,7 @@ type Options struct {
 }
 
 // faults are mistakes that the crash tests must find.
-type faults struct{ ackBeforeSync, noChecksum, noProducerCheck bool }
+type faults struct{ ackBeforeSync, noChecksum, noProducerCheck, noInheritance, noParentTime, sealBeforeSync bool }
 
 const (
 	defaultSegmentSize = 64 << 20

@@ -169,7 +169,7 @@ func (c *committer) syncAll() error {
 	if c.offset == c.synced {
 		return nil
 	}
-	if !c.log.backend.options.faults.ackBeforeSync {
+	if f := c.log.backend.options.faults; !f.ackBeforeSync && !(f.sealBeforeSync && c.ended) {
 		if err := c.file.Sync(); err != nil {
 			return err
 		}

@@ -174,10 +174,12 @@ func (w *walk) take(f *frame, body []byte) error {
 		Offset: w.offset, Group: int64(f.group), Kind: kindNames[f.kind], Frame: f.Frame,
 		Codec: f.codec.String(), Stored: f.size, Raw: f.raw,
 	}
-	if f.Arrival < w.arrival {
+	if f.Count > 0 && f.Arrival < w.arrival {
 		s.bad(w.offset, 0, 0, fmt.Sprintf("it arrived at %d, what is before it at %d", f.Arrival, w.arrival))
 	}
-	w.arrival = max(w.arrival, f.Arrival)
+	if f.Count > 0 {
+		w.arrival = max(w.arrival, f.Arrival)
+	}
 	if w.ended {
 		s.bad(w.offset, 0, 0, "it follows the mark of a closed shard")
 	}

@@ -23,20 +23,42 @@ func model(f faults, wrap func(vfs.FS) vfs.FS) streamtest.Model {
 	}
 }
 
-// TestNothingIsLostByPowerCuts runs as many histories as MILLRACE_HISTORIES says, or 100.
-func TestNothingIsLostByPowerCuts(t *testing.T) {
-	histories := uint64(100)
+// TestNothingIsLostByPowerCuts goes through appends, trims and changes of documents.
+func TestNothingIsLostByPowerCuts(t *testing.T) { runAll(t, model(faults{}, nil).Run, 100) }
+
+func streamModel(f faults, settings stream.Settings, wrap func(vfs.FS) vfs.FS) streamtest.StreamModel {
+	settings.SyncEvery = time.Hour // the model says when
+	return streamtest.StreamModel{Steps: 40, Settings: settings, Open: model(f, wrap).Open}
+}
+
+// TestReshardingSurvivesPowerCuts goes through the stream's changes in all modes.
+func TestReshardingSurvivesPowerCuts(t *testing.T) {
+	for name, m := range map[string]struct {
+		settings  stream.Settings
+		histories uint64
+	}{
+		"always":           {stream.Settings{}, 60},
+		"zstd":             {stream.Settings{Compression: stream.Zstd}, 30},
+		"interval, snappy": {stream.Settings{Sync: stream.SyncInterval, Compression: stream.Snappy}, 40},
+		"never":            {stream.Settings{Sync: stream.SyncNever}, 30},
+	} {
+		t.Run(name, func(t *testing.T) {
+			runAll(t, streamModel(faults{}, m.settings, nil).Run, m.histories)
+		})
+	}
+}
+
+// runAll runs as many histories as MILLRACE_HISTORIES says, or n.
+func runAll(t *testing.T, run func(seed uint64) (streamtest.Result, error), n uint64) {
 	if text := os.Getenv("MILLRACE_HISTORIES"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
+		var err error
+		if n, err = strconv.ParseUint(text, 10, 64); err != nil {
 			t.Fatal(err)
 		}
-		histories = n
 	}
-	m := model(faults{}, nil)
 	var sum streamtest.Result
-	for seed := range histories {
-		r, err := m.Run(seed)
+	for seed := range n {
+		r, err := run(seed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -44,7 +66,7 @@ func TestNothingIsLostByPowerCuts(t *testing.T) {
 		sum.Faults += r.Faults
 		sum.Records += r.Records
 	}
-	t.Logf("%d histories: %d crash states, %d rounds with a failing file, %d records", histories, sum.Crashes, sum.Faults, sum.Records)
+	t.Logf("%d histories: %d crash states, %d rounds with a failing file, %d records", n, sum.Crashes, sum.Faults, sum.Records)
 }
 
 // lazy leaves out the syncs of directories or files.
@@ -74,22 +96,43 @@ type lazyFile struct{ vfs.File }
 
 func (lazyFile) Sync() error { return nil }
 
+func noDirs(fs vfs.FS) vfs.FS  { return lazy{FS: fs, dirs: true} }
+func noFiles(fs vfs.FS) vfs.FS { return lazy{FS: fs, files: true} }
+
 func TestModelFindsWhatIsLeftOut(t *testing.T) {
 	for name, m := range map[string]streamtest.Model{
-		"directory sync":  model(faults{}, func(fs vfs.FS) vfs.FS { return lazy{FS: fs, dirs: true} }),
-		"file sync":       model(faults{}, func(fs vfs.FS) vfs.FS { return lazy{FS: fs, files: true} }),
+		"directory sync":  model(faults{}, noDirs),
+		"file sync":       model(faults{}, noFiles),
 		"sync before ack": model(faults{ackBeforeSync: true}, nil),
 		"checksum":        model(faults{noChecksum: true}, nil),
 		"producer check":  model(faults{noProducerCheck: true}, nil),
 	} {
-		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(200) {
-				if _, err := m.Run(seed); err != nil {
-					t.Logf("found: %v", err)
-					return
-				}
-			}
-			t.Error("nothing was found")
-		})
+		t.Run(name, func(t *testing.T) { mustFind(t, m.Run) })
 	}
+}
+
+func TestStreamModelFindsWhatIsLeftOut(t *testing.T) {
+	for name, m := range map[string]streamtest.StreamModel{
+		"directory sync":      streamModel(faults{}, stream.Settings{}, noDirs),
+		"file sync":           streamModel(faults{}, stream.Settings{}, noFiles),
+		"sync before ack":     streamModel(faults{ackBeforeSync: true}, stream.Settings{}, nil),
+		"producer check":      streamModel(faults{noProducerCheck: true}, stream.Settings{}, nil),
+		"inherited positions": streamModel(faults{noInheritance: true}, stream.Settings{}, nil),
+		"parents' time":       streamModel(faults{noParentTime: true}, stream.Settings{}, nil),
+		"sync of the seal":    streamModel(faults{sealBeforeSync: true}, stream.Settings{Sync: stream.SyncInterval}, nil),
+	} {
+		t.Run(name, func(t *testing.T) { mustFind(t, m.Run) })
+	}
+}
+
+// mustFind demands that some history shows a broken promise.
+func mustFind(t *testing.T, run func(seed uint64) (streamtest.Result, error)) {
+	t.Helper()
+	for seed := range uint64(200) {
+		if _, err := run(seed); err != nil {
+			t.Logf("found: %v", err)
+			return
+		}
+	}
+	t.Error("nothing was found")
 }

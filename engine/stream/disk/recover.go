@@ -112,6 +112,11 @@ func parseSegmentName(name string) (record.Ordinal, bool) {
 // restore brings the committer to the end of the log.
 func (c *committer) restore(o stream.ShardOptions) error {
 	l := c.log
+	if f := l.backend.options.faults; f.noInheritance {
+		o.Inherited = nil
+	} else if f.noParentTime {
+		o.MinArrival = 0
+	}
 	if len(l.segments) == 0 {
 		c.head = index{arrival: o.MinArrival, producers: stream.NewProducers(o.Inherited)}
 		l.producers, l.arrival = c.head.producers, c.head.arrival

@@ -193,7 +193,9 @@ func scan(s scanner, x index, limit record.Ordinal) (scanned, error) {
 }
 
 func (r *scanned) take(f *frame, body []byte, offset int64) {
-	r.arrival = max(r.arrival, f.Arrival)
+	if f.Count > 0 {
+		r.arrival = max(r.arrival, f.Arrival)
+	}
 	r.group = max(r.group, int64(f.group))
 	switch f.kind {
 	case kindTable:
