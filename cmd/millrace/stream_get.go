@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -134,15 +133,10 @@ func (c *readFlags) read(ctx context.Context, a *app, s *session, request contro
 			request.Limit = min(left, control.MaxRead)
 		}
 		page, err := s.Read(ctx, request)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil // interrupted: the user has seen enough
-		case s.Gone(err):
-			if err := s.reopen(ctx); err != nil {
-				return err
-			}
-			continue
-		case err != nil:
+		}
+		if err != nil {
 			return err
 		}
 		if page.Expired > 0 {
@@ -286,6 +280,3 @@ func printedOf(r control.Stored) printed {
 	}
 	return p
 }
-
-// Gone reports whether the process that was asked went away.
-func (s *session) Gone(err error) bool { return errors.Is(err, control.ErrUnreachable) }

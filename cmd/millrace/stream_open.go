@@ -52,6 +52,35 @@ func openSession(ctx context.Context, o openOptions) (*session, error) {
 	return s, s.open(ctx)
 }
 
+// Describe implements control.Streams. It can be asked again of whoever has the directory next.
+func (s *session) Describe(ctx context.Context, name string) (control.Stream, error) {
+	return again(ctx, s, func() (control.Stream, error) { return s.Admin.Describe(ctx, name) })
+}
+
+// List implements control.Streams, like Describe.
+func (s *session) List(ctx context.Context) ([]control.Stream, error) {
+	return again(ctx, s, func() ([]control.Stream, error) { return s.Admin.List(ctx) })
+}
+
+// Read implements control.Records, like Describe.
+func (s *session) Read(ctx context.Context, r control.ReadRequest) (control.Page, error) {
+	return again(ctx, s, func() (control.Page, error) { return s.Admin.Read(ctx, r) })
+}
+
+// again asks until there is an answer, also when the process that was asked goes away. It is for what
+// changes nothing.
+func again[T any](ctx context.Context, s *session, ask func() (T, error)) (T, error) {
+	for {
+		answer, err := ask()
+		if !errors.Is(err, control.ErrUnreachable) || ctx.Err() != nil {
+			return answer, err
+		}
+		if err := s.reopen(ctx); err != nil {
+			return answer, err
+		}
+	}
+}
+
 // reopen is for when the process that was asked went away.
 func (s *session) reopen(ctx context.Context) error {
 	if err := s.close(); err != nil {

@@ -140,6 +140,7 @@ func TestAdmin(t *testing.T) {
 		{"ReadingBeginsWhereItIsTold", readingBeginsWhereItIsTold},
 		{"ReadWaitsForRecords", readWaitsForRecords},
 		{"ChildrenAreReadAfterTheirParents", childrenAreReadAfterTheirParents},
+		{"LargeParentIsReadToItsEnd", largeParentIsReadToItsEnd},
 		{"MergedShardIsReadAfterBoth", mergedShardIsReadAfterBoth},
 		{"CursorGoesOnAcrossASplit", cursorGoesOnAcrossASplit},
 		{"ClosedShardEnds", closedShardEnds},

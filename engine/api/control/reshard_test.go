@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +70,25 @@ func childrenAreReadAfterTheirParents(t *testing.T, r *rig) {
 	}
 	r.counted(20, 25)
 	r.inOrder(r.all(control.ReadRequest{}), 25)
+}
+
+// One read of a shard does not return all that a large parent has.
+func largeParentIsReadToItsEnd(t *testing.T, r *rig) {
+	r.create(1)
+	body := strings.Repeat("x", 600<<10)
+	put := func(from, to int) {
+		for i := from; i < to; i++ {
+			r.put("ann", fmt.Sprintf("%d%s", i, body))
+		}
+	}
+	put(0, 4)
+	r.must(r.Split(t.Context(), "clicks", 0, nil), "split")
+	put(4, 6)
+	for i, x := range r.all(control.ReadRequest{}) {
+		if x.Data[0] != byte('0'+i) {
+			t.Errorf("record %d is number %c", i, x.Data[0])
+		}
+	}
 }
 
 func mergedShardIsReadAfterBoth(t *testing.T, r *rig) {
