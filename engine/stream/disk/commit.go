@@ -31,9 +31,7 @@ type committer struct {
 	log *Log
 	// file is the last segment, nil after a failure.
 	file vfs.File
-	// verified says, while file is nil, that the segment needs no check before the next one begins.
-	verified bool
-	// key of the last segment; nil when it is not encrypted.
+	// key of the last segment; nil when it is not encrypted, or was not begun by this process.
 	key *seal.SegmentKey
 	// head describes the last segment up to the end of what was acknowledged.
 	head index
@@ -184,10 +182,8 @@ func (c *committer) ready(group []*request) error {
 	case c.head.ended:
 		return nil
 	case c.file == nil:
-		if !c.verified {
-			if err := c.abandon(); err != nil {
-				return err
-			}
+		if err := c.abandon(); err != nil {
+			return err
 		}
 		return c.create(true)
 	case c.head.length >= c.log.backend.options.SegmentSize, c.mayRoll(group), c.mustRoll():
@@ -205,8 +201,12 @@ func (c *committer) mayRoll(group []*request) bool {
 	return c.head.next > c.head.first && slices.ContainsFunc(group, func(r *request) bool { return r.do == doRoll })
 }
 
-// mustRoll reports whether encryption was switched on or off: a segment is one or the other.
-func (c *committer) mustRoll() bool { return c.log.settings.Load().encrypt != (c.key != nil) }
+// mustRoll reports whether the segment cannot be gone on with. Encryption was switched on or off, and
+// a segment is one or the other; or another process began it: its key must not seal again what
+// stood behind a torn tail, and nobody knows which counters were used.
+func (c *committer) mustRoll() bool {
+	return c.log.settings.Load().encrypt != c.head.encrypted || c.head.encrypted && c.key == nil
+}
 
 func (c *committer) begin() {
 	c.offset, c.next, c.ended = c.head.length, c.head.next, c.head.ended
@@ -423,7 +423,7 @@ func (l *Log) advance(x *index) {
 func (c *committer) fail(group []*request, err error) {
 	if c.file != nil {
 		err = errors.Join(err, c.file.Close())
-		c.file, c.verified = nil, false
+		c.file = nil
 	}
 	c.head.entries = c.head.entries[:min(c.entries, len(c.head.entries))]
 	c.log.backend.options.Log.Error("append failed, the segment is given up", "shard", c.log.name, "error", err)

@@ -283,6 +283,19 @@ func TestEncryptionSwitchedOnLaterLeavesOlderRecordsInClear(t *testing.T) {
 	v.wantAll()
 }
 
+func TestEncryptedSegmentTakesNoRecordsInClear(t *testing.T) {
+	v := newVault(t, "a")
+	v.mustAppend(5, 200)
+	v.close()
+	v.shard.Encrypt = false
+	v.open()
+	v.mustAppend(5, 200)
+	v.wantAll()
+	if n := len(v.segments()); n != 2 {
+		t.Errorf("%d segments", n)
+	}
+}
+
 func TestOlderRecordsNeedTheirKeyWhenRead(t *testing.T) {
 	v := newVault(t, "a")
 	v.mustAppend(20, 200)
@@ -671,6 +684,26 @@ func TestStreamIsEncryptedByItsSettings(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestNewerKeySlotCounts(t *testing.T) {
+	for newer := range 2 {
+		head := make([]byte, encryptedHeader)
+		for i := range 2 {
+			slot := keySlot{generation: 8, wrapped: []byte("old")}
+			if i == newer {
+				slot = keySlot{generation: 9, wrapped: []byte("new")}
+			}
+			b, err := slot.encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			copy(head[slotOffset(i):], b)
+		}
+		if s, at, err := findSlot(head); err != nil || at != newer || string(s.wrapped) != "new" {
+			t.Errorf("slot %d with %q, %v; want %d", at, s.wrapped, err, newer)
+		}
 	}
 }
 

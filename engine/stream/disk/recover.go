@@ -173,24 +173,7 @@ func (c *committer) resume(found scanned) error {
 	c.settled()
 	s.seed, s.arrival, s.encrypted = found.seed, found.floor, found.encrypted
 	l.size, l.entries = found.length, found.entries
-	if found.encrypted {
-		return c.retire(len(found.lost) == 0)
-	}
 	return nil
-}
-
-// retire leaves a segment as it is; the next append begins a new one. A data key must not seal
-// again what stood behind a torn tail, and this process cannot know which counters were used.
-func (c *committer) retire(whole bool) error {
-	l := c.log
-	last := l.last()
-	last.size = c.head.length
-	err := c.file.Close()
-	c.file, c.verified = nil, true
-	if err == nil && whole {
-		err = l.writeIndex(last, &c.head)
-	}
-	return err
 }
 
 // settle makes the last group durable before anyone sees it: the process before may have died

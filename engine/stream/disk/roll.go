@@ -30,7 +30,7 @@ func (c *committer) seal() error {
 	if err != nil {
 		l.backend.options.Log.Warn("seal segment", "path", l.segmentPath(last), "error", err)
 	}
-	c.file, c.verified = nil, true
+	c.file = nil
 	return nil
 }
 
@@ -100,7 +100,7 @@ func (c *committer) create(sync bool) error {
 			return errors.Join(fmt.Errorf("create segment %s: %w", name, err), file.Close())
 		}
 	}
-	c.file, c.reserved, c.verified, c.key = file, 0, false, key
+	c.file, c.reserved, c.key = file, 0, key
 	c.head = index{
 		seed: h.seed, first: h.first, next: h.first, length: size, arrival: h.arrival, floor: h.arrival,
 		producers: c.head.producers, shard: h.shard, incarnation: h.incarnation, encrypted: h.encrypted,
