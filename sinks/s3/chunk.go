@@ -48,7 +48,13 @@ type part struct {
 }
 
 // partOverhead is the memory of a partition beside what its encoder reports, roughly.
-const partOverhead = 4 << 10
+const partOverhead = 512
+
+// newChunk makes a chunk without partitions. The task cuts it when it holds more than memory;
+// spooling comes before.
+func newChunk(w *encode.Writer, schema *column.Schema, dir string, memory int64) chunk {
+	return chunk{writer: w, dir: dir, limit: memory / 4 * 3, columns: len(schema.Fields)}
+}
 
 // add routes the selected rows of b to their partitions.
 func (c *chunk) add(b *column.Batch) (flow.Outcome, error) {

@@ -38,8 +38,7 @@ func newSink(c Config, env sinks.Env, servers *embedded.Pool) (*sink, error) {
 		return nil, &config.PathError{Path: "format", Err: err}
 	}
 	s := &sink{config: c, env: env, servers: servers}
-	// The task cuts the chunk at env.Memory; spooling comes before.
-	s.chunk = chunk{writer: writer, dir: env.Dir, limit: env.Memory / 4 * 3, columns: len(env.Schema.Fields)}
+	s.chunk = newChunk(writer, env.Schema, env.Dir, env.Memory)
 	if len(c.PartitionBy) > 0 {
 		s.chunk.partitioner, err = newPartitioner(c.PartitionBy, env.Schema)
 	}
