@@ -8,19 +8,20 @@
 //
 // # In a segment file
 //
-// The segment's header is followed by two key slots (docs/formats/segment.md). A slot holds what
-// NewSegmentKey returned as wrapped: the id of the master key, in clear, and the wrapped data
-// key. Its aad is the segment's identity: incarnation of the stream, shard and first ordinal, so
-// that a header which is copied to another segment does not open.
+// This is how engine/stream/disk uses it; docs/formats/segment.md has the bytes. The segment's
+// header is followed by two key slots. A slot holds what NewSegmentKey returned as wrapped: the id
+// of the master key, in clear, and the wrapped data key. Its aad is the segment's identity:
+// incarnation of the stream, shard and first ordinal, so that a header which is copied to another
+// segment does not open.
 //
-// Frames whose codec byte has the flag "sealed" carry the sealed form of the body, Overhead bytes
+// Frames whose codec byte has the flag for it carry the sealed form of the body, Overhead bytes
 // longer; compression comes before. The counter is the frame's offset in the segment, the aad is
 // the frame's header from its length field on: whoever changes a count, an ordinal, an arrival
 // time, a producer or the place of a frame makes it unreadable. The checksum is over the sealed
 // bytes. So recovery, verify and dump work without a key; what they cannot see is records.
 //
-// Headers are in clear: how many records and bytes arrived when, producer ids and positions,
-// ordinals. Partition keys, explicit hash keys and data are not.
+// In clear are headers (how many records and bytes arrived when, ordinals) and the ids and
+// positions of producers. Partition keys, explicit hash keys and data are not.
 //
 // # Rotation
 //
