@@ -221,3 +221,39 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestRingOpensWithAllKeysOfItsSetting(t *testing.T) {
+	dir := t.TempDir()
+	var specs []string
+	for _, n := range []string{"old", "new"} {
+		name := filepath.Join(dir, n)
+		if _, err := GenerateKeyFile(name); err != nil {
+			t.Fatal(err)
+		}
+		specs = append(specs, "file:"+name)
+	}
+	ring := func(spec string) *seal.Ring {
+		t.Helper()
+		r, err := Ring("orders", spec, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	ctx := context.Background()
+	_, wrapped, err := ring(specs[0]).NewSegmentKey(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrapped, err = ring(specs[1]+" "+specs[0]).Rewrap(ctx, wrapped, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring(specs[1]).OpenSegmentKey(ctx, wrapped, nil); err != nil {
+		t.Error(err)
+	}
+	for _, spec := range []string{"", " ", specs[0] + " file:" + filepath.Join(dir, "none")} {
+		if _, err := Ring("orders", spec, Options{}); err == nil {
+			t.Errorf("%q was accepted", spec)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package master
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -89,4 +90,22 @@ func openHelper(uri, program string) (*Helper, error) {
 		program = "millrace-kms"
 	}
 	return &Helper{program: program, uri: uri}, nil
+}
+
+// Ring returns the keyring of a stream whose key setting is spec: one or more master keys as Open
+// knows them, separated by spaces. The first wraps, all open; so a stream moves to another master
+// key. It fits disk.Options.Keys.
+func Ring(stream, spec string, o Options) (*seal.Ring, error) {
+	var keys []seal.MasterKey
+	for _, name := range strings.Fields(spec) {
+		k, err := Open(name, o)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) == 0 {
+		return nil, errors.New("no master key is named")
+	}
+	return seal.NewRing(stream, keys[0], keys[1:]...), nil
 }
