@@ -73,8 +73,11 @@ func (p *printer) frame(f *FrameReport) {
 		fmt.Fprintf(&b, "  producer %016x epoch %d at %d", f.Producer.ID, f.Producer.Epoch, f.Position)
 	}
 	fmt.Fprintf(&b, "  %d bytes", f.Stored)
-	if f.Raw != f.Stored {
+	if f.Codec != codecNone.String() {
 		fmt.Fprintf(&b, " %s of %d", f.Codec, f.Raw)
+	}
+	if f.Encrypted {
+		b.WriteString(" encrypted")
 	}
 	fmt.Fprintf(&b, "  group %d", f.Group)
 	p.line("%s", b.String())
@@ -166,6 +169,9 @@ func (p *printer) segment(s *SegmentReport) {
 	}
 	if !s.Oldest.IsZero() {
 		text += "  " + when(s.Oldest) + " to " + when(s.Newest)
+	}
+	if s.Encrypted {
+		text += fmt.Sprintf("  encrypted by master key %q", s.Key)
 	}
 	if s.Producers > 0 {
 		text += fmt.Sprintf("  %d producers", s.Producers)

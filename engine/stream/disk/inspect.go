@@ -22,7 +22,8 @@ type Inspection struct {
 	// Shard is the only shard of it to look at; nil means all.
 	Shard *record.ShardID
 	// Segment is told of each segment before its frames, and Frame of each frame, in the order of
-	// the file. Its Body is decompressed, and valid until the function returns. Both may be nil.
+	// the file. Its Body is decompressed, and valid until the function returns; of an encrypted frame
+	// it is nil. Both may be nil.
 	Segment func(s *SegmentReport) error
 	Frame   func(f *FrameReport) error
 }

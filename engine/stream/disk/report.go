@@ -81,6 +81,9 @@ type SegmentReport struct {
 	// First up to Next are the records in it.
 	First, Next record.Ordinal
 	Incarnation uint64
+	// Encrypted segments show no records. Key names the master key that they need.
+	Encrypted bool
+	Key       string
 	// Oldest and Newest are when the first and the last record arrived; zero without records.
 	Oldest, Newest time.Time
 	// Frames with records, by the name of their codec.
@@ -104,6 +107,7 @@ type FrameReport struct {
 	Kind          string
 	stream.Frame
 	Codec       string
+	Encrypted   bool
 	Stored, Raw int
 }
 
