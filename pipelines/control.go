@@ -8,6 +8,8 @@ import (
 	"github.com/millrace-io/millrace/engine/api/control"
 	streams "github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/disk"
+	"github.com/millrace-io/millrace/engine/stream/seal"
+	"github.com/millrace-io/millrace/engine/stream/seal/master"
 	"github.com/millrace-io/millrace/engine/vfs"
 )
 
@@ -23,7 +25,7 @@ func openData(ctx context.Context, o Options) (*disk.Backend, error) {
 	timeout := time.NewTimer(lockPatience)
 	defer timeout.Stop()
 	for {
-		b, err := disk.Open(vfs.OS{}, o.Data, disk.Options{Now: o.Now, Log: o.Log})
+		b, err := disk.Open(vfs.OS{}, o.Data, disk.Options{Now: o.Now, Log: o.Log, Keys: Keyring})
 		var locked *disk.LockedError
 		if !errors.As(err, &locked) {
 			return b, err
@@ -42,6 +44,12 @@ func openData(ctx context.Context, o Options) (*disk.Backend, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// Keyring is what a process opens data directories with, so that it can read and write streams that
+// are encrypted: the key names a master key as docs/encryption.md has it.
+func Keyring(stream, key string) (seal.Keyring, error) {
+	return master.Ring(stream, key, master.Options{})
 }
 
 // controls let `millrace stream` work on the streams of this run while it has the data directory.

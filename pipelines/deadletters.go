@@ -23,7 +23,7 @@ func DeadLetters(ctx context.Context, data, pipeline string, now func() time.Tim
 	if _, err := os.Stat(data); err != nil {
 		return fmt.Errorf("data directory: %w", err)
 	}
-	b, err := disk.Open(vfs.OS{}, data, disk.Options{Now: now})
+	b, err := disk.Open(vfs.OS{}, data, disk.Options{Now: now, Keys: Keyring})
 	if err != nil {
 		return err
 	}

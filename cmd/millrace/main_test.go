@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -23,9 +23,21 @@ func newCLI(t *testing.T) *cli { return &cli{t: t, data: filepath.Join(t.TempDir
 
 // try runs a command line on the data directory.
 func (c *cli) try(args ...string) (code int, stdout, stderr string) {
-	var out, errs bytes.Buffer
+	var out, errs screen
 	code = run(append(args, "--data", c.data), &out, &errs)
-	return code, out.String(), errs.String()
+	return code, out.text.String(), errs.text.String()
+}
+
+// screen is where several goroutines may print, as they may to a file.
+type screen struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *screen) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
 }
 
 // do runs a command line that must work, and returns what it prints.

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/disk"
 	"github.com/millrace-io/millrace/engine/vfs"
+	"github.com/millrace-io/millrace/pipelines"
 )
 
 // A data directory that another command uses is free again soon.
@@ -120,7 +121,7 @@ func (s *session) open(ctx context.Context) error {
 
 // local opens the directory.
 func (s *session) local() error {
-	backend, err := disk.Open(vfs.OS{}, s.o.data, disk.Options{Log: s.o.log})
+	backend, err := disk.Open(vfs.OS{}, s.o.data, disk.Options{Log: s.o.log, Keys: pipelines.Keyring})
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,11 @@ func picture(s control.Stream) string {
 		fmt.Fprintf(&b, " and %d closed", closed)
 	}
 	fmt.Fprintf(&b, ", %s records, %s on disk\n", count(s.Records()), size(s.Bytes()))
-	fmt.Fprintf(&b, "records stay: %s · appends synced: %s · compression: %s\n\n", retentionText(s.RetentionSeconds), s.Sync, s.Compression)
+	fmt.Fprintf(&b, "records stay: %s · appends synced: %s · compression: %s", retentionText(s.RetentionSeconds), s.Sync, s.Compression)
+	if s.Key != "" {
+		fmt.Fprintf(&b, " · encrypted with %s", s.Key)
+	}
+	b.WriteString("\n\n")
 	b.WriteString(shardMap(s))
 	b.WriteString(lineage(s))
 	b.WriteString("\nhash keys\n")

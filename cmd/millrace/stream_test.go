@@ -191,7 +191,7 @@ func TestMistakesOnStreamsNameTheCure(t *testing.T) {
 }
 
 func TestHelpOfEachCommandHasAnExample(t *testing.T) {
-	for _, verb := range []string{"", "create", "list", "describe", "put", "get", "tail", "split", "merge", "reshard", "retention", "delete", "verify", "dump"} {
+	for _, verb := range []string{"", "create", "list", "describe", "put", "get", "tail", "split", "merge", "reshard", "retention", "encrypt", "delete", "verify", "dump"} {
 		var out, errs bytes.Buffer
 		args := []string{"stream", verb, "--help"}
 		if verb == "" {
@@ -316,4 +316,72 @@ func awaitFile(t *testing.T, name string) {
 			t.Fatalf("%s is not there", name)
 		}
 	}
+}
+
+func TestEncryptedStreamNeedsItsKey(t *testing.T) {
+	c := newCLI(t)
+	keys := writeFile(t, strings.Repeat("QUFB", 10)+"QUE=\n")
+	if err := os.Chmod(keys, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.stream("create", "clicks")
+	c.stream("put", "clicks", "in-clear")
+	want(t, c.stream("encrypt", "clicks", "--key", "file:"+keys), "encrypted with file:"+keys)
+	c.stream("put", "clicks", "top-secret")
+	want(t, c.stream("describe", "clicks"), "encrypted with file:"+keys)
+	if text := c.stored(); !strings.Contains(text, "in-clear") || strings.Contains(text, "top-secret") {
+		t.Error("the wrong record is encrypted on disk")
+	}
+	both := "in-clear\ntop-secret\n"
+	if text := c.stream("get", "clicks", "--raw"); text != both {
+		t.Errorf("got %q", text)
+	}
+	want(t, c.stream("verify"), "no damage found")
+
+	// A new key in front of the old one, and then alone.
+	if err := os.WriteFile(keys, []byte(strings.Repeat("QkJC", 10)+"QkI=\n"+strings.Repeat("QUFB", 10)+"QUE=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want(t, c.stream("encrypt", "clicks", "--rewrap"), "1 segment of clicks")
+	if err := os.WriteFile(keys, []byte(strings.Repeat("QkJC", 10)+"QkI=\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text := c.stream("get", "clicks", "--raw"); text != both {
+		t.Errorf("with the new key: %q", text)
+	}
+	if err := os.Rename(keys, keys+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, text := c.try("stream", "get", "clicks"); code != exitFailed || !strings.Contains(text, keys) {
+		t.Errorf("without the key: exit code %d: %s", code, text)
+	}
+	if err := os.Rename(keys+".away", keys); err != nil {
+		t.Fatal(err)
+	}
+	c.stream("encrypt", "clicks", "--off")
+	c.stream("put", "clicks", "clear-again")
+	if text := c.stream("get", "clicks", "--raw"); text != both+"clear-again\n" {
+		t.Errorf("got %q", text)
+	}
+	if !strings.Contains(c.stored(), "clear-again") {
+		t.Error("records are still encrypted")
+	}
+}
+
+// stored is all that lies in the segments of the stream clicks.
+func (c *cli) stored() string {
+	c.t.Helper()
+	names, err := filepath.Glob(filepath.Join(c.data, "streams", "clicks", "*", "*.seg"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		all.Write(text)
+	}
+	return all.String()
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -16,6 +17,8 @@ import (
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/disk"
+	"github.com/millrace-io/millrace/engine/stream/seal"
+	"github.com/millrace-io/millrace/engine/stream/seal/master"
 	"github.com/millrace-io/millrace/engine/vfs"
 )
 
@@ -46,7 +49,9 @@ func (r *rig) must(err error, what string) {
 func newRig(t *testing.T, shared ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: t.TempDir()}
-	backend, err := disk.Open(vfs.OS{}, r.dir, disk.Options{Now: r.now})
+	backend, err := disk.Open(vfs.OS{}, r.dir, disk.Options{Now: r.now, Keys: func(stream, key string) (seal.Keyring, error) {
+		return master.Ring(stream, key, master.Options{})
+	}})
 	r.must(err, "open the directory")
 	t.Cleanup(func() { r.must(r.backend.Close(), "close the directory") })
 	var streams []*stream.Stream
@@ -147,6 +152,7 @@ func TestAdmin(t *testing.T) {
 		{"ReshardKeepsTheLineage", reshardKeepsTheLineage},
 		{"RetentionHidesOlderRecords", retentionHidesOlderRecords},
 		{"DeletedStreamsCursorIsRefused", deletedStreamsCursorIsRefused},
+		{"EncryptionIsSwitchedOnAndOff", encryptionIsSwitchedOnAndOff},
 		{"SharedStreamIsNotDeleted", sharedStreamIsNotDeleted},
 	}
 	for _, test := range tests {
@@ -333,5 +339,36 @@ func readWaitsForRecords(t *testing.T, r *rig) {
 	r.must(got.err, "read")
 	if !slices.Equal(texts(got.page.Records), []string{"hello"}) {
 		t.Errorf("waited for %+v", got.page)
+	}
+}
+
+func encryptionIsSwitchedOnAndOff(t *testing.T, r *rig) {
+	file := filepath.Join(t.TempDir(), "key")
+	_, err := master.GenerateKeyFile(file)
+	r.must(err, "make a key")
+	key := "file:" + file
+	r.must(r.Create(t.Context(), control.Spec{Name: "clicks", Key: key}), "create")
+	r.put("ann", "a")
+	if s := r.describe(); s.Key != key {
+		t.Errorf("encrypted with %q", s.Key)
+	}
+	r.must(r.Decrypt(t.Context(), "clicks"), "decrypt")
+	r.put("ann", "b")
+	if s := r.describe(); s.Key != "" {
+		t.Errorf("encrypted with %q, want none", s.Key)
+	}
+	r.must(r.Encrypt(t.Context(), "clicks", key), "encrypt")
+	_, err = master.RotateKeyFile(file)
+	r.must(err, "change the key")
+	n, err := r.Rewrap(t.Context(), "clicks")
+	r.must(err, "wrap again")
+	if n < 1 {
+		t.Errorf("%d segments are wrapped again", n)
+	}
+	if err := r.Encrypt(t.Context(), "clicks", "file:/nowhere"); err == nil {
+		t.Error("encrypted with a key that is not there")
+	}
+	if got := texts(r.all(control.ReadRequest{})); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("got %v", got)
 	}
 }

@@ -83,6 +83,24 @@ func (c *Client) SetRetention(ctx context.Context, name string, d time.Duration)
 	return err
 }
 
+// Encrypt implements Encryption.
+func (c *Client) Encrypt(ctx context.Context, name, key string) error {
+	_, err := call[none](ctx, c, "encrypt", name, encryptRequest{key})
+	return err
+}
+
+// Decrypt implements Encryption.
+func (c *Client) Decrypt(ctx context.Context, name string) error {
+	_, err := call[none](ctx, c, "decrypt", name, none{})
+	return err
+}
+
+// Rewrap implements Encryption.
+func (c *Client) Rewrap(ctx context.Context, name string) (segments int, err error) {
+	r, err := call[rewrapResponse](ctx, c, "rewrap", name, none{})
+	return r.Segments, err
+}
+
 // Put implements Records.
 func (c *Client) Put(ctx context.Context, name string, records []Record) ([]Placed, error) {
 	if err := checkPut(records); err != nil {

@@ -31,6 +31,7 @@ type Admin interface {
 	Streams
 	Shards
 	Records
+	Encryption
 }
 
 // Streams are made, looked at and deleted.
@@ -66,6 +67,18 @@ type Records interface {
 	Read(ctx context.Context, r ReadRequest) (Page, error)
 }
 
+// Encryption at rest of a stream: docs/encryption.md.
+type Encryption interface {
+	// Encrypt encrypts what is written from now on. The process that has the directory must be able
+	// to use the master key.
+	Encrypt(ctx context.Context, name, key string) error
+	// Decrypt writes in clear from now on.
+	Decrypt(ctx context.Context, name string) error
+	// Rewrap wraps the data keys of all segments with what the master key is now, and returns how
+	// many.
+	Rewrap(ctx context.Context, name string) (segments int, err error)
+}
+
 // Limits of one request.
 const (
 	MaxPut      = 10_000
@@ -87,6 +100,8 @@ type Spec struct {
 	// Sync and Compression are the backend's default and none when they are empty.
 	Sync        stream.SyncMode    `json:"sync,omitempty"`
 	Compression stream.Compression `json:"compression,omitempty"`
+	// Key is the master key of a stream that is encrypted at rest.
+	Key string `json:"key,omitempty"`
 }
 
 // Stream is a stream with all its shards, the closed ones too as long as they can be read.
@@ -101,8 +116,10 @@ type Stream struct {
 	// Sync is the durability of an append.
 	Sync        stream.SyncMode    `json:"sync"`
 	Compression stream.Compression `json:"compression"`
-	Tags        map[string]string  `json:"tags,omitempty"`
-	Shards      []Shard            `json:"shards"`
+	// Key is the master key that records are encrypted with; empty when they are not.
+	Key    string            `json:"key,omitempty"`
+	Tags   map[string]string `json:"tags,omitempty"`
+	Shards []Shard           `json:"shards"`
 }
 
 // Records and Bytes that the stream holds.

@@ -37,6 +37,12 @@ type (
 	putResponse struct {
 		Records []Placed `json:"records"`
 	}
+	encryptRequest struct {
+		Key string `json:"key"`
+	}
+	rewrapResponse struct {
+		Segments int `json:"segments"`
+	}
 	none struct{}
 )
 
@@ -59,6 +65,14 @@ func Handler(a Admin) http.Handler {
 	})
 	verb(mux, "retention", func(ctx context.Context, name string, r retentionRequest) (none, error) {
 		return none{}, a.SetRetention(ctx, name, time.Duration(r.Nanoseconds))
+	})
+	verb(mux, "encrypt", func(ctx context.Context, name string, r encryptRequest) (none, error) {
+		return none{}, a.Encrypt(ctx, name, r.Key)
+	})
+	verb(mux, "decrypt", func(ctx context.Context, name string, _ none) (none, error) { return none{}, a.Decrypt(ctx, name) })
+	verb(mux, "rewrap", func(ctx context.Context, name string, _ none) (rewrapResponse, error) {
+		n, err := a.Rewrap(ctx, name)
+		return rewrapResponse{n}, err
 	})
 	verb(mux, "put", func(ctx context.Context, name string, r putRequest) (putResponse, error) {
 		placed, err := a.Put(ctx, name, r.Records)

@@ -144,6 +144,9 @@ func (l *Local) Describe(ctx context.Context, name string) (Stream, error) {
 		RetentionSeconds: int64(max(d.Settings.Retention, 0) / time.Second),
 		Sync:             d.Sync, Compression: d.Settings.Compression, Tags: d.Tags, Shards: []Shard{},
 	}
+	if d.Settings.Encryption != stream.NoEncryption {
+		out.Key = d.Settings.KeyID
+	}
 	for _, sh := range d.Shards {
 		log := s.Log(sh.ID)
 		if log == nil {
@@ -176,7 +179,7 @@ func (l *Local) Create(ctx context.Context, spec Spec) error {
 	defer l.mu.Unlock()
 	s, err := stream.Create(ctx, l.backend, stream.Spec{
 		Name: spec.Name, Shards: spec.Shards, Retention: retention(time.Duration(spec.RetentionSeconds) * time.Second), Now: l.now,
-		Settings: stream.Settings{Sync: spec.Sync, Compression: spec.Compression},
+		Settings: stream.Settings{Sync: spec.Sync, Compression: spec.Compression, KeyID: spec.Key},
 	})
 	if err == nil {
 		l.own[spec.Name] = s
@@ -236,6 +239,25 @@ func (l *Local) Reshard(ctx context.Context, name string, n int) error {
 // SetRetention implements Shards.
 func (l *Local) SetRetention(ctx context.Context, name string, d time.Duration) error {
 	return l.change(ctx, name, func(s *stream.Stream) error { return s.SetRetention(ctx, retention(d)) })
+}
+
+// Encrypt implements Encryption.
+func (l *Local) Encrypt(ctx context.Context, name, key string) error {
+	return l.change(ctx, name, func(s *stream.Stream) error { return s.Encrypt(ctx, key) })
+}
+
+// Decrypt implements Encryption.
+func (l *Local) Decrypt(ctx context.Context, name string) error {
+	return l.change(ctx, name, func(s *stream.Stream) error { return s.Decrypt(ctx) })
+}
+
+// Rewrap implements Encryption.
+func (l *Local) Rewrap(ctx context.Context, name string) (segments int, err error) {
+	err = l.change(ctx, name, func(s *stream.Stream) error {
+		segments, err = s.Rewrap(ctx)
+		return err
+	})
+	return segments, err
 }
 
 // change changes a stream, and keeps what its new shards hold.
