@@ -97,6 +97,7 @@ type Stream struct {
 	reshaping atomic.Bool
 	// changing holds a token while someone changes the document or replaces shards.
 	changing chan struct{}
+	gate     atomic.Pointer[Gate]
 	plans    sync.Pool
 	lag      markers
 	watch    watch

@@ -17,15 +17,15 @@ import (
 const fullRetry = 200 * time.Millisecond
 
 // Write stores the batch, each record in the shard whose range holds its hash key, and returns
-// nil once all are durable. While the stream is full it waits, until ctx is done. After another
-// error some shards may have their part: a producer that repeats the batch stores the rest.
+// nil once all are durable. While the stream is full or throttled it waits, until ctx is done. After
+// another error some shards may have their part: a producer that repeats the batch stores the rest.
 //
 // The batches of one producer must be written one after the other.
 func (s *Stream) Write(ctx context.Context, b *record.Batch) error {
 	return s.write(ctx, b, nil, true)
 }
 
-// TryWrite is Write, but returns ErrFull instead of waiting.
+// TryWrite is Write, but returns ErrFull or a *capacity.ThrottledError instead of waiting.
 func (s *Stream) TryWrite(ctx context.Context, b *record.Batch) error {
 	return s.write(ctx, b, nil, false)
 }
@@ -38,21 +38,26 @@ func (s *Stream) write(ctx context.Context, b *record.Batch, r *receipt, patient
 	p := s.plan(m, b)
 	defer func() { s.release(p) }()
 	for {
-		err := p.append(ctx, r)
-		if errors.Is(err, ErrSealed) {
-			if m, err = s.moved(ctx, p.shards); err == nil {
-				p = s.replan(p, m, b)
+		err := p.append(ctx, s.gateNow(), r)
+		if elsewhere(err) {
+			next, moved := s.moved(ctx, p.shards)
+			if moved == nil {
+				p = s.replan(p, next, b)
 				continue
+			}
+			if errors.Is(err, ErrSealed) {
+				err = moved
 			}
 		}
 		if err == nil {
 			return nil
 		}
-		if !patient || !errors.Is(err, ErrFull) {
+		wait, again := retryAfter(err)
+		if !patient || !again {
 			return fmt.Errorf("write to stream %q: %w", s.name, err)
 		}
-		if err := pause(ctx, fullRetry); err != nil {
-			return fmt.Errorf("write to stream %q: %w: %w", s.name, ErrFull, err)
+		if done := pause(ctx, wait); done != nil {
+			return fmt.Errorf("write to stream %q: %w: %w", s.name, err, done)
 		}
 	}
 }
@@ -209,17 +214,19 @@ func (s *Stream) release(p *plan) {
 	s.plans.Put(p)
 }
 
-// append sends every part and waits for all, because the batches are lent to the logs until
-// then. Parts that are stored are taken off the plan. ErrSealed is returned only if nothing worse
-// happened, and ErrFull only if no shard is sealed. r notes where the records are.
-func (p *plan) append(ctx context.Context, r *receipt) error {
-	var failed, sealed, full error
+// append sends every part that the gate admits and waits for all, because the batches are lent to the
+// logs until then. Parts that are stored are taken off the plan. ErrSealed is returned only if nothing
+// worse happened, and an error that time heals only if no shard is sealed. r notes where the records
+// are.
+func (p *plan) append(ctx context.Context, gate Gate, r *receipt) error {
+	var failed, sealed, later error
 	open := p.shards.open
 	note := func(i int, err error) {
+		_, again := retryAfter(err)
 		switch {
-		case errors.Is(err, ErrFull):
-			full = err
-		case errors.Is(err, ErrSealed):
+		case again:
+			later = err
+		case elsewhere(err):
 			sealed = err
 		case failed == nil:
 			failed = fmt.Errorf("%s: %w", open[i].id, err)
@@ -229,7 +236,11 @@ func (p *plan) append(ctx context.Context, r *receipt) error {
 		if part == nil || failed != nil {
 			continue
 		}
-		wait, err := open[i].log.Enqueue(ctx, part)
+		err := gate.Admit(open[i].id, part)
+		var wait func() (Appended, error)
+		if err == nil {
+			wait, err = open[i].log.Enqueue(ctx, part)
+		}
 		if err != nil {
 			note(i, err)
 			continue
@@ -247,10 +258,15 @@ func (p *plan) append(ctx context.Context, r *receipt) error {
 			continue
 		}
 		r.note(p, i, done)
+		gate.Stored(open[i].id, p.parts[i])
 		p.parts[i] = nil
 	}
-	return cmp.Or(failed, sealed, full)
+	return cmp.Or(failed, sealed, later)
 }
+
+// elsewhere reports whether nothing was stored because the shard was split or merged: it is sealed,
+// or has expired since.
+func elsewhere(err error) bool { return errors.Is(err, ErrSealed) || errors.Is(err, ErrClosed) }
 
 func pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
