@@ -70,6 +70,7 @@ func NewDecoder(schema *Schema, want []string, o Options) *Decoder {
 		return false
 	}
 	d := &Decoder{schema: schema, o: o, root: newObject(schema.Fields, wanted, o)}
+	d.root.share()
 	d.use(d.newFrame())
 	return d
 }

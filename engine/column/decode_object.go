@@ -75,6 +75,35 @@ func newField(name string, t Type, o Options) *field {
 	return f
 }
 
+// share divides the memory for dictionaries among the columns that are decoded.
+func (o *object) share() {
+	var all []*dictionary
+	o.dictionaries(&all)
+	for _, d := range all {
+		d.limit = min(max(allDictionaries/len(all), minDictionary), maxDictionary)
+	}
+}
+
+func (o *object) dictionaries(all *[]*dictionary) {
+	for _, f := range o.fields {
+		if f.wanted {
+			f.dictionaries(all)
+		}
+	}
+}
+
+func (f *field) dictionaries(all *[]*dictionary) {
+	if f.dict != nil {
+		*all = append(*all, f.dict)
+	}
+	if f.elem != nil {
+		f.elem.dictionaries(all)
+	}
+	if f.object != nil {
+		f.object.dictionaries(all)
+	}
+}
+
 // bind makes b the memory that the field's values are added to.
 func (f *field) bind(b *builder) {
 	f.b = b

@@ -7,8 +7,11 @@ import (
 
 const (
 	// maxDictionary is how many bytes the values of one column's dictionary may take, at
-	// dictionaryEntry bytes each beside their text.
+	// dictionaryEntry bytes each beside their text. All columns of a decoder together have
+	// allDictionaries, but each has minDictionary.
 	maxDictionary   = 1 << 20
+	minDictionary   = 16 << 10
+	allDictionaries = 16 << 20
 	dictionaryEntry = 16
 	// dictionaryTrial is after how many values a dictionary must pay: fewer than a quarter
 	// of them distinct.
@@ -25,6 +28,8 @@ type dictionary struct {
 	dict *Dict
 	len  int
 	size int
+	// limit is how many bytes the values may take.
+	limit int
 	// rows is how many values were looked up since the dictionary was empty.
 	rows int
 	// table is open addressing: the upper half of a value's hash, and its id plus one.
@@ -36,7 +41,7 @@ type dictionary struct {
 }
 
 func newDictionary() *dictionary {
-	d := &dictionary{seed: maphash.MakeSeed()}
+	d := &dictionary{seed: maphash.MakeSeed(), limit: maxDictionary}
 	d.clear()
 	return d
 }
@@ -73,7 +78,7 @@ func (d *dictionary) id(s []byte) (id int32, ok bool) {
 			return id, true
 		}
 	}
-	if d.size+len(s)+(d.len+1)*dictionaryEntry > maxDictionary {
+	if d.size+len(s)+(d.len+1)*dictionaryEntry > d.limit {
 		return 0, false
 	}
 	if d.len == len(d.dict.hashes) || d.size+len(s) > len(d.dict.Bytes) {
@@ -101,7 +106,7 @@ func (d *dictionary) grow(n int) {
 	for size < d.size+n {
 		size *= 4
 	}
-	d.dict = newDict(values, min(size, maxDictionary))
+	d.dict = newDict(values, min(size, d.limit))
 	copy(d.dict.Offsets, old.Offsets[:d.len+1])
 	copy(d.dict.Bytes, old.Bytes[:d.size])
 	copy(d.dict.hashes, old.hashes[:d.len])
