@@ -17,6 +17,7 @@ lint: ## gofmt, go vet and staticcheck in both modules
 
 unit: ## tests of this module with the race detector, MinIO included
 	minio=$$(e2e/minio.sh) && MILLRACE_MINIO=$$minio go test -race ./...
+	cd engine/stream/seal/cloud && go vet ./... && go test ./...
 
 fuzz: ## every fuzz target for a few seconds
 	e2e/fuzz.sh
