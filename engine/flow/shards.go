@@ -21,8 +21,8 @@ type reader struct {
 	next    record.Ordinal
 	// limit ends reading while a recorded range is redone.
 	limit record.Ordinal
-	// reading is set once all parents are read to their ends: a key's records stay in order
-	// across a split or merge.
+	// reading is set once all parents, and theirs, are read to their ends: a key's records stay in
+	// order across a split or merge.
 	reading bool
 	// watermark is in microseconds since the epoch.
 	watermark int64
@@ -85,7 +85,8 @@ func (t *Task) admit(r *reader) {
 	for _, id := range r.parents {
 		// A parent that is gone was removed by retention, and had nothing left to read.
 		if p := t.reader(id); p != nil {
-			if !p.finished() {
+			// One without records is finished before it may be read.
+			if !p.reading || !p.finished() {
 				return
 			}
 			low = min(low, p.watermark)

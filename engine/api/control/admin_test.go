@@ -146,6 +146,7 @@ func TestAdmin(t *testing.T) {
 		{"ReadWaitsForRecords", readWaitsForRecords},
 		{"ChildrenAreReadAfterTheirParents", childrenAreReadAfterTheirParents},
 		{"LargeParentIsReadToItsEnd", largeParentIsReadToItsEnd},
+		{"EmptyShardIsNoShortCut", emptyShardIsNoShortCut},
 		{"MergedShardIsReadAfterBoth", mergedShardIsReadAfterBoth},
 		{"CursorGoesOnAcrossASplit", cursorGoesOnAcrossASplit},
 		{"ClosedShardEnds", closedShardEnds},

@@ -106,6 +106,8 @@ type pager struct {
 	bytes  int
 	buffer stream.Buffer
 	page   Page
+	// passed are shards known to be due, so that a long lineage is looked at once.
+	passed map[record.ShardID]bool
 }
 
 func (p *pager) full() bool { return len(p.page.Records) >= p.limit || p.bytes >= maxPage }
@@ -194,22 +196,22 @@ func (p *pager) finished(at *place) bool {
 	return b.Closed && at.Next >= b.Next
 }
 
-// due reports whether all parents of a shard were read: the records of a key stay in order
-// across a split or merge.
+// due reports whether all parents of a shard, and theirs, were read: the records of a key stay in
+// order across a split or merge. A parent without records is finished before it is due.
 func (p *pager) due(id record.ShardID) bool {
-	if p.cursor.Only {
+	if p.cursor.Only || p.passed[id] {
 		return true
 	}
-	for _, sh := range p.stream.Shards() {
-		if sh.ID != id {
-			continue
-		}
-		for _, parent := range sh.Parents {
-			if at := p.cursor.find(parent); at != nil && !p.finished(at) {
-				return false
-			}
+	sh, _ := p.stream.Shard(id)
+	for _, parent := range sh.Parents {
+		if at := p.cursor.find(parent); at != nil && !(p.finished(at) && p.due(parent)) {
+			return false
 		}
 	}
+	if p.passed == nil {
+		p.passed = map[record.ShardID]bool{}
+	}
+	p.passed[id] = true
 	return true
 }
 

@@ -91,6 +91,31 @@ func largeParentIsReadToItsEnd(t *testing.T, r *rig) {
 	}
 }
 
+// A shard without records is read to its end at once, but not before its parents are.
+func emptyShardIsNoShortCut(t *testing.T, r *rig) {
+	r.create(1)
+	body := strings.Repeat("x", 600<<10)
+	for i := range 4 {
+		r.put("ann", fmt.Sprintf("%d%s", i, body))
+	}
+	for id := range record.ShardID(3) {
+		r.must(r.Split(t.Context(), "clicks", id, nil), "split")
+	}
+	r.must(r.Reshard(t.Context(), "clicks", 1), "reshard")
+	for i := 4; i < 6; i++ {
+		r.put("ann", fmt.Sprint(i))
+	}
+	all := r.all(control.ReadRequest{})
+	for i, x := range all {
+		if x.Data[0] != byte('0'+i) {
+			t.Errorf("record %d is number %c", i, x.Data[0])
+		}
+	}
+	if len(all) != 6 {
+		t.Errorf("%d records, want 6", len(all))
+	}
+}
+
 func mergedShardIsReadAfterBoth(t *testing.T, r *rig) {
 	r.create(2)
 	r.counted(0, 10)
