@@ -27,15 +27,18 @@ func (v verdict) good() bool {
 type audit struct {
 	*ledger
 	verdict
-	// last is the last record of each writer, highest the last number of each shard.
+	// last is the last record of each writer and where it stood, highest the last number of each shard.
 	last    []int
+	stood   []slot
 	highest map[uint32]string
-	partial []byte
-	bad     error
+	// findings are the first few things that are wrong.
+	findings []string
+	partial  []byte
+	bad      error
 }
 
 func (l *ledger) audit() *audit {
-	a := &audit{ledger: l, last: make([]int, len(l.accounts)), highest: map[uint32]string{}}
+	a := &audit{ledger: l, last: make([]int, len(l.accounts)), stood: make([]slot, len(l.accounts)), highest: map[uint32]string{}}
 	for i := range a.last {
 		a.last[i] = -1
 	}
@@ -67,11 +70,13 @@ func (a *audit) take(x line) {
 	before := a.highest[x.Shard]
 	if len(x.Sequence) < len(before) || len(x.Sequence) == len(before) && x.Sequence <= before {
 		a.reused++
+		a.find("%v stands behind %s", x.slot(), before)
 	}
 	a.highest[x.Shard] = x.Sequence
 	sum := a.sum(x.Data)
 	if seen, ok := a.sights[x.slot()]; ok && seen != sum {
 		a.reused++
+		a.find("%v is another record than before a kill: %.60q", x.slot(), x.Data)
 	}
 	delete(a.sights, x.slot())
 
@@ -95,21 +100,30 @@ func (a *audit) take(x line) {
 	}
 	if id.N <= a.last[writer] {
 		a.reordered++
+		a.find("record %d of writer %d at %v stands behind record %d at %v", id.N, writer, x.slot(), a.last[writer], a.stood[writer])
 	}
-	a.last[writer] = id.N
+	a.last[writer], a.stood[writer] = id.N, x.slot()
 	notes[id.N].read = true
+}
+
+// find keeps the first findings.
+func (a *audit) find(format string, args ...any) {
+	if len(a.findings) < 20 {
+		a.findings = append(a.findings, fmt.Sprintf(format, args...))
+	}
 }
 
 // end counts what is missing. A record that a reader has seen must not vanish either, acknowledged
 // or not.
 func (a *audit) end() verdict {
 	a.lost += len(a.sights)
-	for _, account := range a.accounts {
-		for _, n := range account.notes {
+	for writer, account := range a.accounts {
+		for i, n := range account.notes {
 			if n.acked {
 				a.acknowledged++
 				if !n.read {
 					a.lost++
+					a.find("record %d of writer %d is lost", i, writer)
 				}
 			}
 		}

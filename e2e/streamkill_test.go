@@ -197,5 +197,9 @@ func (k *killLoop) read() verdict {
 	if exit.Code != 0 || len(a.partial) > 0 {
 		k.t.Fatalf("exit code %d, %d bytes without an end of line\n%s", exit.Code, len(a.partial), exit.Stderr)
 	}
-	return a.end()
+	v := a.end()
+	for _, f := range a.findings {
+		k.t.Error(f)
+	}
+	return v
 }
