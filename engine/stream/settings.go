@@ -60,6 +60,8 @@ const (
 	DefaultMaxRecord = 1 << 20
 	// HighestMaxRecord is what a stream may raise that to.
 	HighestMaxRecord = 10 << 20
+	// AnyRecord as a limit takes whatever the backend does, for streams that no client writes to.
+	AnyRecord = -1
 	// MaxKey is the length of a partition key in Unicode characters.
 	MaxKey = 256
 	// MaxPutRecords and MaxPutBytes bound one PutRecords.
@@ -79,8 +81,8 @@ type Settings struct {
 	Retention time.Duration `json:"retention,omitempty"`
 	// MaxDisk is how many bytes may be held for consumers; -1, the default, means no limit.
 	MaxDisk int64 `json:"max_disk,omitempty"`
-	// MaxRecord is what a record's data and key may have together, in bytes; at most
-	// HighestMaxRecord.
+	// MaxRecord is what a record's data and key may have together, in bytes: 1 to HighestMaxRecord, or
+	// AnyRecord. The default is DefaultMaxRecord.
 	MaxRecord int `json:"max_record,omitempty"`
 	// Compression of frames.
 	Compression Compression `json:"compression,omitempty"`
@@ -136,7 +138,7 @@ func (s Settings) check() error {
 	if s.Retention < 0 && s.Retention != Forever {
 		bad("retention %s is negative", s.Retention)
 	}
-	if s.MaxRecord < 0 || s.MaxRecord > HighestMaxRecord {
+	if s.MaxRecord < AnyRecord || s.MaxRecord > HighestMaxRecord {
 		bad("records of %d bytes: want 1 to %d", s.MaxRecord, HighestMaxRecord)
 	}
 	switch s.Compression {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -65,7 +66,11 @@ func (s *Stream) write(ctx context.Context, b *record.Batch, r *receipt, patient
 // check refuses records that are too large, and positions that would make a shard skip records it
 // does not have.
 func check(b *record.Batch, maxRecord int) error {
-	if !b.Within(maxRecord, MaxKey) {
+	size := maxRecord
+	if maxRecord == AnyRecord {
+		size = math.MaxInt
+	}
+	if !b.Within(size, MaxKey) {
 		if err := checkRecords(b, maxRecord); err != nil {
 			return err
 		}
@@ -89,7 +94,7 @@ func check(b *record.Batch, maxRecord int) error {
 func checkRecords(b *record.Batch, maxRecord int) error {
 	for i := range b.Len() {
 		r := b.Record(i)
-		if size := len(r.Key) + len(r.Data); size > maxRecord {
+		if size := len(r.Key) + len(r.Data); size > maxRecord && maxRecord != AnyRecord {
 			return &RecordSizeError{Index: i, Size: size, Limit: maxRecord}
 		}
 		if n := utf8.RuneCount(r.Key); n > MaxKey {

@@ -127,6 +127,7 @@ func (c *committer) commit(group []*request, sync bool) {
 		c.fail(group, err)
 		return
 	}
+	c.retire()
 	for _, r := range group {
 		r.finish(nil)
 	}
@@ -160,6 +161,16 @@ func (c *committer) store(group []*request, sync bool) error {
 		c.publish(false)
 	}
 	return nil
+}
+
+// retire gives back the file of a sealed shard, which takes no more: a stream may have thousands.
+func (c *committer) retire() {
+	if !c.head.ended || c.file == nil {
+		return
+	}
+	if err := c.seal(); err != nil {
+		c.log.backend.options.Log.Warn("close the last segment", "shard", c.log.name, "error", err)
+	}
 }
 
 // syncAll makes durable what was written, and shows it.

@@ -173,7 +173,24 @@ func (c *committer) resume(found scanned) error {
 	c.settled()
 	s.seed, s.arrival, s.encrypted = found.seed, found.floor, found.encrypted
 	l.size, l.entries = found.length, found.entries
+	if c.head.ended {
+		s.size = found.length
+		return c.rest(s)
+	}
 	return nil
+}
+
+// rest gives back the file of a shard that was found sealed.
+func (c *committer) rest(s *segment) error {
+	err := c.file.Close()
+	c.file = nil
+	if x, ierr := c.log.readIndex(s); ierr == nil && x.length == c.head.length {
+		return err
+	}
+	if err := c.log.writeIndex(s, &c.head); err != nil {
+		c.log.backend.options.Log.Warn("write index", "path", c.log.indexPath(s), "error", err)
+	}
+	return err
 }
 
 // settle makes the last group durable before anyone sees it: the process before may have died

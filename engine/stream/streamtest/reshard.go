@@ -495,6 +495,10 @@ func recordLimitsAreTyped(t *testing.T, b *Backend) {
 	if err := s.Write(ctx, one("k", strings.Repeat(big, 10))); !errors.As(err, &size) {
 		t.Errorf("a record of 10 MiB and a byte: %v", err)
 	}
+	if err := s.Configure(ctx, stream.Settings{MaxRecord: stream.AnyRecord}); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, s, one("k", strings.Repeat(big, 12)))
 	wantError(t, "records of 11 MiB", s.Configure(ctx, stream.Settings{MaxRecord: 11 << 20}), stream.ErrInvalid)
 	var batch *stream.BatchSizeError
 	if err := stream.CheckPut(keyed(0, 0, 501)); !errors.As(err, &batch) || batch.Records != 501 {
