@@ -191,6 +191,8 @@ func (s *Stream) change(ctx context.Context, edit func(d *document) error) error
 			return err
 		}
 		d.Format = documentFormat
+		// After an error the document may be stored, too.
+		s.reshaping.Store(d.State == Updating)
 		_, err = store(ctx, s.backend, s.name, d, m.revision)
 		if errors.Is(err, ErrConflict) {
 			continue
@@ -198,7 +200,6 @@ func (s *Stream) change(ctx context.Context, edit func(d *document) error) error
 		if err != nil {
 			return err
 		}
-		s.reshaping.Store(d.State == Updating)
 		_, err = s.settle(context.WithoutCancel(ctx))
 		return err
 	}

@@ -119,6 +119,7 @@ func (s *Stream) options(d document) ShardOptions {
 func (s *Stream) install(ctx context.Context, d document, rev uint64) (*shardMap, error) {
 	old := s.shards.Load()
 	if old != nil && old.revision == rev {
+		s.reshaping.Store(false)
 		return old, nil
 	}
 	m := &shardMap{revision: rev, doc: d, listed: d.listed(), logs: map[record.ShardID]Log{}}

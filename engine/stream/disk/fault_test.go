@@ -525,3 +525,36 @@ func TestBytesOfAFailedSyncAreWrittenAnewBeforeTheyAreShown(t *testing.T) {
 		after.close()
 	}
 }
+
+// TestFailedChangeOfADocumentIsDurableBeforeItIsShown lets the last step of a compare-and-swap fail: the
+// file has its new name, but a power cut may give it back the old one.
+func TestFailedChangeOfADocumentIsDurableBeforeItIsShown(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		r := newRig(t, Options{})
+		m := r.back.Meta()
+		rev, err := m.CAS(t.Context(), "doc", []byte("old"), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failOnce(r.fs, "syncdir")
+		if _, err := m.CAS(t.Context(), "doc", []byte("new"), rev); err == nil {
+			t.Fatal("no error")
+		}
+		if restart {
+			r.fs.SetFault(nil)
+			r.kill()
+		}
+		shown, _, err := r.back.Meta().Get(t.Context(), "doc")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for seed := range uint64(20) {
+			after := &rig{t: t, fs: r.fs.Crash(rand.New(rand.NewPCG(seed, 0))), o: r.o}
+			after.open()
+			if value, _, err := after.back.Meta().Get(t.Context(), "doc"); err != nil || string(value) != string(shown) {
+				t.Errorf("restart %v: %q was shown, after a crash it is %q, %v", restart, shown, value, err)
+			}
+			after.close()
+		}
+	}
+}

@@ -39,10 +39,17 @@ type meta struct {
 	mu sync.Mutex
 	// floor is a revision that new documents begin above, so that none is ever used twice.
 	floor uint64
+	// unsure are the files whose last change failed: what they hold may not be durable. Whoever acts
+	// on it could be contradicted by a power cut, so it is stored anew before it is shown.
+	unsure map[string]bool
 }
 
 func openMeta(fsys vfs.FS, dir string) (*meta, error) {
-	m := &meta{fs: fsys, dir: dir}
+	m := &meta{fs: fsys, dir: dir, unsure: map[string]bool{}}
+	// The process before may have been killed between a rename and the sync of the name.
+	if err := fsys.SyncDir(dir); err != nil {
+		return nil, err
+	}
 	names, err := fsys.List(dir)
 	if err != nil {
 		return nil, err
@@ -75,7 +82,40 @@ func (m *meta) Get(_ context.Context, key string) ([]byte, uint64, error) {
 	if err := checkKey(key); err != nil {
 		return nil, 0, err
 	}
+	// Without the lock a change that is being stored could be seen before it is durable.
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.settle(fileName(key) + docSuffix); err != nil {
+		return nil, 0, fmt.Errorf("read document %s: %w", key, err)
+	}
 	return m.read(fileName(key)+docSuffix, key)
+}
+
+// settle makes what a file holds durable, or its absence, if that is unsure. mu must be held.
+func (m *meta) settle(name string) error {
+	if !m.unsure[name] {
+		return nil
+	}
+	content, err := readFile(m.fs, path.Join(m.dir, name), docHeader+maxKey+maxDocument)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = m.fs.SyncDir(m.dir)
+	case err == nil:
+		err = writeFile(m.fs, path.Join(m.dir, name), content)
+	}
+	if err == nil {
+		delete(m.unsure, name)
+	}
+	return err
+}
+
+// write replaces a file. mu must be held.
+func (m *meta) write(name string, content []byte) error {
+	err := writeFile(m.fs, path.Join(m.dir, name), content)
+	if err != nil {
+		m.unsure[name] = true
+	}
+	return err
 }
 
 // CAS implements stream.Meta.
@@ -95,7 +135,7 @@ func (m *meta) CAS(_ context.Context, key string, value []byte, revision uint64)
 	if revision == 0 {
 		next = m.floor + 1
 	}
-	err := writeFile(m.fs, path.Join(m.dir, fileName(key)+docSuffix), encodeDocument(key, next, value))
+	err := m.write(fileName(key)+docSuffix, encodeDocument(key, next, value))
 	if err != nil {
 		return 0, fmt.Errorf("write document %s: %w", key, err)
 	}
@@ -116,7 +156,7 @@ func (m *meta) Delete(_ context.Context, key string, revision uint64) error {
 		return nil
 	}
 	if revision > m.floor {
-		if err := writeFile(m.fs, path.Join(m.dir, floorFile), encodeDocument("", revision, nil)); err != nil {
+		if err := m.write(floorFile, encodeDocument("", revision, nil)); err != nil {
 			return fmt.Errorf("delete document %s: %w", key, err)
 		}
 		m.floor = revision
@@ -126,6 +166,7 @@ func (m *meta) Delete(_ context.Context, key string, revision uint64) error {
 		err = m.fs.SyncDir(m.dir)
 	}
 	if err != nil {
+		m.unsure[fileName(key)+docSuffix] = true
 		return fmt.Errorf("delete document %s: %w", key, err)
 	}
 	return nil
@@ -147,8 +188,11 @@ func (m *meta) List(_ context.Context, prefix string) ([]string, error) {
 	return keys, nil
 }
 
-// expect returns ErrConflict unless the document has the revision.
+// expect returns ErrConflict unless the document has the revision. mu must be held.
 func (m *meta) expect(key string, revision uint64) error {
+	if err := m.settle(fileName(key) + docSuffix); err != nil {
+		return fmt.Errorf("document %s: %w", key, err)
+	}
 	_, have, err := m.read(fileName(key)+docSuffix, key)
 	if err != nil && !errors.Is(err, stream.ErrNotFound) {
 		return err
