@@ -253,3 +253,28 @@ func post(t *testing.T, url, body string) string {
 		return strings.TrimSpace(string(text))
 	}
 }
+
+func TestRecordsAtTheSourcesLimitAreDelivered(t *testing.T) {
+	dir := t.TempDir()
+	events, out := filepath.Join(dir, "events.ndjson"), filepath.Join(dir, "out.ndjson")
+	line := `{"n":1,"text":"` + strings.Repeat("x", 10<<20-40) + `"}` + "\n"
+	if err := os.WriteFile(events, []byte(line+"not JSON "+strings.Repeat("<", 9<<20)+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "large.yaml")
+	if err := os.WriteFile(file, []byte(`
+version: 1
+streams:
+  large: {schema: {n: bigint, text: string}}
+sources:
+  in: {type: file, paths: ["${env:EVENTS}"], max_record: 10MiB, to: large}
+sinks:
+  out: {type: file, from: large, path: "${env:OUT}"}
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := begin(t, file, filepath.Join(dir, "data"), map[string]string{"EVENTS": events, "OUT": out}).end()
+	if got := task(t, s, "out"); got.Total.Passed != 1 || got.Steps[0].Bad != 1 || s.DeadLetters.Total != 1 {
+		t.Errorf("delivered %+v, dead letters %+v", got, s.DeadLetters)
+	}
+}

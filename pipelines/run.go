@@ -156,6 +156,8 @@ func internalName(pipeline, id string) string { return pipeline + "." + id }
 
 func (r *Run) openStream(ctx context.Context, id string, spec streams.Spec) error {
 	spec.Now = r.o.Now
+	// Sources and sinks bound their records themselves; what one took must not be refused here.
+	spec.Settings.MaxRecord = streams.AnyRecord
 	s, err := streams.Open(ctx, r.backend, spec)
 	if err != nil {
 		return err

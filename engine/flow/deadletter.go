@@ -55,11 +55,20 @@ func (d *DeadLetters) Keep(ctx context.Context, p record.Producer, position int6
 	return d.Write(ctx, &b)
 }
 
+// maxLetter is the size in bytes above which a dead letter is not written as text: a frame of the
+// stream takes 16 MiB, and a record of 10 MiB must fit.
+const maxLetter = 12 << 20
+
 func addLetter(b *record.Batch, position int64, l DeadLetter) error {
 	if !utf8.ValidString(l.Data) {
 		l.Base64, l.Data = []byte(l.Data), ""
 	}
 	text, err := json.Marshal(l)
+	if err == nil && len(text) > maxLetter && l.Data != "" {
+		// Escaping can make a text six times as long; this makes it a third longer.
+		l.Base64, l.Data = []byte(l.Data), ""
+		text, err = json.Marshal(l)
+	}
 	if err != nil {
 		return err
 	}
