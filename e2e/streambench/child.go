@@ -191,7 +191,7 @@ func forget(dir string) error {
 // manyShards prints what a stream of many shards costs.
 func (b *bench) manyShards() error {
 	fmt.Printf("\nMany shards in one stream, every append synced, keys at random:\n\n")
-	fmt.Println("| shards | open, ms | RSS then, MiB | 64 writers × 1: records/s | p50 / p99, ms | 1 writer × 500: p50 / p99, ms | peak RSS, MiB |")
+	fmt.Println("| shards | create, ms | RSS then, MiB | 64 writers × 1: records/s | p50 / p99, ms | 1 writer × 500: p50 / p99, ms | peak RSS, MiB |")
 	fmt.Println("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
 	for _, shards := range []int64{1, 16, 1000} {
 		dir, err := os.MkdirTemp(b.dir, "shards-")
