@@ -32,7 +32,7 @@ type chunk struct {
 
 	// ids are the values of the open page while a dictionary is used.
 	ids  []int32
-	dict *dictionary
+	dict dictionary
 	// encoded is set while the open page holds ids, declined once this file does without.
 	encoded, declined bool
 
@@ -68,7 +68,7 @@ func newChunk(f *leaf, c codec) chunk {
 	k := chunk{
 		leaf: f, codec: c, compare: comparison(f.typ.Kind, physical),
 		levels: levels{maxDef: f.maxDef, maxRep: f.maxRep},
-		values: values{physical: physical}, declined: physical != format.ByteArray,
+		values: values{physical: physical}, declined: !hasDictionary(f.typ),
 	}
 	k.levels.reset()
 	k.encoded = !k.declined
@@ -92,39 +92,36 @@ func (k *chunk) add(top *column.Column, r rows, s *scratch) error {
 
 func (k *chunk) addIDs(c *column.Column, r rows) {
 	if k.dict == nil {
-		k.dict = newDictionary()
+		k.dict = newDictionary(k.leaf.typ)
 	}
 	before := len(k.ids)
 	k.ids = k.dict.appendIDs(k.ids, c, r)
-	judged := len(k.pages) == 0 && before < dictTrial && len(k.ids) >= dictTrial
-	if judged && k.dict.len()*dictMaxShare > len(k.ids) || len(k.pages) == 0 && k.dict.full() {
+	if len(k.pages) > 0 {
+		return
+	}
+	judged := before < dictTrial && len(k.ids) >= dictTrial
+	if judged && k.distinct() > dictTrialShare || full(k.dict) {
 		k.decline()
 	}
 }
 
+// distinct is the share of distinct values in the first page.
+func (k *chunk) distinct() float64 { return float64(k.dict.len()) / float64(len(k.ids)) }
+
 // decline goes on without a dictionary for the rest of the file. No page has been closed with it.
 func (k *chunk) decline() {
 	k.declined, k.encoded = true, false
-	k.expand()
-	k.dict = nil
-}
-
-// expand turns the ids of the open page into texts.
-func (k *chunk) expand() {
-	v := &k.values
-	v.offsets = append(v.offsets[:0], 0)
-	for _, id := range k.ids {
-		v.bytes = append(v.bytes, k.dict.value(id)...)
-		v.offsets = append(v.offsets, uint32(len(v.bytes)))
-	}
-	v.n = len(k.ids)
-	k.ids = k.ids[:0]
+	k.dict.expand(&k.values, k.ids)
+	k.ids, k.dict = k.ids[:0], nil
 }
 
 // closePage encodes and compresses the open page, if it holds anything.
 func (k *chunk) closePage(s *scratch) error {
 	if k.levels.entries == 0 {
 		return nil
+	}
+	if k.encoded && len(k.pages) == 0 && len(k.ids) > 0 && k.distinct() > dictPageShare {
+		k.decline()
 	}
 	p := page{encoded: k.encoded, entries: k.levels.entries, rows: k.levels.rows}
 	encoding, err := k.encodeValues(&p, s)
@@ -151,7 +148,7 @@ func (k *chunk) closePage(s *scratch) error {
 	k.levels.reset()
 	k.values.reset()
 	k.ids = k.ids[:0]
-	if k.encoded && k.dict.full() {
+	if k.encoded && full(k.dict) {
 		k.encoded = false
 	}
 	return nil
@@ -166,7 +163,7 @@ func (k *chunk) encodeValues(p *page, s *scratch) (format.Encoding, error) {
 		p.nulls = p.entries - len(k.ids)
 		// Bounds of the dictionary so far hold for each of its pages, and cost nothing.
 		if len(k.ids) > 0 {
-			p.bounds = textBounds(k.dict.value(k.dict.least), k.dict.value(k.dict.greatest), k.leaf.typ.Kind)
+			p.bounds = k.dict.bounds(k.leaf.typ.Kind)
 		}
 		return encoding, err
 	}
@@ -264,7 +261,7 @@ func (k *chunk) estimate() int64 {
 	}
 	open := int64(k.values.size() + len(k.levels.defs)/8 + len(k.ids))
 	if k.dict != nil {
-		open += int64(len(k.dict.bytes) + 4*k.dict.len())
+		open += int64(k.dict.size())
 	}
 	if k.uncompressed > 0 {
 		return n + open*k.compressed/k.uncompressed

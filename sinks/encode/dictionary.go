@@ -1,187 +1,51 @@
 package encode
 
-import (
-	"bytes"
-	"hash/maphash"
-	"slices"
-	"unsafe"
-	"weak"
-
-	"github.com/millrace-io/millrace/engine/column"
-)
+import "github.com/millrace-io/millrace/engine/column"
 
 // A dictionary pays while it is small against what it stands for. Beyond these limits a chunk
 // goes on without one.
 const (
 	dictMaxBytes = 1 << 20
-	// dictTrial is after how many values of a file the share of distinct ones is judged.
-	dictTrial = 8192
-	// dictMaxShare is how many values there must be for a distinct one.
-	dictMaxShare = 3
+	// dictTrial is after how many values of a file a column of distinct values is told from others:
+	// there the share of distinct ones is above dictTrialShare. What is left is judged when the first page
+	// is full, by dictPageShare: texts and numbers from a large set repeat little at first.
+	dictTrial      = 8192
+	dictTrialShare = 15.0 / 16
+	dictPageShare  = 2.0 / 3
 )
 
-// dictionary is the distinct texts of a column chunk, numbered as they appear.
-type dictionary struct {
-	seed    maphash.Seed
-	slots   []int32 // id+1 by hash, 0 where free
-	offsets []uint32
-	bytes   []byte
-	// least and greatest are the ids of the bounds.
-	least, greatest int32
-	remaps          []remap
-	nextRemap       int
+// dictionary is the distinct values of a column chunk, numbered as they appear.
+type dictionary interface {
+	// appendIDs appends the ids of rows that hold no null, adding values not seen before.
+	appendIDs(dst []int32, c *column.Column, r rows) []int32
+	// expand appends what ids stand for to v.
+	expand(v *values, ids []int32)
+	// appendPlain appends all values, PLAIN.
+	appendPlain(dst []byte) []byte
+	len() int
+	// size is about that of the values when encoded PLAIN.
+	size() int
+	memory() int
+	// bounds are those of all values.
+	bounds(kind column.Kind) bounds
+	// reset forgets all values and keeps the memory.
+	reset()
 }
 
-// remap says which id the values of a decoder's dictionary have here, -1 where not known yet. The
-// decoder's dictionary is not kept alive by it.
-type remap struct {
-	from weak.Pointer[column.Dict]
-	ids  []int32
-	// seen is how many values were taken from there.
-	seen int
+func newDictionary(t column.Type) dictionary {
+	if t.Kind == column.Float || t.Kind == column.Double {
+		return newNumbers(t.Kind)
+	}
+	return newTexts()
 }
 
-// maxRemaps is how many decoders' dictionaries are followed at once: one a shard.
-const maxRemaps = 8
-
-// remapShare is how many values of a decoder's dictionary there may be for each value taken from it
-// before ids are looked up in a table of them all. A table costs as much as the dictionary has
-// values, and a file may take only some of them: one partition of many.
-const remapShare = 4
-
-func newDictionary() *dictionary {
-	return &dictionary{seed: maphash.MakeSeed(), slots: make([]int32, 8), offsets: []uint32{0}}
+// hasDictionary reports whether columns of a type begin with a dictionary.
+func hasDictionary(t column.Type) bool {
+	switch t.Kind {
+	case column.String, column.Binary, column.JSON, column.Float, column.Double:
+		return true
+	}
+	return false
 }
 
-func (d *dictionary) len() int { return len(d.offsets) - 1 }
-
-func (d *dictionary) value(id int32) []byte { return d.bytes[d.offsets[id]:d.offsets[id+1]] }
-
-func (d *dictionary) full() bool { return len(d.bytes)+4*d.len() > dictMaxBytes }
-
-func (d *dictionary) memory() int {
-	n := int(unsafe.Sizeof(*d)) + 4*cap(d.slots) + 4*cap(d.offsets) + cap(d.bytes) +
-		cap(d.remaps)*int(unsafe.Sizeof(remap{}))
-	for _, r := range d.remaps {
-		n += 4 * cap(r.ids)
-	}
-	return n
-}
-
-// reset forgets all values and keeps the memory.
-func (d *dictionary) reset() {
-	clear(d.slots)
-	d.offsets, d.bytes = d.offsets[:1], d.bytes[:0]
-	for i := range d.remaps {
-		unknown(d.remaps[i].ids)
-	}
-}
-
-func unknown(ids []int32) {
-	for i := range ids {
-		ids[i] = -1
-	}
-}
-
-// appendIDs appends the ids of rows that hold no null, adding texts not seen before.
-func (d *dictionary) appendIDs(dst []int32, c *column.Column, r rows) []int32 {
-	if c.Dict == nil {
-		for i := range r.len() {
-			dst = append(dst, d.id(c.Text(r.at(i))))
-		}
-		return dst
-	}
-	known := d.remap(c.Dict, c.DictLen, r.len())
-	n := len(dst)
-	dst = gather(dst, c.IDs, r)
-	if known == nil {
-		for i, from := range dst[n:] {
-			dst[n+i] = d.id(c.Dict.Bytes[c.Dict.Offsets[from]:c.Dict.Offsets[from+1]])
-		}
-		return dst
-	}
-	for i, from := range dst[n:] {
-		id := known[from]
-		if id < 0 {
-			id = d.id(c.Dict.Bytes[c.Dict.Offsets[from]:c.Dict.Offsets[from+1]])
-			known[from] = id
-		}
-		dst[n+i] = id
-	}
-	return dst
-}
-
-// remap is the table for a decoder's dictionary of n values, from which so many are taken now; nil
-// while they are too few.
-func (d *dictionary) remap(from *column.Dict, n, taken int) []int32 {
-	r := d.remapOf(weak.Make(from))
-	r.seen += taken
-	if r.seen*remapShare < n {
-		return nil
-	}
-	if have := len(r.ids); have < n {
-		r.ids = slices.Grow(r.ids, n-have)[:n]
-		unknown(r.ids[have:])
-	}
-	return r.ids
-}
-
-func (d *dictionary) remapOf(from weak.Pointer[column.Dict]) *remap {
-	for i := range d.remaps {
-		if d.remaps[i].from == from {
-			return &d.remaps[i]
-		}
-	}
-	if len(d.remaps) < maxRemaps {
-		d.remaps = append(d.remaps, remap{from: from})
-		return &d.remaps[len(d.remaps)-1]
-	}
-	r := &d.remaps[d.nextRemap%maxRemaps]
-	d.nextRemap++
-	*r = remap{from: from, ids: r.ids[:0]}
-	return r
-}
-
-func (d *dictionary) id(text []byte) int32 {
-	mask := uint64(len(d.slots) - 1)
-	at := maphash.Bytes(d.seed, text) & mask
-	for ; d.slots[at] != 0; at = (at + 1) & mask {
-		if id := d.slots[at] - 1; bytes.Equal(d.value(id), text) {
-			return id
-		}
-	}
-	id := int32(d.len())
-	d.bytes = append(d.bytes, text...)
-	d.offsets = append(d.offsets, uint32(len(d.bytes)))
-	d.slots[at] = id + 1
-	d.bound(id)
-	if 2*d.len() > len(d.slots) {
-		d.grow()
-	}
-	return id
-}
-
-func (d *dictionary) bound(id int32) {
-	if id == 0 {
-		d.least, d.greatest = 0, 0
-		return
-	}
-	if bytes.Compare(d.value(id), d.value(d.least)) < 0 {
-		d.least = id
-	}
-	if bytes.Compare(d.value(id), d.value(d.greatest)) > 0 {
-		d.greatest = id
-	}
-}
-
-func (d *dictionary) grow() {
-	d.slots = make([]int32, 2*len(d.slots))
-	mask := uint64(len(d.slots) - 1)
-	for id := range d.len() {
-		at := maphash.Bytes(d.seed, d.value(int32(id))) & mask
-		for d.slots[at] != 0 {
-			at = (at + 1) & mask
-		}
-		d.slots[at] = int32(id) + 1
-	}
-}
+func full(d dictionary) bool { return d.size() > dictMaxBytes }

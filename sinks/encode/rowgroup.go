@@ -56,7 +56,7 @@ func (k *chunk) usesDictionary() bool { return len(k.pages) > 0 && k.pages[0].en
 
 // writeDictionary returns the size of the page before compression.
 func (f *parquetFile) writeDictionary(k *chunk, s *scratch) (int, error) {
-	s.values = appendPlainText(s.values[:0], k.dict.bytes, k.dict.offsets)
+	s.values = k.dict.appendPlain(s.values[:0])
 	body, err := k.compress(s)
 	if err != nil {
 		return 0, err
