@@ -145,7 +145,14 @@ func (d *document) configure(o Settings, now time.Time) error {
 	if old := d.Settings.Retention; old > 0 && o.Retention != 0 {
 		d.Hidden = max(d.Hidden, now.Add(-old).UnixMilli())
 	}
-	d.Settings = d.Settings.merge(o)
+	s := d.Settings.merge(o)
+	if s.Mode != OnDemand {
+		if o.MaxShards > 0 {
+			return fmt.Errorf("%w: the largest number of shards is for mode %s, the stream is %s", ErrInvalid, OnDemand, s.Mode)
+		}
+		s.MaxShards = AutoShards
+	}
+	d.Settings = s
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"time"
@@ -15,10 +16,14 @@ type Description struct {
 	// Shards by id, with their lineage.
 	Shards     []Shard
 	OpenShards int
-	Settings   Settings
+	// Initial is how many shards the stream was created with.
+	Initial  int
+	Settings Settings
 	// Sync is the durability of an append: what the settings say, or the backend's.
 	Sync SyncMode
-	Tags map[string]string
+	// SyncEvery is the interval of SyncInterval, zero with the other modes.
+	SyncEvery time.Duration
+	Tags      map[string]string
 }
 
 // Describe tells what the stream is. Status is Updating while a change is under way.
@@ -26,11 +31,14 @@ func (s *Stream) Describe() Description {
 	m := s.shards.Load()
 	d := Description{
 		Name: s.name, Incarnation: s.incarnation, Created: m.doc.Created, Status: m.doc.State,
-		Shards: m.listed, OpenShards: len(m.open), Settings: m.doc.Settings,
+		Shards: m.listed, OpenShards: len(m.open), Initial: m.doc.Initial, Settings: m.doc.Settings,
 		Sync: m.doc.Settings.Sync, Tags: maps.Clone(m.doc.Tags),
 	}
 	if d.Sync == "" {
 		d.Sync = SyncMode(s.backend.Sync())
+	}
+	if d.Sync == SyncInterval {
+		d.SyncEvery = cmp.Or(d.Settings.SyncEvery, DefaultSyncEvery)
 	}
 	if s.reshaping.Load() {
 		d.Status = Updating
@@ -46,6 +54,6 @@ func ParseDocument(name string, value []byte) (Description, error) {
 	}
 	return Description{
 		Name: name, Incarnation: d.Incarnation, Created: d.Created, Status: d.State, Shards: d.Shards,
-		OpenShards: len(d.open()), Settings: d.Settings, Sync: d.Settings.Sync, Tags: d.Tags,
+		OpenShards: len(d.open()), Initial: d.Initial, Settings: d.Settings, Sync: d.Settings.Sync, Tags: d.Tags,
 	}, nil
 }

@@ -1,24 +1,38 @@
 package stream
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream/capacity"
 )
 
-// Gate decides how much the shards of a stream take, and sees what they took. All methods may be
-// called from any goroutine.
-type Gate interface {
-	// Admit is asked before a batch goes to a shard. With an error nothing of it is stored there; a
-	// *capacity.ThrottledError makes Write wait and try again, and TryWrite return it.
-	Admit(shard record.ShardID, b *record.Batch) error
-	// Stored is told of a batch that was stored. It must not keep it.
-	Stored(shard record.ShardID, b *record.Batch)
+// Part is what of a batch goes to one shard. It has records.
+type Part struct {
+	Shard record.ShardID
+	Batch *record.Batch
 }
 
-// SetGate puts all writes from now on through g; nil lets all pass, as at first.
+// Gate decides how much the shards of a stream take and give, and sees what they took. All methods
+// may be called from any goroutine, and keep neither slices nor batches.
+type Gate interface {
+	// Admit is asked before parts of a batch go to their shards: all of them pass or none does. With
+	// an error nothing of them is stored; a *capacity.ThrottledError makes Write wait and try
+	// again, and TryWrite return it.
+	Admit(parts []Part) error
+	// Stored is told of a batch that was stored.
+	Stored(shard record.ShardID, b *record.Batch)
+	// AdmitRead is asked before a client reads from a shard. Error: *capacity.ThrottledError.
+	AdmitRead(shard record.ShardID) error
+	// Delivered is told how many bytes a client's read brought.
+	Delivered(shard record.ShardID, bytes int64)
+}
+
+// SetGate puts all writes and the reads of clients from now on through g; nil lets all pass, as at
+// first.
 func (s *Stream) SetGate(g Gate) {
 	if g == nil {
 		s.gate.Store(nil)
@@ -30,8 +44,15 @@ func (s *Stream) SetGate(g Gate) {
 // openGate lets everything pass.
 type openGate struct{}
 
-func (openGate) Admit(record.ShardID, *record.Batch) error { return nil }
-func (openGate) Stored(record.ShardID, *record.Batch)      {}
+func (openGate) Admit([]Part) error                   { return nil }
+func (openGate) Stored(record.ShardID, *record.Batch) {}
+func (openGate) AdmitRead(record.ShardID) error       { return nil }
+func (openGate) Delivered(record.ShardID, int64)      {}
+
+// admitted is a gate that has let a batch pass already.
+type admitted struct{ Gate }
+
+func (admitted) Admit([]Part) error { return nil }
 
 func (s *Stream) gateNow() Gate {
 	if g := s.gate.Load(); g != nil {
@@ -39,6 +60,29 @@ func (s *Stream) gateNow() Gate {
 	}
 	return openGate{}
 }
+
+// Read is Log.Read for a client, who gets no more than the gate lets pass; tasks of a pipeline read
+// the logs. Errors: those of Log.Read, ErrNotFound, *capacity.ThrottledError.
+func (s *Stream) Read(ctx context.Context, id record.ShardID, from record.Ordinal, buf *Buffer) ([]Frame, error) {
+	log := s.Log(id)
+	if log == nil {
+		return nil, fmt.Errorf("read %s of stream %q: %w", id, s.name, ErrNotFound)
+	}
+	gate := s.gateNow()
+	if err := gate.AdmitRead(id); err != nil {
+		return nil, err
+	}
+	frames, err := log.Read(ctx, from, buf)
+	var bytes int64
+	for _, f := range frames {
+		bytes += int64(len(f.Body))
+	}
+	gate.Delivered(id, bytes)
+	return frames, err
+}
+
+// Settings are those of the stream now.
+func (s *Stream) Settings() Settings { return s.shards.Load().doc.Settings }
 
 // retryAfter is how long a write that may be repeated should wait before that; ok is false for
 // other errors.

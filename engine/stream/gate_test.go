@@ -18,14 +18,25 @@ import (
 // limited is a gate with Kinesis's limits, which counts what passed.
 type limited struct {
 	*capacity.Limiter
-	stored atomic.Int64
+	stored, delivered atomic.Int64
 }
 
-func (l *limited) Admit(id record.ShardID, b *record.Batch) error {
-	return l.Write(time.Now(), id, b.Len(), int64(b.Size()))
+func (l *limited) Admit(parts []stream.Part) error {
+	var all []capacity.Part
+	for _, p := range parts {
+		all = append(all, capacity.Part{Shard: p.Shard, Records: p.Batch.Len(), Bytes: int64(p.Batch.Size())})
+	}
+	return l.WriteAll(time.Now(), all)
 }
 
 func (l *limited) Stored(_ record.ShardID, b *record.Batch) { l.stored.Add(int64(b.Len())) }
+
+func (l *limited) AdmitRead(id record.ShardID) error { return l.Read(time.Now(), id) }
+
+func (l *limited) Delivered(id record.ShardID, bytes int64) {
+	l.delivered.Add(bytes)
+	l.Charge(id, bytes)
+}
 
 func TestThrottledWriteWaitsAndTryWriteSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -66,6 +77,9 @@ func TestThrottledWriteWaitsAndTryWriteSaysSo(t *testing.T) {
 		records, _ := s.Bounds()
 		if n := gate.stored.Load(); n != records || n < 3000 {
 			t.Errorf("the gate saw %d records of %d", n, records)
+		}
+		if now, _ := s.Bounds(); now != records {
+			t.Errorf("%d records were stored without being counted", now-records)
 		}
 		s.SetGate(nil)
 		if err := s.TryWrite(t.Context(), batch); err != nil {

@@ -45,6 +45,22 @@ const (
 	OnDemand    Mode = "on_demand"
 )
 
+// Limits say what the shards of a stream take and give.
+type Limits string
+
+// The limits. NoLimits is the default.
+const (
+	NoLimits Limits = "none"
+	// KinesisLimits are those of a provisioned shard of Kinesis (capacity.Kinesis).
+	KinesisLimits Limits = "kinesis"
+)
+
+// AutoShards as the largest number of shards lets it follow from the machine: 4 per core.
+const AutoShards = -1
+
+// DefaultSyncEvery is the interval of SyncInterval unless the settings name one.
+const DefaultSyncEvery = 100 * time.Millisecond
+
 // Encryption says whether records are encrypted on disk (Kinesis API, EncryptionType).
 type Encryption string
 
@@ -92,6 +108,11 @@ type Settings struct {
 	SyncEvery time.Duration `json:"sync_every,omitempty"`
 	// Mode is how capacity is found.
 	Mode Mode `json:"mode,omitempty"`
+	// Limits of the shards.
+	Limits Limits `json:"limits,omitempty"`
+	// MaxShards is the largest number of open shards that OnDemand makes; AutoShards by default, and
+	// always with Provisioned.
+	MaxShards int `json:"max_shards,omitempty"`
 	// KeyID names the master key of a stream that is encrypted at rest, or was, so that its older
 	// records are.
 	KeyID string `json:"key_id,omitempty"`
@@ -109,6 +130,8 @@ func (s Settings) merge(o Settings) Settings {
 	set(&s.Sync, o.Sync)
 	set(&s.SyncEvery, o.SyncEvery)
 	set(&s.Mode, o.Mode)
+	set(&s.Limits, o.Limits)
+	set(&s.MaxShards, o.MaxShards)
 	set(&s.KeyID, o.KeyID)
 	set(&s.Encryption, o.Encryption)
 	return s
@@ -124,7 +147,7 @@ func set[T comparable](to *T, v T) {
 func (s Settings) withDefaults() Settings {
 	d := Settings{
 		Retention: Forever, MaxDisk: -1, MaxRecord: DefaultMaxRecord, Compression: NoCompression,
-		Mode: Provisioned,
+		Mode: Provisioned, Limits: NoLimits, MaxShards: AutoShards,
 	}
 	return d.merge(s)
 }
@@ -158,6 +181,14 @@ func (s Settings) check() error {
 	case "", Provisioned, OnDemand:
 	default:
 		bad("mode %q: want provisioned or on_demand", s.Mode)
+	}
+	switch s.Limits {
+	case "", NoLimits, KinesisLimits:
+	default:
+		bad("limits %q: want none or kinesis", s.Limits)
+	}
+	if s.MaxShards < AutoShards || s.MaxShards > maxShards {
+		bad("at most %d shards: want 1 to %d", s.MaxShards, maxShards)
 	}
 	switch s.Encryption {
 	case "", AtRest, NoEncryption:

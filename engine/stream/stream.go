@@ -21,7 +21,8 @@ type Spec struct {
 	// Name is 1 to 128 of a-z, A-Z, 0-9, '_', '-' and '.'.
 	Name string
 	// Shards a new stream gets, 1 if zero. An existing stream may have been resharded since: it is
-	// an error if it has another number now and had another one when it was created.
+	// an error if it has another number now and had another one when it was created, unless it is
+	// OnDemand.
 	Shards int
 	// Ranges that the shards of a new stream get, instead of even ones: they rise and cover all hash
 	// keys.
@@ -176,10 +177,12 @@ func (s *Stream) load(ctx context.Context, spec Spec, create, existing bool) err
 	if err != nil {
 		return err
 	}
-	if have := len(m.open); spec.Shards != 0 && spec.Shards != have && spec.Shards != m.doc.Initial {
+	settings := m.doc.Settings.merge(spec.settings())
+	// On demand, how many there are follows from the load.
+	if have := len(m.open); settings.Mode != OnDemand && spec.Shards != 0 && spec.Shards != have && spec.Shards != m.doc.Initial {
 		return &ShardCountError{Stream: spec.Name, Have: have, Ask: spec.Shards}
 	}
-	if m.doc.Settings.merge(spec.settings()) == m.doc.Settings {
+	if settings == m.doc.Settings {
 		return nil
 	}
 	return s.change(ctx, func(d *document) error { return d.configure(spec.settings(), s.now()) })

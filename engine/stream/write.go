@@ -26,7 +26,8 @@ func (s *Stream) Write(ctx context.Context, b *record.Batch) error {
 	return s.write(ctx, b, nil, true)
 }
 
-// TryWrite is Write, but returns ErrFull or a *capacity.ThrottledError instead of waiting.
+// TryWrite is Write, but returns ErrFull or a *capacity.ThrottledError instead of waiting. When it is
+// throttled nothing of the batch was stored.
 func (s *Stream) TryWrite(ctx context.Context, b *record.Batch) error {
 	return s.write(ctx, b, nil, false)
 }
@@ -38,8 +39,16 @@ func (s *Stream) write(ctx context.Context, b *record.Batch, r *receipt, patient
 	}
 	p := s.plan(m, b)
 	defer func() { s.release(p) }()
+	gate := s.gateNow()
+	if !patient {
+		// All or nothing: who cannot tell what was stored of a batch would store that again.
+		if err := gate.Admit(p.asked()); err != nil {
+			return fmt.Errorf("write to stream %q: %w", s.name, err)
+		}
+		gate = admitted{gate}
+	}
 	for {
-		err := p.append(ctx, s.gateNow(), r)
+		err := p.append(ctx, gate, r)
 		if elsewhere(err) {
 			next, moved := s.moved(ctx, p.shards)
 			if moved == nil {
@@ -124,6 +133,8 @@ type plan struct {
 	shards *shardMap
 	parts  []*record.Batch
 	waits  []func() (Appended, error)
+	// ask is memory for what the gate is asked.
+	ask []Part
 	// own are the batches that parts point to; their memory is used again.
 	own []record.Batch
 	// stored marks the records of the batch that earlier plans of the same write have stored. It is
@@ -204,6 +215,26 @@ func (m *shardMap) find(h record.HashKey) int {
 	return i
 }
 
+// asked are the parts that have records.
+func (p *plan) asked() []Part {
+	p.ask = p.ask[:0]
+	for i, part := range p.parts {
+		if part != nil && part.Len() > 0 {
+			p.ask = append(p.ask, Part{Shard: p.shards.open[i].id, Batch: part})
+		}
+	}
+	return p.ask
+}
+
+// part is one of the parts that are asked, none if it has no records.
+func (p *plan) part(i int) []Part {
+	p.ask = p.ask[:0]
+	if p.parts[i].Len() > 0 {
+		p.ask = append(p.ask, Part{Shard: p.shards.open[i].id, Batch: p.parts[i]})
+	}
+	return p.ask
+}
+
 func behind(log Log, b *record.Batch) bool {
 	p, ok := log.Position(b.Producer.ID)
 	return !ok || p.Value < b.End || p.Epoch < b.Producer.Epoch
@@ -211,6 +242,7 @@ func behind(log Log, b *record.Batch) bool {
 
 func (s *Stream) release(p *plan) {
 	clear(p.parts)
+	clear(p.ask)
 	clear(p.waits)
 	for i := range p.own {
 		p.own[i].Reset()
@@ -241,7 +273,7 @@ func (p *plan) append(ctx context.Context, gate Gate, r *receipt) error {
 		if part == nil || failed != nil {
 			continue
 		}
-		err := gate.Admit(open[i].id, part)
+		err := gate.Admit(p.part(i))
 		var wait func() (Appended, error)
 		if err == nil {
 			wait, err = open[i].log.Enqueue(ctx, part)

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -102,6 +103,49 @@ func (l *Limiter) Write(now time.Time, id record.ShardID, records int, bytes int
 	s.bytesIn.take(bytes)
 	s.recordsIn.take(int64(records))
 	return nil
+}
+
+// Part is what of a batch goes to one shard.
+type Part struct {
+	Shard   record.ShardID
+	Records int
+	Bytes   int64
+}
+
+// WriteAll is Write for several shards: each takes its part, or none does and the error is that of
+// the shard to wait for longest.
+func (l *Limiter) WriteAll(now time.Time, parts []Part) error {
+	var longest *ThrottledError
+	taken := 0
+	for _, p := range parts {
+		err := l.Write(now, p.Shard, p.Records, p.Bytes)
+		var throttled *ThrottledError
+		if errors.As(err, &throttled) && (longest == nil || throttled.RetryAfter > longest.RetryAfter) {
+			longest = throttled
+		}
+		// What follows is given back; it is asked for how long to wait.
+		if longest != nil && err == nil {
+			l.giveBack(p)
+		}
+		if longest == nil {
+			taken++
+		}
+	}
+	if longest == nil {
+		return nil
+	}
+	for _, p := range parts[:taken] {
+		l.giveBack(p)
+	}
+	return longest
+}
+
+func (l *Limiter) giveBack(p Part) {
+	s := l.shard(p.Shard)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.bytesIn.take(-p.Bytes)
+	s.recordsIn.take(int64(-p.Records))
 }
 
 // Read counts a read of a shard before it is done. How much it brings is not known then: Charge
