@@ -26,6 +26,7 @@ var layers = [][]string{
 	{"engine/flow"},
 	contracts,
 	{"sinks/encode"},
+	{"sinks/objects"},
 	{"sources/*", "sinks/*", "transforms/*", "engine/api"},
 	{"pipelines"},
 	{"cmd"},
@@ -134,11 +135,14 @@ func layer(dir string) int {
 	return at
 }
 
+// shared are the packages below a contract that its components share.
+var shared = map[string]bool{"sinks/encode": true, "sinks/objects": true}
+
 // component is the directory of the component that a package belongs to, "" if it is none.
 func component(dir string) string {
 	parts := strings.Split(dir, "/")
 	for _, c := range contracts {
-		if parts[0] == c && len(parts) > 1 && parts[0]+"/"+parts[1] != "sinks/encode" {
+		if parts[0] == c && len(parts) > 1 && !shared[parts[0]+"/"+parts[1]] {
 			return parts[0] + "/" + parts[1]
 		}
 	}
@@ -293,6 +297,8 @@ func TestLayerRules(t *testing.T) {
 		{"sinks/encode/parquet", "sinks", true},
 		{"sinks/s3", "sinks/encode/parquet", true},
 		{"sinks/s3", "sinks/s3/embedded", true},
+		{"sinks/file", "sinks/objects", true},
+		{"sinks/objects", "sinks/s3", false},
 		{"sinks/s3", "sinks/file", false},
 		{"sinks/s3", "sources/file", false},
 		{"sinks/s3", "pipelines", false},

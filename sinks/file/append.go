@@ -4,22 +4,20 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
-	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/flow"
-	"github.com/millrace-io/millrace/sinks"
+	"github.com/millrace-io/millrace/sinks/objects"
 )
 
 // appender appends the rows of each chunk to one file.
 type appender struct {
-	chunk
-	config Config
-	env    sinks.Env
+	output
+	// frozen is the object of the planned chunk, nil if it has no rows.
+	frozen *objects.Object
 	// committed is the length of the file up to the last published chunk.
 	committed int64
 	// expected is the length that the file has unless somebody else changed it, -1 once an
@@ -41,9 +39,10 @@ func (a *appender) Guarantee() string {
 	return "exactly once: the checkpoint holds the committed length of the file, what a crash left behind it is cut off"
 }
 
-func (a *appender) Trigger() flow.Trigger { return a.config.trigger() }
-
 func (a *appender) Start(_ context.Context, raw json.RawMessage) error {
+	if err := a.chunk.Start(); err != nil {
+		return a.fail(err)
+	}
 	var s state
 	if raw != nil {
 		if err := json.Unmarshal(raw, &s); err != nil {
@@ -93,27 +92,27 @@ func (a *appender) prepare() (int64, error) {
 	return info.Size(), nil
 }
 
-func (a *appender) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
-	outcome, err := a.add(b)
+// Plan completes the stretch of the file that the chunk becomes.
+func (a *appender) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
+	plan := flow.Plan{Cut: cut}
+	whole, object, err := a.chunk.Whole()
 	if err != nil {
-		return outcome, a.fail(err)
+		return plan, a.fail(err)
 	}
-	return outcome, nil
+	if a.frozen = whole; whole != nil {
+		object.Key = filepath.ToSlash(a.config.Path)
+		plan.Objects = []flow.Object{object}
+	}
+	plan.State, err = json.Marshal(state{Path: a.config.Path, Length: a.end()})
+	return plan, err
 }
 
-func (a *appender) Open() flow.Open { return a.open() }
-
-func (a *appender) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
-	if err := a.freeze(); err != nil {
-		return flow.Plan{}, a.fail(err)
+// end is the length of the file with the planned chunk.
+func (a *appender) end() int64 {
+	if a.frozen == nil {
+		return a.committed
 	}
-	plan := flow.Plan{Cut: cut}
-	if a.rows > 0 {
-		plan.Objects = []flow.Object{a.object(a.config.Path)}
-	}
-	var err error
-	plan.State, err = json.Marshal(state{Path: a.config.Path, Length: a.committed + a.spool.size()})
-	return plan, err
+	return a.committed + a.frozen.Size
 }
 
 func (a *appender) Put(ctx context.Context, plan flow.Plan) error {
@@ -124,7 +123,7 @@ func (a *appender) Put(ctx context.Context, plan flow.Plan) error {
 	if err := json.Unmarshal(plan.State, &planned); err != nil {
 		return flow.Permanent(a.errorf("state in the plan: %w", err))
 	}
-	if length := a.committed + a.spool.size(); length != planned.Length {
+	if length := a.end(); length != planned.Length {
 		return flow.Permanent(a.errorf("the chunk was planned to end at byte %d and now ends at %d; run once with the program that planned it", planned.Length, length))
 	}
 	if err := ctx.Err(); err != nil {
@@ -142,7 +141,7 @@ func (a *appender) Put(ctx context.Context, plan flow.Plan) error {
 		return err
 	}
 	a.expected = -1
-	if err := a.spool.copyTo(io.NewOffsetWriter(f, a.committed)); err != nil {
+	if err := a.frozen.CopyTo(io.NewOffsetWriter(f, a.committed)); err != nil {
 		return a.fail(err)
 	}
 	if err := f.Sync(); err != nil {
@@ -164,7 +163,7 @@ func (a *appender) trim(f *os.File) error {
 		return a.shorter(size)
 	case size == a.committed:
 		return nil
-	case a.expected >= 0 && size != a.expected || size > a.committed+a.spool.size():
+	case a.expected >= 0 && size != a.expected || size > a.end():
 		return flow.Permanent(a.errorf("somebody else wrote to it: it has %d bytes of which %d are committed; cut it to %d bytes (truncate -s %d) or give the sink a file of its own", size, a.committed, a.committed, a.committed))
 	}
 	if a.expected >= 0 {
@@ -177,15 +176,14 @@ func (a *appender) trim(f *os.File) error {
 }
 
 func (a *appender) Published(flow.Plan) {
-	a.committed += a.spool.size()
+	a.committed = a.end()
 	a.expected = a.committed
-	a.reset()
+	a.frozen = nil
+	a.drop()
 	if a.claimed {
 		a.release()
 	}
 }
-
-func (a *appender) Close() error { return a.spool.close() }
 
 func (a *appender) shorter(size int64) error {
 	return flow.Permanent(a.errorf("was truncated or deleted by somebody else: it has %d bytes, %d were committed; restore it, or name another path, which gets the rows from here on", size, a.committed))
@@ -193,5 +191,5 @@ func (a *appender) shorter(size int64) error {
 
 // errorf says something about the file.
 func (a *appender) errorf(format string, args ...any) error {
-	return a.fail(fmt.Errorf("%s: %w", a.config.Path, fmt.Errorf(format, args...)))
+	return a.output.errorf(a.config.Path, format, args...)
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/sinks/objects"
 )
 
 // claim returns the length at which the sink took its file over, from before its first chunk is
@@ -47,7 +48,7 @@ func (a *appender) release() {
 }
 
 func (a *appender) claimPath() string {
-	return filepath.Join(a.env.Data, "sinks", "file", name(a.env.Identity)+".json")
+	return filepath.Join(a.env.Data, "sinks", "file", objects.TaskName(a.env.Identity)+".json")
 }
 
 // mayTakeOver reports why a file of that size cannot become the sink's.

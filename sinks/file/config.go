@@ -7,20 +7,23 @@ package file
 
 import (
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sinks"
 	"github.com/millrace-io/millrace/sinks/encode"
+	"github.com/millrace-io/millrace/sinks/objects"
 )
 
 // Config of the file sink.
 type Config struct {
 	// Path of one file that rows are appended to. Either path or dir is set.
 	Path string `yaml:"path"`
-	// Dir is a directory that gets a new file for each chunk of rows.
-	Dir string `yaml:"dir"`
+	// Dir is a directory that gets new files for each chunk of rows, one for each partition.
+	Dir            string `yaml:"dir"`
+	objects.Layout `yaml:",inline"`
 	// Format of the rows: ndjson, or with dir also parquet.
 	Format encode.Format `yaml:"format" enum:"ndjson,parquet"`
 	// Compression of the files of a directory: none, zstd, snappy or gzip. By default Parquet is
@@ -62,8 +65,12 @@ func (c *Config) Validate() []config.Problem {
 		report("compression", "only the files of a directory are compressed; use dir instead of path")
 	case c.Dir != "" && c.Append:
 		report("append", "goes with path; the files of a directory are always new")
+	case c.Path != "" && c.Prefix != "":
+		report("prefix", "goes with dir; name the directories of the one file in path")
+	case c.Path != "" && len(c.PartitionBy) > 0:
+		report("partition_by", "one file has no partitions; use dir instead of path")
 	}
-	return problems
+	return append(problems, c.Layout.Validate()...)
 }
 
 // options are those of the encoder.
@@ -105,9 +112,17 @@ func open(c Config, env sinks.Env) (sinks.Sink, error) {
 	if err != nil {
 		return nil, &config.PathError{Path: "format", Err: fmt.Errorf("rows cannot be written as %s: %w", c.Format, err)}
 	}
-	ch := newChunk(writer, env)
+	settings := objects.Settings{Identity: env.Identity, Writer: writer, Schema: env.Schema, Dir: env.Dir, Memory: env.Memory}
 	if c.Dir != "" {
-		return &directory{chunk: ch, config: c, env: env}, nil
+		settings.Layout, settings.Root, settings.HashInName = c.Layout, filepath.ToSlash(c.Dir)+"/", true
 	}
-	return &appender{chunk: ch, config: c, env: env}, nil
+	chunk, err := objects.New(settings)
+	if err != nil {
+		return nil, err
+	}
+	o := output{chunk: chunk, config: c, env: env}
+	if c.Dir != "" {
+		return &directory{output: o}, nil
+	}
+	return &appender{output: o}, nil
 }

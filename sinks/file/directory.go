@@ -10,32 +10,36 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
-	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/flow"
-	"github.com/millrace-io/millrace/sinks"
+	"github.com/millrace-io/millrace/sinks/objects"
 )
 
-// directory creates one file a chunk. A file gets its name when it is complete and on disk, so
-// readers never see a part of one.
+// directory creates files for each chunk, one for each partition. A file gets its name when it is
+// complete and on disk, so readers never see a part of one.
 type directory struct {
-	chunk
-	config Config
-	env    sinks.Env
+	output
+	// looked are the directories in which this process looked for files of chunks to come.
+	looked looked
+	// temporaries counts the files that have no name yet.
+	temporaries atomic.Int64
 }
 
 func (d *directory) Guarantee() string {
-	return "exactly once: each chunk is one file, named after the chunk, created whole and never replaced"
+	return "exactly once: each chunk is one file a partition, named after the chunk and its rows, created whole and never replaced"
 }
 
-func (d *directory) Trigger() flow.Trigger { return d.config.trigger() }
-
 func (d *directory) Start(context.Context, json.RawMessage) error {
+	if err := d.chunk.Start(); err != nil {
+		return d.fail(err)
+	}
 	if err := makeDir(d.config.Dir, 0o777); err != nil {
 		return d.fail(err)
 	}
 	// What a crash left unfinished is written again.
-	unfinished, err := d.names("." + name(d.env.Identity) + "-")
+	unfinished, err := names(d.config.Dir, "."+objects.TaskName(d.env.Identity)+"-")
 	if err != nil {
 		return d.fail(err)
 	}
@@ -44,114 +48,114 @@ func (d *directory) Start(context.Context, json.RawMessage) error {
 			return d.fail(err)
 		}
 	}
-	probe, err := os.Create(d.temporary(0))
+	probe, err := d.temporary()
 	if err != nil {
 		return d.fail(err)
 	}
-	err = probe.Close()
-	if removed := os.Remove(probe.Name()); err == nil {
-		err = removed
-	}
-	if err != nil {
+	if err := errors.Join(probe.Close(), os.Remove(probe.Name())); err != nil {
 		return d.fail(err)
 	}
 	return nil
 }
 
-func (d *directory) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
-	outcome, err := d.add(b)
-	if err != nil {
-		return outcome, d.fail(err)
-	}
-	return outcome, nil
-}
-
-func (d *directory) Open() flow.Open { return d.open() }
-
+// Plan completes the files; their names follow from the task, the chunk's number and the rows.
 func (d *directory) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
-	if err := d.freeze(); err != nil {
-		return flow.Plan{}, d.fail(err)
-	}
-	plan := flow.Plan{Cut: cut}
-	if d.rows > 0 {
-		plan.Objects = []flow.Object{d.object(d.final(cut.Chunk))}
+	plan, err := d.chunk.Plan(cut)
+	if err != nil {
+		return plan, d.fail(err)
 	}
 	return plan, nil
 }
 
+// Put creates the files. Those that are there already are left.
 func (d *directory) Put(ctx context.Context, plan flow.Plan) error {
-	if len(plan.Objects) == 0 {
-		return nil
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	there, err := d.exists(plan.Cut.Chunk)
+	err := d.chunk.Put(ctx, plan, func(_ context.Context, o objects.Object) error {
+		return d.put(plan.Cut.Chunk, o)
+	})
 	if err != nil {
-		return err
-	}
-	if !there {
-		if err := d.create(plan.Cut.Chunk); err != nil {
-			return d.fail(err)
-		}
-	}
-	// Also for a file that is there: the crash may have come before its name was durable.
-	if err := syncDir(d.config.Dir); err != nil {
 		return d.fail(err)
 	}
 	return nil
 }
 
-// exists reports whether an earlier attempt created the chunk's file. The name tells: it ends
-// with the hash of the rows, and a file has its name only once it is complete.
-func (d *directory) exists(chunk int64) (bool, error) {
-	names, err := d.names(d.stem(chunk) + "-")
-	if err != nil {
-		return false, d.fail(err)
-	}
-	if len(names) == 0 {
-		return false, nil
-	}
-	if n := names[0]; n != filepath.Base(d.final(chunk)) {
-		return false, flow.Permanent(d.errorf("%s is this chunk with other rows, as if the data directory had been set back; it is left as it is: move it away", n))
-	}
-	return true, nil
-}
-
-func (d *directory) create(chunk int64) error {
-	final, temporary := d.final(chunk), d.temporary(chunk)
-	if err := d.write(temporary); err != nil {
-		return err
-	}
-	// A link, unlike a rename, never replaces a file. Not every file system has links.
-	err := os.Link(temporary, final)
-	switch {
-	case err == nil:
-		return os.Remove(temporary)
-	case errors.Is(err, fs.ErrExist):
-		return err
-	}
-	return os.Rename(temporary, final)
-}
-
-// write makes the chunk's bytes a durable file.
-func (d *directory) write(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+func (d *directory) put(chunk int64, o objects.Object) error {
+	final := filepath.FromSlash(o.Key)
+	dir := filepath.Dir(final)
+	err := d.looked.at(dir, func() error {
+		return errors.Join(d.makeBelow(dir), d.foreign(final, chunk))
+	})
 	if err != nil {
 		return err
 	}
-	if err = d.spool.copyTo(f); err == nil {
+	if _, err := os.Lstat(final); err != nil {
+		if err := d.create(final, o); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	// Also for a file that is there: the crash may have come before its name was durable.
+	return syncDir(dir)
+}
+
+// makeBelow creates a directory below that of the sink, for good. Those between are made durable also if they are
+// there: another goroutine or process may have made them and not come further.
+func (d *directory) makeBelow(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	for top := filepath.Clean(d.config.Dir); dir != top && dir != filepath.Dir(dir); {
+		dir = filepath.Dir(dir)
+		if err := syncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// foreign reports a file beside final that this task could not have written if its checkpoint were
+// the latest: of the same chunk with other rows, or of a chunk to come.
+func (d *directory) foreign(final string, chunk int64) error {
+	dir, own := filepath.Split(final)
+	all, err := names(dir, objects.TaskName(d.env.Identity)+"-")
+	if err != nil {
+		return err
+	}
+	for _, n := range all {
+		if k, ok := objects.ChunkOf(n, d.env.Identity); ok && (k > chunk || k == chunk && n != own) {
+			return flow.Permanent(fmt.Errorf("%s: %s has this chunk (%d) or a later one with other rows, as if the data directory had been set back; it is left as it is: move it away", filepath.Clean(dir), n, chunk))
+		}
+	}
+	return nil
+}
+
+func (d *directory) create(final string, o objects.Object) error {
+	f, err := d.temporary()
+	if err != nil {
+		return err
+	}
+	if err = o.CopyTo(f); err == nil {
 		err = f.Sync()
 	}
-	if closed := f.Close(); err == nil {
-		err = closed
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return err
+	// A link, unlike a rename, never replaces a file. Not every file system has links.
+	err = os.Link(f.Name(), final)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return os.Rename(f.Name(), final)
 }
 
-// names are the files of the directory that begin with prefix.
-func (d *directory) names(prefix string) ([]string, error) {
-	dir, err := os.Open(d.config.Dir)
+// temporary is a new file at the top of the directory, from where it can be linked to its place.
+// Its mode follows from the umask, as that of any file.
+func (d *directory) temporary() (*os.File, error) {
+	name := fmt.Sprintf(".%s-%d.tmp", objects.TaskName(d.env.Identity), d.temporaries.Add(1))
+	return os.OpenFile(filepath.Join(d.config.Dir, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+}
+
+// names are the files of a directory that begin with prefix.
+func names(path, prefix string) ([]string, error) {
+	dir, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -163,24 +167,33 @@ func (d *directory) names(prefix string) ([]string, error) {
 	return slices.DeleteFunc(all, func(n string) bool { return !strings.HasPrefix(n, prefix) }), nil
 }
 
-func (d *directory) Published(flow.Plan) { d.reset() }
+func (d *directory) Published(flow.Plan) { d.drop() }
 
-func (d *directory) Close() error { return d.spool.close() }
-
-func (d *directory) final(chunk int64) string {
-	return filepath.Join(d.config.Dir, d.stem(chunk)+"-"+d.hash.String()[:8]+d.config.options().Extension())
+// looked remembers directories.
+type looked struct {
+	mu   sync.Mutex
+	dirs map[string]struct{}
 }
 
-func (d *directory) temporary(chunk int64) string {
-	return filepath.Join(d.config.Dir, "."+d.stem(chunk)+".tmp")
-}
+// mostLooked bounds the directories remembered; beyond it they are looked at again.
+const mostLooked = 10_000
 
-// stem counts chunks in eight digits, so that names sort in their order.
-func (d *directory) stem(chunk int64) string {
-	return fmt.Sprintf("%s-%08d", name(d.env.Identity), chunk)
-}
-
-// errorf says something about the directory.
-func (d *directory) errorf(format string, args ...any) error {
-	return d.fail(fmt.Errorf("%s: %w", d.config.Dir, fmt.Errorf(format, args...)))
+// at calls f for a directory that it did not succeed for before.
+func (l *looked) at(dir string, f func() error) error {
+	l.mu.Lock()
+	_, ok := l.dirs[dir]
+	l.mu.Unlock()
+	if ok {
+		return nil
+	}
+	if err := f(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dirs == nil || len(l.dirs) >= mostLooked {
+		l.dirs = make(map[string]struct{})
+	}
+	l.dirs[dir] = struct{}{}
+	return nil
 }

@@ -48,7 +48,7 @@ func TestEachChunkIsAFile(t *testing.T) {
 	k.deliver(alan)
 	k.wantFiles([]string{ada, grace}, []string{alan})
 	name := filepath.Base(k.files()[1])
-	if !strings.HasPrefix(name, "test-out-00000000000000aa-0-00000002-") || !strings.HasSuffix(name, ".ndjson") {
+	if !strings.HasPrefix(name, "test-out-00000000000000aa-0-0000000002-") || !strings.HasSuffix(name, ".ndjson") {
 		t.Errorf("name %q", name)
 	}
 }
@@ -61,8 +61,11 @@ func TestFilesAreThereOnceWhereverACrashComes(t *testing.T) {
 		{"after the plan", func(k *task) { k.plan() }},
 		{"half written", func(k *task) {
 			k.plan()
-			half := k.sink.(*directory).temporary(k.chunk + 1)
-			if err := os.WriteFile(half, []byte(grace[:5]), 0o666); err != nil {
+			half, err := k.sink.(*directory).temporary()
+			if err == nil {
+				_, err = half.WriteString(grace[:5])
+			}
+			if err != nil || half.Close() != nil {
 				k.t.Fatal(err)
 			}
 		}},
@@ -145,4 +148,36 @@ func TestParquetFilesHoldTheRows(t *testing.T) {
 	if len(rows) != 3 || sum != 6 {
 		t.Errorf("%d rows, ids sum up to %d", len(rows), sum)
 	}
+}
+
+func TestRowsOfADirectoryGoToTheirPartitions(t *testing.T) {
+	c := inDirectory(t)
+	c.Prefix, c.PartitionBy = "people", []string{"name"}
+	k := newTask(t, c)
+	k.deliver(ada)
+	k.add(ada, grace)
+	k.plan()
+	k.put()
+	k.crash()
+	for name, want := range map[string][]int{"Ada": {1, 1}, "Grace": {1}} {
+		files, err := filepath.Glob(filepath.Join(c.Dir, "people", "name="+name, "test-out-*.ndjson"))
+		if err != nil || len(files) != len(want) {
+			t.Errorf("%s: %v, %v; want %d files", name, files, err, len(want))
+		}
+	}
+	if len(k.files()) != 1 {
+		t.Errorf("beside the prefix: %v", k.files())
+	}
+}
+
+// A set back data directory may plan the same chunk with rows of other partitions only.
+func TestFilesOfLaterChunksAreReported(t *testing.T) {
+	k := newTask(t, inDirectory(t))
+	k.deliver(ada)
+	k.deliver(grace)
+	k.chunk = 0
+	k.crash()
+	k.add(ada)
+	k.plan()
+	wantPermanent(t, k.tryPut(), "set back", "move it away")
 }

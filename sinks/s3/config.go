@@ -1,8 +1,7 @@
 // Package s3 is the sink that delivers rows as objects to S3-compatible storage.
 //
-// The invariant to remember: an object's key follows from the task and the number of its chunk,
-// it is created only if it does not exist, and its metadata says what is in it. So whoever
-// repeats a chunk finds the object there and can tell that it is the same.
+// The invariant to remember: an object is created only if it does not exist, and its metadata says
+// what is in it. So whoever repeats a chunk finds the object there and can tell that it is the same.
 package s3
 
 import (
@@ -15,6 +14,7 @@ import (
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sinks"
 	"github.com/millrace-io/millrace/sinks/encode"
+	"github.com/millrace-io/millrace/sinks/objects"
 	"github.com/millrace-io/millrace/sinks/s3/embedded"
 )
 
@@ -29,16 +29,12 @@ type Config struct {
 	// Region of the bucket; only Amazon's own S3 needs it.
 	Region string `yaml:"region"`
 	// Bucket that objects are written to. It must exist, except with the embedded store.
-	Bucket string `yaml:"bucket" required:"true"`
-	// Prefix of all keys; a slash is added to its end.
-	Prefix string `yaml:"prefix"`
+	Bucket         string `yaml:"bucket" required:"true"`
+	objects.Layout `yaml:",inline"`
 	// AccessKey and SecretKey are the credentials, usually ${env:AWS_ACCESS_KEY_ID} and
 	// ${env:AWS_SECRET_ACCESS_KEY}.
 	AccessKey config.Secret `yaml:"access_key"`
 	SecretKey config.Secret `yaml:"secret_key"`
-	// PartitionBy lists columns or expressions whose values become directories, each with
-	// `AS name` unless it is a column: "DATE(event_time) AS day" gives day=2026-01-15/.
-	PartitionBy []string `yaml:"partition_by"`
 	// Format of the objects.
 	Format Format `yaml:"format"`
 	// Buffer says when objects are closed: at the size, the age or the number of rows, whichever
@@ -105,12 +101,7 @@ func (c *Config) Validate() []config.Problem {
 	if err := c.options().Validate(); err != nil {
 		report("format", "%v", err)
 	}
-	for i, text := range c.PartitionBy {
-		if _, _, err := splitName(text); err != nil {
-			report(indexed("partition_by", i), "%v", err)
-		}
-	}
-	return problems
+	return append(problems, c.Layout.Validate()...)
 }
 
 // parseEndpoint returns what is wrong with an endpoint, in words.
@@ -149,13 +140,4 @@ func (c *Config) options() encode.Options {
 
 func (c *Config) trigger() flow.Trigger {
 	return flow.Trigger{Size: int64(c.Buffer.Size), Age: c.Buffer.Age.Std(), Rows: c.Buffer.Rows}
-}
-
-// prefix is the prefix as keys begin with it.
-func (c *Config) prefix() string {
-	p := strings.TrimLeft(c.Prefix, "/")
-	if p != "" && !strings.HasSuffix(p, "/") {
-		p += "/"
-	}
-	return p
 }

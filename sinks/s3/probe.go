@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/millrace-io/millrace/sinks/objects"
 )
 
 // probe makes sure that objects can be created, and finds out whether the store honours
@@ -15,9 +17,9 @@ func (s *store) probe(ctx context.Context, key string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	text := "Millrace tried whether this store honours If-None-Match. This object can be deleted.\n"
-	o := object{
-		key: key, contentType: "text/plain", content: strings.NewReader(text), size: int64(len(text)),
-		crc: crc32.Checksum([]byte(text), castagnoli),
+	o := objects.Object{
+		Key: key, ContentType: "text/plain", Content: strings.NewReader(text), Size: int64(len(text)),
+		CRC: crc32.Checksum([]byte(text), objects.Castagnoli),
 	}
 	// A probe that could not be deleted is as good as one just made.
 	if err := s.put(ctx, o); err != nil && !errors.Is(err, errExists) {
@@ -39,6 +41,6 @@ func (s *store) probe(ctx context.Context, key string) error {
 
 // probeComplete completes an upload of an object that exists; only a refusal is a yes. Stores
 // without multipart uploads say no in their own way.
-func (s *store) probeComplete(ctx context.Context, o object) bool {
+func (s *store) probeComplete(ctx context.Context, o objects.Object) bool {
 	return errors.Is(s.putParts(ctx, o), errExists)
 }

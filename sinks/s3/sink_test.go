@@ -5,7 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"io"
+	"hash/crc32"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -20,6 +20,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sinks/encode"
+	"github.com/millrace-io/millrace/sinks/objects"
 	"github.com/millrace-io/millrace/sinks/s3/embedded"
 	"github.com/millrace-io/millrace/sinks/s3/s3test"
 )
@@ -54,8 +55,8 @@ func TestObjectsSayWhatIsInThem(t *testing.T) {
 			}
 		}
 		want := map[string]string{
-			metaTask: "test-out-00c0ffee-0", metaChunk: "7", metaRows: "10", metaHash: plan.Objects[0].Hash,
-			metaReason: "size", metaRanges: "shardId-000000000000:1-9",
+			objects.MetaTask: "test-out-00c0ffee-0", objects.MetaChunk: "7", objects.MetaRows: "10", objects.MetaHash: plan.Objects[0].Hash,
+			objects.MetaReason: "size", objects.MetaRanges: "shardId-000000000000:1-9",
 		}
 		if d := cmp.Diff(want, m); d != "" {
 			p.t.Error(d)
@@ -261,48 +262,38 @@ func TestLargeObjectsGoInParts(t *testing.T) {
 			p.t.Fatalf("conditional complete is %v", s.store.conditionalComplete)
 		}
 		s.store.singlePut, s.store.partSize = 1<<20, 5<<20
-		p.add(s, batch(0, 5000))
-		plan := p.plan(s, 1)
-		// Random bytes behind the file make it large; they are not looked at.
-		junk := make([]byte, 11<<20)
-		if _, err := rand.Read(junk); err != nil {
+		want := make([]byte, 11<<20)
+		if _, err := rand.Read(want); err != nil {
 			p.t.Fatal(err)
 		}
-		part := s.frozen[plan.Objects[0].Key]
-		if _, err := part.spool.Write(junk); err != nil {
-			p.t.Fatal(err)
+		o := objectOf(want)
+		for range 2 {
+			if err := s.putObject(p.t.Context(), o); err != nil {
+				p.t.Fatal(err)
+			}
 		}
-		if p.spools() != 1 {
-			p.t.Errorf("%d spools on disk", p.spools())
-		}
-		content, err := part.spool.content()
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		want, err := io.ReadAll(io.NewSectionReader(content, 0, part.spool.size()))
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		p.put(s, plan)
-		part.done = false
-		p.put(s, plan)
-		if got := p.objects(s)[key("", 1)]; !bytes.Equal(got, want) {
+		if got := p.objects(s)[o.Key]; !bytes.Equal(got, want) {
 			p.t.Errorf("object of %d bytes, want %d", len(got), len(want))
 		}
-		s.Published(plan)
-		if p.spools() != 0 {
-			p.t.Errorf("%d spools on disk", p.spools())
-		}
+		o.Metadata = map[string]string{objects.MetaRows: "8"}
+		p.wantError(s.wrap(s.putObject(p.t.Context(), o)), true, o.Key, "other content")
 	})
+}
+
+// objectOf is an object of any content.
+func objectOf(content []byte) objects.Object {
+	return objects.Object{
+		Key: "people/large", ContentType: "text/plain", Metadata: map[string]string{objects.MetaRows: "7"},
+		Content: bytes.NewReader(content), Size: int64(len(content)), CRC: crc32.Checksum(content, objects.Castagnoli),
+	}
 }
 
 func TestDamagedUploadIsRefusedByTheStore(t *testing.T) {
 	everywhere(t, func(p *place) {
 		s := p.start()
-		p.add(s, batch(0, 10))
-		plan := p.plan(s, 1)
-		s.frozen[plan.Objects[0].Key].spool.crc++
-		p.wantError(s.Put(p.t.Context(), plan), false, key("", 1))
+		o := objectOf([]byte("hello"))
+		o.CRC++
+		p.wantError(s.wrap(s.putObject(p.t.Context(), o)), false, o.Key)
 		if n := len(p.objects(s)); n != 0 {
 			p.t.Errorf("%d objects", n)
 		}
@@ -364,13 +355,11 @@ func TestBodiesAreSignedWhereNothingElseProtectsThem(t *testing.T) {
 	}
 	s.store.hashPayload, s.store.singlePut, s.store.partSize = true, 6<<20, 5<<20
 	p.deliver(s, 1, batch(0, 10))
-	p.add(s, batch(10, 10))
-	plan := p.plan(s, 2)
-	if _, err := s.frozen[key("", 2)].spool.Write(make([]byte, 7<<20)); err != nil {
+	large := objectOf(make([]byte, 7<<20))
+	if err := s.putObject(t.Context(), large); err != nil {
 		t.Fatal(err)
 	}
-	p.put(s, plan)
-	if n := len(p.objects(s)[key("", 2)]); n < 7<<20 {
+	if n := len(p.objects(s)[large.Key]); n != 7<<20 {
 		t.Errorf("object of %d bytes", n)
 	}
 }

@@ -17,6 +17,8 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/millrace-io/millrace/sinks/objects"
 )
 
 const (
@@ -96,33 +98,24 @@ func loopback(u *url.URL) bool {
 
 func (s *store) close() { s.transport.CloseIdleConnections() }
 
-// object is what put creates.
-type object struct {
-	key, contentType string
-	metadata         map[string]string
-	content          io.ReaderAt
-	size             int64
-	crc              uint32
-}
-
 // put creates an object. Error: errExists, if the store honours conditions.
-func (s *store) put(ctx context.Context, o object) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout+time.Duration(o.size/slowest)*time.Second)
+func (s *store) put(ctx context.Context, o objects.Object) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout+time.Duration(o.Size/slowest)*time.Second)
 	defer cancel()
 	most := s.singlePut
 	if !s.conditionalComplete {
 		most = mostSinglePut
 	}
-	if o.size > most {
+	if o.Size > most {
 		return s.putParts(ctx, o)
 	}
 	opts := s.createOnly()
-	opts.ContentType = o.contentType
-	opts.UserMetadata = map[string]string{minio.ChecksumCRC32C.Key(): checksum(o.crc)}
-	for k, v := range o.metadata {
+	opts.ContentType = o.ContentType
+	opts.UserMetadata = map[string]string{minio.ChecksumCRC32C.Key(): checksum(o.CRC)}
+	for k, v := range o.Metadata {
 		opts.UserMetadata[k] = v
 	}
-	_, err := s.core.Client.PutObject(ctx, s.bucket, o.key, io.NewSectionReader(o.content, 0, o.size), o.size, opts)
+	_, err := s.core.Client.PutObject(ctx, s.bucket, o.Key, io.NewSectionReader(o.Content, 0, o.Size), o.Size, opts)
 	return exists(err)
 }
 
@@ -134,22 +127,22 @@ func (s *store) createOnly() minio.PutObjectOptions {
 }
 
 // putParts uploads in parts, one after the other, and takes all back if it does not come to an end.
-func (s *store) putParts(ctx context.Context, o object) error {
+func (s *store) putParts(ctx context.Context, o objects.Object) error {
 	opts := s.createOnly()
-	opts.ContentType, opts.UserMetadata = o.contentType, map[string]string{"x-amz-checksum-algorithm": "CRC32C"}
-	for k, v := range o.metadata {
+	opts.ContentType, opts.UserMetadata = o.ContentType, map[string]string{"x-amz-checksum-algorithm": "CRC32C"}
+	for k, v := range o.Metadata {
 		opts.UserMetadata[k] = v
 	}
-	id, err := s.core.NewMultipartUpload(ctx, s.bucket, o.key, opts)
+	id, err := s.core.NewMultipartUpload(ctx, s.bucket, o.Key, opts)
 	if err != nil {
 		return exists(err)
 	}
 	parts, err := s.uploadParts(ctx, o, id)
 	if err == nil {
-		_, err = s.core.CompleteMultipartUpload(ctx, s.bucket, o.key, id, parts, s.createOnly())
+		_, err = s.core.CompleteMultipartUpload(ctx, s.bucket, o.Key, id, parts, s.createOnly())
 	}
 	if err != nil {
-		s.abort(ctx, o.key, id)
+		s.abort(ctx, o.Key, id)
 	}
 	return exists(err)
 }
@@ -161,16 +154,16 @@ func (s *store) abort(ctx context.Context, key, id string) {
 	_ = s.core.AbortMultipartUpload(ctx, s.bucket, key, id)
 }
 
-func (s *store) uploadParts(ctx context.Context, o object, id string) ([]minio.CompletePart, error) {
+func (s *store) uploadParts(ctx context.Context, o objects.Object, id string) ([]minio.CompletePart, error) {
 	var parts []minio.CompletePart
-	for from := int64(0); from < o.size; from += s.partSize {
-		n := min(s.partSize, o.size-from)
-		sum := crc32.New(castagnoli)
-		if _, err := io.Copy(sum, io.NewSectionReader(o.content, from, n)); err != nil {
+	for from := int64(0); from < o.Size; from += s.partSize {
+		n := min(s.partSize, o.Size-from)
+		sum := crc32.New(objects.Castagnoli)
+		if _, err := io.Copy(sum, io.NewSectionReader(o.Content, from, n)); err != nil {
 			return nil, fmt.Errorf("read the spool: %w", err)
 		}
 		check := checksum(sum.Sum32())
-		p, err := s.core.PutObjectPart(ctx, s.bucket, o.key, id, len(parts)+1, io.NewSectionReader(o.content, from, n), n,
+		p, err := s.core.PutObjectPart(ctx, s.bucket, o.Key, id, len(parts)+1, io.NewSectionReader(o.Content, from, n), n,
 			minio.PutObjectPartOptions{
 				DisableContentSha256: !s.hashPayload,
 				CustomHeader:         http.Header{minio.ChecksumCRC32C.Key(): []string{check}},

@@ -93,6 +93,7 @@ type place struct {
 	pool   *embedded.Pool
 	minio  *s3test.Server
 	logs   *bytes.Buffer
+	memory int64
 }
 
 // onMinIO is a new bucket in a real MinIO.
@@ -117,7 +118,7 @@ func on(t *testing.T, m *s3test.Server, bucket string) *place {
 }
 
 func onEmbedded(t *testing.T) *place {
-	p := &place{t: t, config: defaults(), dir: t.TempDir(), pool: new(embedded.Pool), logs: new(bytes.Buffer)}
+	p := &place{t: t, config: defaults(), dir: t.TempDir(), pool: new(embedded.Pool), logs: new(bytes.Buffer), memory: 32 << 20}
 	p.config.Endpoint, p.config.Bucket, p.config.Prefix = embeddedEndpoint, "lake", "people"
 	return p
 }
@@ -137,7 +138,7 @@ func (p *place) open() *sink {
 	cfg := p.config
 	s, err := Component(p.pool).Open(&cfg, sinks.Env{
 		Identity: flow.Identity{Pipeline: "test", Name: "out", Incarnation: "00c0ffee", Task: 0},
-		Schema:   people, Dir: p.dir, Data: p.dir, Memory: 32 << 20,
+		Schema:   people, Dir: p.dir, Data: p.dir, Memory: p.memory,
 		Log: slog.New(slog.NewTextHandler(p.logs, nil)), Now: time.Now,
 	})
 	if err != nil {

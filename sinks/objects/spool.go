@@ -1,4 +1,4 @@
-package s3
+package objects
 
 import (
 	"bytes"
@@ -17,8 +17,8 @@ const spoolMemory = 1 << 20
 // that was not published is encoded again.
 const spoolPattern = "object-*.spool"
 
-// castagnoli is the polynomial of the checksum that S3 verifies.
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// Castagnoli is the polynomial of the checksum of objects, which S3 verifies.
+var Castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // spool is an encoded object that waits for its upload.
 type spool struct {
@@ -32,7 +32,7 @@ type spool struct {
 
 // Write implements io.Writer.
 func (s *spool) Write(p []byte) (int, error) {
-	s.crc = crc32.Update(s.crc, castagnoli, p)
+	s.crc = crc32.Update(s.crc, Castagnoli, p)
 	if len(s.memory)+len(p) > spoolMemory {
 		if err := s.spill(); err != nil {
 			return 0, err

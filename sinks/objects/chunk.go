@@ -1,7 +1,8 @@
-package s3
+package objects
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,12 +11,30 @@ import (
 	"github.com/millrace-io/millrace/sinks/encode"
 )
 
-// chunk is the open chunk: one object for each partition that has rows.
-type chunk struct {
-	writer *encode.Writer
+// Settings of a Chunk.
+type Settings struct {
+	Layout Layout
+	// Root is put before all keys.
+	Root string
+	// HashInName ends names with the beginning of the hash of the rows, for stores that keep no
+	// metadata beside an object.
+	HashInName bool
+	Identity   flow.Identity
+	Writer     *encode.Writer
+	Schema     *column.Schema
+	// Dir is where objects are spooled.
+	Dir string
+	// Memory is how many bytes the chunk may hold before it must be cut; spooling comes before.
+	Memory int64
+}
+
+// Chunk is the open chunk: one object for each partition that has rows. One goroutine uses it.
+type Chunk struct {
+	settings Settings
+	writer   *encode.Writer
+	task     string
 	// partitioner is nil when all rows go to one object.
 	partitioner *partitioner
-	dir         string
 	// limit is how many bytes of memory the objects may take before the largest are flushed.
 	limit int64
 	// columns is how many the rows have, which decides what a flush costs.
@@ -24,12 +43,14 @@ type chunk struct {
 	parts map[string]*part
 	// touched are the partitions of the batch at hand.
 	touched []*part
-	key     []byte
+	rowKey  []byte
 	rows    int64
 	encoded int64
 	memory  int64
 	// drained is set while no part is worth a flush, so that none is looked for.
 	drained bool
+	// frozen are the objects of the planned chunk by key.
+	frozen map[string]*part
 }
 
 // part is the open object of a partition.
@@ -43,21 +64,41 @@ type part struct {
 	selection []int32
 	// encoded and memory are what was last added to the chunk's sums.
 	encoded, memory int64
-	// done is set once the object is in the bucket.
+	// done is set once the object was created.
 	done bool
 }
 
 // partOverhead is the memory of a partition beside what its encoder reports, roughly.
 const partOverhead = 512
 
-// newChunk makes a chunk without partitions. The task cuts it when it holds more than memory;
-// spooling comes before.
-func newChunk(w *encode.Writer, schema *column.Schema, dir string, memory int64) chunk {
-	return chunk{writer: w, dir: dir, limit: memory / 4 * 3, columns: len(schema.Fields)}
+// New makes an empty chunk. Errors name the mistake's place in the configuration.
+func New(s Settings) (*Chunk, error) {
+	c := &Chunk{
+		settings: s, writer: s.Writer, task: TaskName(s.Identity), limit: s.Memory / 4 * 3, columns: len(s.Schema.Fields),
+	}
+	if len(s.Layout.PartitionBy) == 0 {
+		return c, nil
+	}
+	var err error
+	c.partitioner, err = newPartitioner(s.Layout.PartitionBy, s.Schema)
+	return c, err
 }
 
-// add routes the selected rows of b to their partitions.
-func (c *chunk) add(b *column.Batch) (flow.Outcome, error) {
+// Start removes what an earlier process left in the directory of spools.
+func (c *Chunk) Start() error {
+	if err := dropSpools(c.settings.Dir); err != nil {
+		return fmt.Errorf("remove old spools: %w", err)
+	}
+	return nil
+}
+
+// Open describes the chunk.
+func (c *Chunk) Open() flow.Open {
+	return flow.Open{Rows: c.rows, Encoded: c.encoded, Memory: c.memory}
+}
+
+// Add routes the selected rows of b to their partitions. It does not keep b.
+func (c *Chunk) Add(b *column.Batch) (flow.Outcome, error) {
 	if b.Selected() == 0 {
 		return flow.Outcome{}, nil
 	}
@@ -89,7 +130,7 @@ func (c *chunk) add(b *column.Batch) (flow.Outcome, error) {
 }
 
 // route gives each touched partition its selection.
-func (c *chunk) route(b *column.Batch) ([]flow.Reject, error) {
+func (c *Chunk) route(b *column.Batch) ([]flow.Reject, error) {
 	if err := c.partitioner.eval(b); err != nil {
 		return nil, err
 	}
@@ -102,18 +143,18 @@ func (c *chunk) route(b *column.Batch) ([]flow.Reject, error) {
 		if b.Selection != nil {
 			row = int(b.Selection[i])
 		}
-		c.key = c.partitioner.appendKey(c.key[:0], row)
+		c.rowKey = c.partitioner.appendKey(c.rowKey[:0], row)
 		p := last
-		if last == nil || string(c.key) != string(lastKey) {
-			if p = c.parts[string(c.key)]; p == nil {
+		if last == nil || string(c.rowKey) != string(lastKey) {
+			if p = c.parts[string(c.rowKey)]; p == nil {
 				path, reject := c.partitioner.path(row)
 				if reject != nil {
 					rejects = append(rejects, *reject)
 					continue
 				}
-				p = c.open(string(c.key), path)
+				p = c.open(string(c.rowKey), path)
 			}
-			last, lastKey = p, append(lastKey[:0], c.key...)
+			last, lastKey = p, append(lastKey[:0], c.rowKey...)
 		}
 		if len(p.selection) == 0 {
 			c.touched = append(c.touched, p)
@@ -123,14 +164,14 @@ func (c *chunk) route(b *column.Batch) ([]flow.Reject, error) {
 	return rejects, nil
 }
 
-func (c *chunk) open(key, path string) *part {
-	p := &part{path: path, spool: spool{dir: c.dir}}
+func (c *Chunk) open(key, path string) *part {
+	p := &part{path: path, spool: spool{dir: c.settings.Dir}}
 	p.encoder = c.writer.Open(&p.spool)
 	c.parts[key] = p
 	return p
 }
 
-func (c *chunk) addTo(p *part, b *column.Batch) error {
+func (c *Chunk) addTo(p *part, b *column.Batch) error {
 	defer func() { p.selection = p.selection[:0] }()
 	if err := p.encoder.Add(b); err != nil {
 		return err
@@ -144,7 +185,7 @@ func (c *chunk) addTo(p *part, b *column.Batch) error {
 }
 
 // count brings the sums up to date with what a part holds.
-func (c *chunk) count(p *part) {
+func (c *Chunk) count(p *part) {
 	encoded := p.encoder.Size()
 	memory := p.encoder.Memory() + int64(cap(p.spool.memory)+4*cap(p.selection)) + partOverhead
 	c.encoded += encoded - p.encoded
@@ -160,12 +201,12 @@ const (
 	flushPerColumn = 4 << 10
 )
 
-func (c *chunk) worthFlush(p *part) bool {
+func (c *Chunk) worthFlush(p *part) bool {
 	return p.memory >= max(smallestFlush, flushPerColumn*int64(c.columns))
 }
 
 // relieve writes the largest parts to disk while memory is short. last is the part that grew.
-func (c *chunk) relieve(last *part) error {
+func (c *Chunk) relieve(last *part) error {
 	c.drained = c.drained && !c.worthFlush(last)
 	for c.limit > 0 && c.memory > c.limit && !c.drained {
 		largest := last
@@ -199,7 +240,7 @@ func (p *part) flush() error {
 }
 
 // freeze completes the objects and returns them by path, which is the order of their keys.
-func (c *chunk) freeze() ([]*part, error) {
+func (c *Chunk) freeze() ([]*part, error) {
 	var all []*part
 	for _, p := range c.parts {
 		if err := c.finish(p); err != nil {
@@ -213,7 +254,7 @@ func (c *chunk) freeze() ([]*part, error) {
 
 // finish completes the object of p, whose encoder lets go of its memory. The object itself goes to
 // disk when memory is short.
-func (c *chunk) finish(p *part) error {
+func (c *Chunk) finish(p *part) error {
 	if err := p.encoder.Finish(); err != nil {
 		return err
 	}
@@ -228,13 +269,13 @@ func (c *chunk) finish(p *part) error {
 	return err
 }
 
-// drop forgets everything.
-func (c *chunk) drop() error {
+// Drop forgets everything; the chunk is empty and open again.
+func (c *Chunk) Drop() error {
 	var err error
 	for _, p := range c.parts {
 		err = errors.Join(err, p.spool.drop())
 	}
-	c.parts, c.touched = nil, nil
+	c.parts, c.touched, c.frozen = nil, nil, nil
 	c.rows, c.encoded, c.memory, c.drained = 0, 0, 0, false
 	return err
 }

@@ -1,4 +1,4 @@
-package s3
+package objects
 
 import (
 	"fmt"
@@ -57,18 +57,20 @@ func (w *wide) batch(rows int) *column.Batch {
 	return b
 }
 
-func (w *wide) chunk(t *testing.T, memory int64) *chunk {
+func (w *wide) chunk(t *testing.T, memory int64) *Chunk {
 	t.Helper()
 	o := encode.Options{Format: encode.Parquet, Compression: encode.Zstd}
 	writer, err := encode.NewWriter(w.schema, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newChunk(writer, w.schema, t.TempDir(), memory)
-	if c.partitioner, err = newPartitioner([]string{"p"}, w.schema); err != nil {
+	c, err := New(Settings{
+		Layout: Layout{PartitionBy: []string{"p"}}, Writer: writer, Schema: w.schema, Dir: t.TempDir(), Memory: memory,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return &c
+	return c
 }
 
 func liveHeap() int64 {
@@ -91,7 +93,7 @@ func TestManyColumnsInManyPartitionsStayWithinTheMemory(t *testing.T) {
 			before := liveHeap()
 			delivered, cuts := int64(0), 0
 			for i := range 12 {
-				if _, err := c.add(b); err != nil {
+				if _, err := c.Add(b); err != nil {
 					t.Fatal(err)
 				}
 				held := liveHeap() - before
@@ -112,7 +114,7 @@ func TestManyColumnsInManyPartitionsStayWithinTheMemory(t *testing.T) {
 				if held := liveHeap() - before; held > 2*memory {
 					t.Errorf("%d bytes held by finished objects of %d", held, memory)
 				}
-				if err := c.drop(); err != nil {
+				if err := c.Drop(); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -1,13 +1,10 @@
-package s3
+package objects
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"regexp"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
@@ -124,7 +121,7 @@ func (p *partitioner) path(row int) (string, *flow.Reject) {
 	for i, c := range p.columns {
 		value := nullPartition
 		if !c.IsNull(row) {
-			value = escape(text(c, row))
+			value = escape(column.AppendText(nil, c, row))
 		}
 		if len(value) > maxPartitionValue {
 			return "", &flow.Reject{Row: row, Code: "partition-value", Reason: fmt.Sprintf(
@@ -135,32 +132,8 @@ func (p *partitioner) path(row int) (string, *flow.Reject) {
 	return path.String(), nil
 }
 
-// text is a value as it stands in a path, before escaping.
-func text(c *column.Column, row int) string {
-	switch c.Type.Kind {
-	case column.Boolean:
-		return strconv.FormatBool(c.Bools.Get(row))
-	case column.Int:
-		return strconv.FormatInt(int64(c.Int32s[row]), 10)
-	case column.BigInt:
-		return strconv.FormatInt(c.Int64s[row], 10)
-	case column.Date:
-		return time.Unix(int64(c.Int32s[row])*86400, 0).UTC().Format(time.DateOnly)
-	case column.Time:
-		return time.UnixMicro(c.Int64s[row]).UTC().Format("15:04:05.999999")
-	case column.Timestamp:
-		return time.UnixMicro(c.Int64s[row]).UTC().Format(time.RFC3339Nano)
-	case column.UUID:
-		h := hex.EncodeToString(c.Fixed[16*row : 16*row+16])
-		return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
-	case column.Decimal:
-		return decimalText(c, row)
-	}
-	return string(c.Text(row))
-}
-
 // escape spells a value so that it cannot be taken for something else in a path, as Hive does.
-func escape(value string) string {
+func escape(value []byte) string {
 	var out strings.Builder
 	for i := range len(value) {
 		c := value[i]
