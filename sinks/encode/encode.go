@@ -1,13 +1,12 @@
-// Package encode writes column batches as files: Parquet and NDJSON.
+// Package encode writes column batches as files: Parquet, Avro, CSV, JSON and raw bytes.
 //
-// The invariant to remember: the bytes of a file follow from the rows, their order and the
-// options alone, never from the clock or from how the rows were split into batches of the same
-// size; and a value that was zero, false or empty going in is zero, false or empty in the file,
+// The invariant to remember: the bytes of a file follow from the rows, their order, the options
+// and the calls of Flush alone, never from the clock or from how the rows were split into batches
+// of the same size; and a value that was zero, false or empty going in is zero, false or empty in the file,
 // never null.
 package encode
 
 import (
-	"fmt"
 	"io"
 	"sync"
 
@@ -33,97 +32,21 @@ type Encoder interface {
 	Finish() error
 }
 
-// Format of a file.
-type Format string
-
-// The formats.
-const (
-	Parquet Format = "parquet"
-	NDJSON  Format = "ndjson"
-)
-
-// Compression of a file (NDJSON) or of its pages (Parquet).
-type Compression string
-
-// The compressions.
-const (
-	None   Compression = "none"
-	Zstd   Compression = "zstd"
-	Snappy Compression = "snappy"
-	Gzip   Compression = "gzip"
-)
-
-// Options of a Writer.
-type Options struct {
-	Format      Format
-	Compression Compression
-	// Level is 1 (fastest) to 22 for zstd and 1 to 9 for gzip; zero means 1 and 6. With zstd, pages
-	// of encoded columns hardly get smaller at level 3, which costs a fifth more.
-	Level int
-	// CreatedBy is the name of the application that Parquet files carry. It must not change with
-	// time, or a redone file would differ.
-	CreatedBy string
-}
-
-// Validate reports the first option that is wrong.
-func (o Options) Validate() error {
-	switch o.Format {
-	case Parquet, NDJSON:
-	default:
-		return fmt.Errorf("unknown format %q; want parquet or ndjson", o.Format)
-	}
-	most := 0
-	switch o.Compression {
-	case None, Snappy:
-	case Zstd:
-		most = 22
-	case Gzip:
-		most = 9
-	default:
-		return fmt.Errorf("unknown compression %q; want zstd, snappy, gzip or none", o.Compression)
-	}
-	if o.Level != 0 && most == 0 {
-		return fmt.Errorf("compression %s has no level", o.Compression)
-	}
-	if o.Level < 0 || o.Level > most {
-		return fmt.Errorf("level %d of %s: want 1 to %d", o.Level, o.Compression, most)
-	}
-	return nil
-}
-
-// Extension is the end of a file name, with its dot.
-func (o Options) Extension() string {
-	if o.Format == Parquet {
-		return ".parquet"
-	}
-	switch o.Compression {
-	case Zstd:
-		return ".ndjson.zst"
-	case Snappy:
-		return ".ndjson.sz"
-	case Gzip:
-		return ".ndjson.gz"
-	}
-	return ".ndjson"
-}
-
-// ContentType is the media type of a file.
-func (o Options) ContentType() string {
-	if o.Format == Parquet {
-		return "application/vnd.apache.parquet"
-	}
-	return "application/x-ndjson"
-}
-
 // Writer makes encoders of one schema and one set of options, which share what is costly to make.
 // It may be used from several goroutines.
 type Writer struct {
 	schema  *column.Schema
 	options Options
-	codec   codec
-	layout  *layout
-	// scratches are of type *scratch.
+	// codec, layout and scratches, which are of type *scratch, are for Parquet.
+	codec     codec
+	layout    *layout
 	scratches sync.Pool
+	// compress, head, verbatim and buffers, which are of type *[]byte, are for the other formats; head
+	// is for Avro and verbatim for raw.
+	compress compressor
+	head     []byte
+	verbatim verbatim
+	buffers  sync.Pool
 }
 
 // NewWriter checks the options and that every column has a place in the format.
@@ -133,18 +56,36 @@ func NewWriter(schema *column.Schema, o Options) (*Writer, error) {
 	}
 	w := &Writer{schema: schema, options: o}
 	w.scratches.New = func() any { return new(scratch) }
+	w.buffers.New = func() any { return new([]byte) }
 	var err error
-	if o.Format == NDJSON {
-		w.codec, err = newStreamCodec(o.Compression, o.Level)
-		return w, err
+	if o.Format == Parquet {
+		if w.codec, err = newCodec(o.Compression, o.Level); err == nil {
+			w.layout, err = newLayout(schema)
+		}
+	} else if err = w.check(); err == nil {
+		compression := textCompression
+		if o.Format == Avro {
+			compression = avroCompression
+		}
+		w.compress, err = compression(o.Compression, o.Level)
 	}
-	if w.codec, err = newCodec(o.Compression, o.Level); err != nil {
-		return nil, err
-	}
-	if w.layout, err = newLayout(schema); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return w, nil
+}
+
+// check finds the place of every column.
+func (w *Writer) check() (err error) {
+	switch w.options.Format {
+	case CSV:
+		err = checkCSV(w.schema, w.options.CSV)
+	case Raw:
+		w.verbatim, err = newRaw(w.schema, w.options.Raw)
+	case Avro:
+		w.head, err = avroHead(w.schema, w.options.Compression)
+	}
+	return err
 }
 
 // Options are those of NewWriter.
@@ -152,8 +93,35 @@ func (w *Writer) Options() Options { return w.options }
 
 // Open starts a file.
 func (w *Writer) Open(out io.Writer) Encoder {
-	if w.options.Format == NDJSON {
-		return &lines{schema: w.schema, codec: w.codec, out: out}
+	if w.options.Format == Parquet {
+		return newParquet(w.layout, w.codec, w.options.CreatedBy, &w.scratches, out)
 	}
-	return newParquet(w.layout, w.codec, w.options.CreatedBy, &w.scratches, out)
+	return w.pieces(out, w.options.CSV)
+}
+
+// Continue goes on with a file that has rows already, so it writes no header. The options must be
+// Appendable.
+func (w *Writer) Continue(out io.Writer) Encoder {
+	csv := w.options.CSV
+	csv.NoHeader = true
+	return w.pieces(out, csv)
+}
+
+func (w *Writer) pieces(out io.Writer, csv CSVOptions) Encoder {
+	p := &pieces{schema: w.schema, out: out, limit: textPiece, buffers: &w.buffers}
+	if w.compress != nil {
+		p.packer = text{w.compress}
+	}
+	switch w.options.Format {
+	case CSV:
+		p.format = newCSV(w.schema, csv)
+	case Raw:
+		p.format = w.verbatim
+	case Avro:
+		p.format, p.limit = avroRows{}, avroPiece
+		p.packer = &avroBlocks{head: w.head, compress: w.compress, buffers: &w.buffers}
+	default:
+		p.format = objects{array: w.options.Format == JSON}
+	}
+	return p.open()
 }

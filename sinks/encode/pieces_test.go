@@ -63,7 +63,7 @@ func TestCompressedLinesUnpackToTheSame(t *testing.T) {
 	s, rows := oneColumn(60_000, func(i int) string { return fmt.Sprintf("text %d", i) })
 	b := batchOf(s, rows)
 	plain := encodeBatches(t, writer(t, s, Options{Format: NDJSON, Compression: None}), b)
-	if len(plain) < 2*frameBytes {
+	if len(plain) < 2*textPiece {
 		t.Fatalf("only %d bytes, so nothing is compressed in pieces", len(plain))
 	}
 	for _, c := range []Compression{Zstd, Gzip, Snappy} {
@@ -76,7 +76,10 @@ func TestCompressedLinesUnpackToTheSame(t *testing.T) {
 
 func TestOptionsThatDoNotFitAreRefused(t *testing.T) {
 	for _, o := range []Options{
-		{}, {Format: "avro", Compression: None}, {Format: Parquet}, {Format: Parquet, Compression: "lzo"},
+		{}, {Format: "orc", Compression: None}, {Format: Avro, Compression: Gzip}, {Format: CSV, Compression: Deflate}, {Format: Avro, Compression: Deflate, Level: 10},
+		{Format: CSV, Compression: None, CSV: CSVOptions{Delimiter: '.'}}, {Format: CSV, Compression: None, CSV: CSVOptions{Null: "a,b"}}, {Format: CSV, Compression: None, CSV: CSVOptions{Null: `"`}},
+		{Format: Raw, Compression: None}, {Format: Raw, Compression: None, Raw: RawOptions{Column: "a"}}, {Format: Raw, Compression: None, Raw: RawOptions{Column: "none"}},
+		{Format: Avro, Compression: None}, {Format: Parquet}, {Format: Parquet, Compression: "lzo"},
 		{Format: Parquet, Compression: Snappy, Level: 1}, {Format: NDJSON, Compression: Gzip, Level: 10},
 		{Format: Parquet, Compression: Zstd, Level: -1},
 	} {
