@@ -15,10 +15,12 @@ type codec struct {
 	id format.CompressionCodec
 	// compress writes the compressed src over dst and returns it; nil when there is nothing to do.
 	compress func(dst, src []byte) ([]byte, error)
+	// even is another way to compress texts of one length; nil when there is none.
+	even *evenFrames
 }
 
 func newCodec(c Compression, level int) (codec, error) {
-	wrap := func(c compress.Codec) codec { return codec{c.CompressionCodec(), c.Encode} }
+	wrap := func(c compress.Codec) codec { return codec{id: c.CompressionCodec(), compress: c.Encode} }
 	switch c {
 	case None:
 		return codec{id: format.Uncompressed}, nil
@@ -45,6 +47,7 @@ func newZstd(level int) (codec, error) {
 	return codec{
 		id:       format.Zstd,
 		compress: func(dst, src []byte) ([]byte, error) { return e.EncodeAll(src, dst[:0]), nil },
+		even:     newEvenFrames(),
 	}, nil
 }
 

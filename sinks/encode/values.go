@@ -159,6 +159,20 @@ func (v *values) addText(c *column.Column, r rows) {
 // text is value i of a ByteArray page.
 func (v *values) text(i int) []byte { return v.bytes[v.offsets[i]:v.offsets[i+1]] }
 
+// width is the length of every text of a ByteArray page, 0 when they differ.
+func (v *values) width() int {
+	if v.n == 0 || len(v.bytes)%v.n != 0 {
+		return 0
+	}
+	width := len(v.bytes) / v.n
+	for i, o := range v.offsets {
+		if int(o) != i*width {
+			return 0
+		}
+	}
+	return width
+}
+
 // size is the bytes of the values in memory, which is about their size when encoded PLAIN.
 func (v *values) size() int {
 	return len(v.bits) + 4*len(v.int32s) + 8*len(v.int64s) + 4*len(v.floats) + 8*len(v.doubles) +
