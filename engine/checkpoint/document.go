@@ -104,7 +104,7 @@ func (c Counts) InFlight() int64 {
 type Cut struct {
 	// Chunk counts the task's chunks from 1.
 	Chunk int64 `json:"chunk"`
-	// Reason is size, age, rows, memory, output, shutdown or end.
+	// Reason is size, age, rows, memory, output, reshard, handover, shutdown or end.
 	Reason string `json:"reason"`
 	// Now is the time that everything in the plan uses.
 	Now time.Time `json:"now"`
@@ -158,5 +158,26 @@ func (d Document) publish() Document {
 		d.Delivered.Rows += o.Rows
 		d.Delivered.Bytes += o.Bytes
 	}
+	return d
+}
+
+// joined is the document with the positions and watermarks of another one.
+func (d Document) joined(o Document) Document {
+	d.Positions, d.Watermarks = maps.Clone(d.Positions), maps.Clone(d.Watermarks)
+	if d.Watermarks == nil {
+		d.Watermarks = map[record.ShardID]int64{}
+	}
+	for shard, next := range o.Positions {
+		d.Positions[shard] = max(d.Positions[shard], next)
+	}
+	maps.Copy(d.Watermarks, o.Watermarks)
+	return d
+}
+
+// without is the document less what it says of some shards.
+func (d Document) without(gone func(record.ShardID) bool) Document {
+	d.Positions, d.Watermarks = maps.Clone(d.Positions), maps.Clone(d.Watermarks)
+	maps.DeleteFunc(d.Positions, func(s record.ShardID, _ record.Ordinal) bool { return gone(s) })
+	maps.DeleteFunc(d.Watermarks, func(s record.ShardID, _ int64) bool { return gone(s) })
 	return d
 }

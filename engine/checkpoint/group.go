@@ -96,17 +96,65 @@ func Holds(ctx context.Context, meta stream.Meta, name, incarnation string, shar
 		if err != nil {
 			return nil, err
 		}
+		if s.group.Tasks != nil {
+			if err := holdTasks(ctx, meta, s.group.Tasks.Documents, shards, holds); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		for _, shard := range shards {
 			if s.done(shard.ID) {
 				continue
 			}
-			position := s.position(shard.ID)
-			if have, ok := holds[shard.ID]; !ok || position < have {
-				holds[shard.ID] = position
-			}
+			hold(holds, shard.ID, s.position(shard.ID))
 		}
 	}
 	return holds, nil
+}
+
+// holdTasks adds what the tasks of a consumer need.
+func holdTasks(ctx context.Context, meta stream.Meta, documents string, shards []ShardInfo, holds map[record.ShardID]record.Ordinal) error {
+	docs, err := ReadTasks(ctx, meta, documents)
+	if err != nil {
+		return err
+	}
+	places := Places(docs)
+	for _, shard := range shards {
+		hold(holds, shard.ID, places[shard.ID].Next)
+	}
+	return nil
+}
+
+func hold(holds map[record.ShardID]record.Ordinal, shard record.ShardID, position record.Ordinal) {
+	if have, ok := holds[shard]; !ok || position < have {
+		holds[shard] = position
+	}
+}
+
+// Place is where a consumer stands in a shard.
+type Place struct {
+	// Next is the next record to read.
+	Next record.Ordinal
+	// Watermark is in microseconds since the epoch; Marked is false when there is none.
+	Watermark int64
+	Marked    bool
+}
+
+// Places is where a consumer stands, all its tasks together. Shards that it has not read from are
+// left out.
+func Places(docs map[int]Document) map[record.ShardID]Place {
+	places := map[record.ShardID]Place{}
+	for _, doc := range docs {
+		for shard, next := range doc.Positions {
+			p := places[shard]
+			if p.Next <= next {
+				p.Next = next
+				p.Watermark, p.Marked = doc.Watermarks[shard]
+			}
+			places[shard] = p
+		}
+	}
+	return places
 }
 
 // Vacate makes all leases free at once, of all groups on all streams, each under a higher fence.
@@ -154,8 +202,8 @@ func vacate(ctx context.Context, meta stream.Meta, key string) (bool, error) {
 	return err == nil, err
 }
 
-// RemoveGroup forgets a group and where it stood. No worker of it may run. Leases that cannot be
-// read go too. Removing one that does not exist is no error.
+// RemoveGroup forgets a group and where it stood, the documents of its tasks included. No worker of
+// it may run. Leases that cannot be read go too. Removing one that does not exist is no error.
 func RemoveGroup(ctx context.Context, meta stream.Meta, name, incarnation, group string) error {
 	prefix, err := leasePrefix(name, incarnation, group)
 	if err != nil {
@@ -164,6 +212,13 @@ func RemoveGroup(ctx context.Context, meta stream.Meta, name, incarnation, group
 	keys, err := meta.List(ctx, prefix)
 	if err != nil {
 		return fmt.Errorf("remove consumer group %s: %w", group, err)
+	}
+	if doc, _, err := readGroup(ctx, meta, prefix); err == nil && doc.Tasks != nil {
+		documents, err := meta.List(ctx, doc.Tasks.Documents+"/")
+		if err != nil {
+			return fmt.Errorf("remove consumer group %s: %w", group, err)
+		}
+		keys = append(keys, documents...)
 	}
 	// The group's document goes last: a group without one must not look new while leases remain.
 	slices.SortFunc(keys, func(a, b string) int {
@@ -176,12 +231,27 @@ func RemoveGroup(ctx context.Context, meta stream.Meta, name, incarnation, group
 		return strings.Compare(a, b)
 	})
 	for _, key := range keys {
-		_, revision, err := meta.Get(ctx, key)
-		if err == nil {
-			err = meta.Delete(ctx, key, revision)
-		}
-		if err != nil && !errors.Is(err, stream.ErrNotFound) {
+		if err := remove(ctx, meta, key); err != nil {
 			return fmt.Errorf("remove consumer group %s: %w", group, err)
+		}
+	}
+	return nil
+}
+
+// RemoveGroups forgets all groups on a stream that is gone, whatever its incarnation was.
+func RemoveGroups(ctx context.Context, meta stream.Meta, name string) error {
+	prefix := leaseRoot + name + "/"
+	keys, err := meta.List(ctx, prefix)
+	if err != nil {
+		return fmt.Errorf("list consumer groups of stream %q: %w", name, err)
+	}
+	for _, key := range keys {
+		parts := strings.Split(key[len(prefix):], "/")
+		if len(parts) != 3 || parts[2] != groupKey {
+			continue
+		}
+		if err := RemoveGroup(ctx, meta, name, parts[0], parts[1]); err != nil {
+			return err
 		}
 	}
 	return nil

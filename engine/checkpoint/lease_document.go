@@ -74,6 +74,8 @@ type groupDocument struct {
 	// retention, or older than where the group began. They stay for ever, for workers that know
 	// an old lineage only; shards have rising numbers, so few spans hold them all.
 	Done []span `json:"done,omitempty"`
+	// Tasks is there when the leases are not for shards but for the tasks of a consumer.
+	Tasks *groupTasks `json:"tasks,omitempty"`
 }
 
 // span is the shards From up to and including To.
@@ -115,6 +117,9 @@ func (d groupDocument) check() error {
 		if s.To < s.From || i > 0 && s.From <= d.Done[i-1].To {
 			return fmt.Errorf("shards that are done: %s to %s is out of order", s.From, s.To)
 		}
+	}
+	if err := d.Tasks.check(); err != nil {
+		return fmt.Errorf("tasks: %w", err)
 	}
 	return nil
 }

@@ -27,6 +27,9 @@ func (t *Task) readShard(ctx context.Context, r *reader) (int, error) {
 		return 0, Permanent(err)
 	}
 	start := r.next
+	if r.oldest == 0 && len(frames) > 0 {
+		r.oldest = frames[0].Arrival
+	}
 	for _, f := range frames {
 		if err := t.decode(ctx, r, f, frames); err != nil {
 			return 0, err

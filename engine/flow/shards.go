@@ -28,6 +28,12 @@ type reader struct {
 	watermark int64
 	// active is when the shard last had something to read.
 	active time.Time
+	// oldest is when the first record of the open chunk arrived, in milliseconds since the epoch;
+	// 0 while there is none.
+	oldest int64
+	// heirs is set when a shard of another task came from this one: it waits for this one's end to be
+	// committed.
+	heirs bool
 }
 
 // finished reports whether the shard was closed and is read to its end.
@@ -36,14 +42,22 @@ func (r *reader) finished() bool {
 	return b.Closed && r.next >= b.Next
 }
 
-// join makes readers for shards that the task does not read yet.
+// join makes readers for shards of the task that it does not read yet.
 func (t *Task) join() {
 	shards := t.Input.Shards()
-	if len(shards) == len(t.readers) {
+	if !t.kin.learn(shards) {
 		return
 	}
 	doc := t.store.Document()
 	for _, s := range shards {
+		if !t.kin.owns(t, s.ID) {
+			for _, p := range s.Parents {
+				if r := t.reader(p); r != nil {
+					r.heirs = true
+				}
+			}
+			continue
+		}
 		if t.reader(s.ID) != nil {
 			continue
 		}
@@ -77,33 +91,51 @@ func (t *Task) need(r *reader) {
 
 // admit lets a shard be read once its parents are. Its watermark goes on where the slowest of
 // theirs stopped.
-func (t *Task) admit(r *reader) {
+func (t *Task) admit(ctx context.Context, r *reader) error {
 	if r.reading {
-		return
+		return nil
 	}
-	low := int64(column.MaxWatermark)
-	for _, id := range r.parents {
-		// A parent that is gone was removed by retention, and had nothing left to read.
-		if p := t.reader(id); p != nil {
-			// One without records is finished before it may be read.
-			if !p.reading || !p.finished() {
-				return
-			}
-			low = min(low, p.watermark)
-		}
+	low, ok, err := t.ancestry(ctx, r.parents)
+	if !ok || err != nil {
+		return err
 	}
 	r.reading, r.active = true, t.Now()
 	if r.watermark == column.MinWatermark && low != column.MaxWatermark {
 		r.watermark = low
 	}
+	return nil
+}
+
+// ancestry reports whether all parents, and theirs, are read to their ends, and the smallest of
+// their watermarks; column.MaxWatermark when there are none.
+func (t *Task) ancestry(ctx context.Context, parents []record.ShardID) (low int64, done bool, err error) {
+	low = column.MaxWatermark
+	for _, id := range parents {
+		mark := int64(column.MaxWatermark)
+		switch p := t.reader(id); {
+		case p != nil:
+			// One without records is finished before it may be read.
+			mark, done = p.watermark, p.reading && p.finished()
+		default:
+			mark, done, err = t.foreign(ctx, id)
+		}
+		if !done || err != nil {
+			return low, false, err
+		}
+		low = min(low, mark)
+	}
+	return low, true, nil
 }
 
 // readAll reads once from each shard and reports whether there was anything.
 func (t *Task) readAll(ctx context.Context) (bool, error) {
 	t.join()
+	t.kin.waiting = false
 	any := false
 	for _, r := range t.readers {
-		t.admit(r)
+		if err := t.admit(ctx, r); err != nil {
+			return any, err
+		}
 		n, err := t.readShard(ctx, r)
 		if err != nil {
 			return any, fmt.Errorf("read %s of stream %q: %w", r.id, t.Input.Name, err)

@@ -66,6 +66,12 @@ type Config struct {
 	Meta   stream.Meta
 	// Start returns the positions a new task begins at.
 	Start func() (map[record.ShardID]record.Ordinal, error)
+	// Tasks is how many tasks share the shards of the input (checkpoint.Owner); 0 means 1.
+	Tasks int
+	// RedoOnly makes Run redo a pending plan, if there is one, and return: nothing else is read, and a
+	// document that is not there is not made. It is for plans of another configuration or of another
+	// number of tasks, which must be delivered as they were planned before anything else happens.
+	RedoOnly bool
 	// Generation is a hash of the consumer's configuration.
 	Generation  string
 	DeadLetters *DeadLetters
@@ -76,8 +82,11 @@ type Config struct {
 	// chunk; zero means 10 seconds.
 	Stop  <-chan struct{}
 	Grace time.Duration
-	Now   func() time.Time
-	Log   *slog.Logger
+	// HandOver, too, asks the task to commit what it has and return, because another process is to go
+	// on with it. Whoever asks bounds the time by the context. Nil means never.
+	HandOver <-chan struct{}
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Limits of one task.
@@ -113,6 +122,7 @@ type Task struct {
 	limits  map[record.ShardID]Range
 	status  status
 	drained atomic.Bool
+	kin     kin
 }
 
 // chunk is the state of the open chunk.
@@ -164,6 +174,16 @@ func (t *Task) Run(ctx context.Context) error {
 }
 
 func (t *Task) run(ctx context.Context) error {
+	if t.RedoOnly {
+		switch doc, err := checkpoint.Read(ctx, t.Meta, Key(t.Identity)); {
+		case errors.Is(err, stream.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		case doc.Pending == nil:
+			return nil
+		}
+	}
 	if err := t.open(ctx); err != nil {
 		return err
 	}
@@ -181,6 +201,9 @@ func (t *Task) run(ctx context.Context) error {
 		if err := t.redo(ctx); err != nil {
 			return err
 		}
+	}
+	if t.RedoOnly {
+		return nil
 	}
 	for {
 		done, err := t.turn(ctx)
@@ -207,6 +230,7 @@ func (t *Task) open(ctx context.Context) error {
 	}
 	t.decoder = column.NewDecoder(t.Input.Schema, needs, column.Options{})
 	doc := store.Document()
+	t.kin.init(t)
 	t.join()
 	t.restoreLedger(doc.Ledger)
 	t.openChunk()
@@ -215,24 +239,32 @@ func (t *Task) open(ctx context.Context) error {
 }
 
 // Key is where a task's document is kept.
-func Key(id Identity) string { return fmt.Sprintf("tasks/%s/%s/%d", id.Pipeline, id.Name, id.Task) }
+func Key(id Identity) string {
+	return checkpoint.TaskGroup{Pipeline: id.Pipeline, Consumer: id.Name}.Key(id.Task)
+}
 
 // restoreLedger continues the counts of steps that the pipeline still has.
 func (t *Task) restoreLedger(saved []checkpoint.Step) {
 	for i := range t.ledger {
-		t.ledger[i].Counts = Counts{}
-		for _, s := range saved {
-			if s.Name == t.ledger[i].Name {
-				t.ledger[i].Counts = s.Counts
-			}
+		t.ledger[i].Counts = countsOf(saved, t.ledger[i].Name)
+	}
+}
+
+// countsOf is the counts of a step in a ledger, zero when it has none.
+func countsOf(ledger []checkpoint.Step, name string) Counts {
+	for _, s := range ledger {
+		if s.Name == name {
+			return s.Counts
 		}
 	}
+	return Counts{}
 }
 
 func (t *Task) openChunk() {
 	t.chunk = chunk{from: make(map[record.ShardID]record.Ordinal, len(t.readers)), dead: t.chunk.dead}
 	for _, r := range t.readers {
 		t.chunk.from[r.id] = r.next
+		r.oldest = 0
 	}
 	t.chunk.dead.reset()
 }
@@ -241,9 +273,9 @@ func (t *Task) openChunk() {
 func (t *Task) turn(ctx context.Context) (done bool, err error) {
 	// These are looked at before reading: what comes later wakes the wait below.
 	updated := t.Input.Updated()
-	ended, stopped := isClosed(t.Input.Ended), isClosed(t.Stop)
+	ended, stopped, wanted := isClosed(t.Input.Ended), isClosed(t.Stop), isClosed(t.HandOver)
 	read := false
-	if !stopped {
+	if !stopped && !wanted {
 		if read, err = t.readAll(ctx); err != nil {
 			return false, err
 		}
@@ -252,6 +284,8 @@ func (t *Task) turn(ctx context.Context) (done bool, err error) {
 	switch {
 	case stopped:
 		return true, t.finish(ctx, "shutdown")
+	case wanted:
+		return true, t.finish(ctx, "handover")
 	case !read && ended && !t.pending():
 		t.drained.Store(true)
 		return true, t.finish(ctx, "end")
@@ -294,6 +328,8 @@ func (t *Task) due() string {
 		return "memory"
 	case trigger.Age > 0 && age >= trigger.Age:
 		return "age"
+	case t.awaited():
+		return "reshard"
 	case (age >= outputEvery || !t.moved()) && t.emits(t.watermark()):
 		return "output"
 	}
@@ -312,6 +348,7 @@ func (t *Task) wait(ctx context.Context, updated <-chan struct{}) error {
 	case <-updated:
 	case <-ended:
 	case <-t.Stop:
+	case <-t.HandOver:
 	case <-timer.C:
 	case <-ctx.Done():
 		return ctx.Err()
@@ -321,7 +358,10 @@ func (t *Task) wait(ctx context.Context, updated <-chan struct{}) error {
 
 // patience is how long nothing becomes due without new records.
 func (t *Task) patience() time.Duration {
-	const longest = time.Second
+	longest := time.Second
+	if t.kin.waiting {
+		longest = kinEvery
+	}
 	if t.chunk.opened.IsZero() || t.Trigger.Age == 0 {
 		return longest
 	}
