@@ -13,6 +13,19 @@ type Options struct {
 	MaxRow int
 	// Plain keeps strings out of dictionaries.
 	Plain bool
+	// Rest names a json column that takes what has no place in the others, as an object: fields that
+	// the schema does not have, and values that their columns do not take, each by the name of the
+	// top-level field and as a whole. Such a value is null in its own column. Empty means that unknown
+	// fields are dropped and a value that does not fit makes the row bad.
+	Rest string
+	// Fixed columns are those whose values must fit, whatever Rest says.
+	Fixed []string
+	// Text lets string columns that are not fixed take numbers and booleans, as they are written.
+	Text bool
+	// Misfit, if not nil, is told of each top-level field that the schema does not have and of each
+	// value that does not fit a column which is not fixed; for an unknown field within a value, of
+	// the whole value. What it gets is valid until it returns.
+	Misfit func(name, value []byte)
 }
 
 // maxBatch keeps the 32-bit offsets of a batch from overflowing, whatever the caller does.
@@ -40,6 +53,8 @@ type Decoder struct {
 	scratch []byte
 	bad     *RowError
 	day     dayCache
+	// spare is nil when nothing is asked for that has no place.
+	spare *spare
 
 	mu   sync.Mutex
 	free []*frame
@@ -70,6 +85,7 @@ func NewDecoder(schema *Schema, want []string, o Options) *Decoder {
 		return false
 	}
 	d := &Decoder{schema: schema, o: o, root: newObject(schema.Fields, wanted, o)}
+	d.openSpare()
 	d.root.share()
 	d.use(d.newFrame())
 	return d
@@ -96,6 +112,9 @@ func (d *Decoder) row(data []byte) int {
 	if d.size > d.rowEnd || d.size > maxBatch {
 		return d.fail(CodeTooLarge, 0, "the row is too large")
 	}
+	if d.spare != nil {
+		d.spare.reset(d.epoch + 1)
+	}
 	i := space(data, 0)
 	if i >= len(data) || data[i] != '{' {
 		return d.want(data, i, "an object")
@@ -105,6 +124,9 @@ func (d *Decoder) row(data []byte) int {
 	}
 	if i = space(data, i); i < len(data) {
 		return d.want(data, i, "the end of the row")
+	}
+	if d.spare != nil {
+		return d.endSpare(data, i)
 	}
 	return i
 }

@@ -5,7 +5,9 @@ type field struct {
 	name   string
 	typ    Type
 	wanted bool
-	b      *builder
+	// rest is set for the column that takes what has no place; fixed and text are as in Options.
+	rest, fixed, text bool
+	b                 *builder
 	// seen is the object instance that last had the field.
 	seen uint64
 	// width is the memory that a row takes whatever its value.
@@ -26,6 +28,8 @@ type object struct {
 	// hold a place for every other spelling of a key seen.
 	first, odd link
 	links      map[string]*link
+	// top is the top-level field that a nested object belongs to.
+	top *field
 }
 
 // link is a key as spelled in the input, from its quote up to the value, and the two keys that
@@ -34,6 +38,8 @@ type link struct {
 	spelling string
 	field    *field
 	next     [2]*link
+	// seen is the object instance that last had the key, for keys without a field.
+	seen uint64
 }
 
 // maxSpelling and maxLinks bound what is learned from hostile input.
@@ -153,14 +159,18 @@ func (d *Decoder) object(o *object, b []byte, i, depth int) int {
 	at := &o.first
 	for i = space(b, i+1); i >= len(b) || b[i] != '}'; {
 		var f *field
+		key := i
 		if next := at.next[0]; next != nil && spelled(b, i, next.spelling) {
 			at, f, i = next, next.field, space(b, i+len(next.spelling))
 		} else if at, f, i = d.key(o, at, b, i); i < 0 {
 			return i
 		}
+		start := i
 		switch {
 		case f == nil:
-			i = d.skip(b, i, depth-1)
+			if i = d.skip(b, i, depth-1); i >= 0 && d.spare != nil {
+				i = d.unknown(o, at, b, key, start, i)
+			}
 		case f.seen == epoch:
 			d.fail(CodeDuplicate, i, "the field occurs twice")
 			return d.in(f)
@@ -171,6 +181,9 @@ func (d *Decoder) object(o *object, b []byte, i, depth int) int {
 			f.seen = epoch
 			filled++
 			i = d.value(f, b, i, depth-1)
+		}
+		if i < 0 && d.spare != nil {
+			i = d.misfit(o, f, b, start, depth)
 		}
 		if i < 0 {
 			return d.in(f)
@@ -208,7 +221,7 @@ func (d *Decoder) in(f *field) int {
 
 func (o *object) fillNulls(epoch uint64) {
 	for _, f := range o.fields {
-		if f.wanted && f.seen != epoch {
+		if f.wanted && f.seen != epoch && !f.rest {
 			f.b.appendNull()
 		}
 	}

@@ -43,11 +43,26 @@ func (d *Decoder) value(f *field, b []byte, i, depth int) int {
 
 func (d *Decoder) stringValue(f *field, b []byte, i int) int {
 	if b[i] != '"' {
+		if f.text {
+			return d.scalarText(f, b, i)
+		}
 		return d.mismatch(b, i, f.typ)
 	}
 	s, end := d.text(b, i)
 	if end >= 0 {
 		f.b.appendText(s)
+	}
+	return end
+}
+
+// scalarText takes a number or boolean as it is written.
+func (d *Decoder) scalarText(f *field, b []byte, i int) int {
+	if b[i] == '{' || b[i] == '[' {
+		return d.mismatch(b, i, f.typ)
+	}
+	end := d.skip(b, i, 1)
+	if end >= 0 {
+		f.b.appendText(b[i:end])
 	}
 	return end
 }
