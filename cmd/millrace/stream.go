@@ -25,6 +25,7 @@ type streamCommand struct {
 	Merge     streamMerge     `cmd:"" help:"Merge two neighbouring shards."`
 	Reshard   streamReshard   `cmd:"" help:"Split and merge until a number of shards is open."`
 	Retention streamRetention `cmd:"" help:"Change how long records stay."`
+	Settings  streamSettings  `cmd:"" help:"Show or change how a stream is stored and how much it takes."`
 	Encrypt   streamEncrypt   `cmd:"" help:"Encrypt at rest what is written from now on, or change the key."`
 	Delete    streamDelete    `cmd:"" help:"Delete a stream with all its records."`
 	Verify    streamVerify    `cmd:"" help:"Check what is stored and say what is damaged."`

@@ -15,17 +15,16 @@ import (
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/record"
-	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/seal/master"
 )
 
 type streamCreate struct {
 	streamFlags
-	Name        string   `arg:"" help:"Stream: 1 to 128 of a-z, A-Z, 0-9, '_', '-' and '.'."`
-	Shards      int      `help:"How many shards it begins with." default:"1" placeholder:"N"`
-	Retention   keepFor  `help:"How long records stay, such as 24h or 7d, or forever." default:"24h" placeholder:"TIME"`
-	Sync        string   `help:"When a record counts as stored: always (it is synced to the disk), interval (written, and synced within 100 ms) or never (written)." enum:"always,interval,never" default:"always" placeholder:"MODE"`
-	Compression string   `help:"How records are compressed on disk: none, zstd or snappy." enum:"none,zstd,snappy" default:"none" placeholder:"CODEC"`
-	Key         []string `help:"Encrypt records with this master key, see millrace stream encrypt." sep:"none" placeholder:"KEY"`
+	Name      string  `arg:"" help:"Stream: 1 to 128 of a-z, A-Z, 0-9, '_', '-' and '.'."`
+	Shards    int     `help:"How many shards it begins with." default:"1" placeholder:"N"`
+	Retention keepFor `help:"How long records stay, such as 24h or 7d, or forever." default:"24h" placeholder:"TIME"`
+	settingsFlags
+	Key []string `help:"Encrypt records with this master key, see millrace stream encrypt." sep:"none" placeholder:"KEY"`
 }
 
 // Help is printed below the usage.
@@ -39,10 +38,14 @@ Example: a stream of four shards that keeps a week:
 
 // Run creates a stream.
 func (c *streamCreate) Run(a *app) error {
+	settings, err := c.settings()
+	if err != nil {
+		return err
+	}
 	return c.with(a, openOptions{create: true}, func(ctx context.Context, s *session) error {
 		err := s.Create(ctx, control.Spec{
 			Name: c.Name, Shards: c.Shards, RetentionSeconds: int64(time.Duration(c.Retention) / time.Second),
-			Sync: stream.SyncMode(c.Sync), Compression: stream.Compression(c.Compression), Key: keySpec(c.Key),
+			Settings: settings, Key: master.AbsoluteSpec(c.Key...),
 		})
 		if err != nil {
 			return err

@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 
 	"github.com/millrace-io/millrace/engine/api/control"
+	"github.com/millrace-io/millrace/engine/stream/seal/master"
 )
 
 type streamEncrypt struct {
@@ -55,23 +54,6 @@ func (c *streamEncrypt) change(ctx context.Context, s *session) (string, error) 
 		n, err := s.Rewrap(ctx, c.Name)
 		return fmt.Sprintf("the data keys of %s %s of %s are wrapped with the master key as it is now\n", count(int64(n)), plural(n, "segment"), c.Name), err
 	}
-	key := keySpec(c.Key)
+	key := master.AbsoluteSpec(c.Key...)
 	return fmt.Sprintf("%s is encrypted with %s from now on\n", c.Name, key), s.Encrypt(ctx, c.Name, key)
-}
-
-// keySpec is master keys as other processes can find them: with absolute paths. The first one
-// encrypts.
-func keySpec(keys []string) string {
-	var specs []string
-	for _, key := range keys {
-		for _, spec := range strings.Fields(key) {
-			if path, ok := strings.CutPrefix(spec, "file:"); ok && path != "" {
-				if abs, err := filepath.Abs(strings.TrimPrefix(path, "//")); err == nil {
-					spec = "file:" + abs
-				}
-			}
-			specs = append(specs, spec)
-		}
-	}
-	return strings.Join(specs, " ")
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/capacity"
 	"github.com/millrace-io/millrace/engine/stream/disk"
 	"github.com/millrace-io/millrace/engine/vfs"
 	"github.com/millrace-io/millrace/pipelines"
@@ -65,7 +66,33 @@ func (s *session) List(ctx context.Context) ([]control.Stream, error) {
 
 // Read implements control.Records, like Describe.
 func (s *session) Read(ctx context.Context, r control.ReadRequest) (control.Page, error) {
-	return again(ctx, s, func() (control.Page, error) { return s.Admin.Read(ctx, r) })
+	return unthrottled(ctx, func() (control.Page, error) {
+		return again(ctx, s, func() (control.Page, error) { return s.Admin.Read(ctx, r) })
+	})
+}
+
+// Put implements control.Records. It waits for the limits of the stream.
+func (s *session) Put(ctx context.Context, name string, records []control.Record) ([]control.Placed, error) {
+	return unthrottled(ctx, func() ([]control.Placed, error) { return s.Admin.Put(ctx, name, records) })
+}
+
+// unthrottled asks again as long as the limits of a stream refuse, each time after as long as they
+// say. What they refuse was not done.
+func unthrottled[T any](ctx context.Context, ask func() (T, error)) (T, error) {
+	for {
+		answer, err := ask()
+		var limit *capacity.ThrottledError
+		if !errors.As(err, &limit) {
+			return answer, err
+		}
+		retry := time.NewTimer(max(limit.RetryAfter, time.Millisecond))
+		select {
+		case <-retry.C:
+		case <-ctx.Done():
+			retry.Stop()
+			return answer, err
+		}
+	}
 }
 
 // again asks until there is an answer, also when the process that was asked goes away. It is for what

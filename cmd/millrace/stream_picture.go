@@ -22,7 +22,13 @@ func picture(s control.Stream) string {
 		fmt.Fprintf(&b, " and %d closed", closed)
 	}
 	fmt.Fprintf(&b, ", %s records, %s on disk\n", count(s.Records()), size(s.Bytes()))
-	fmt.Fprintf(&b, "records stay: %s · appends synced: %s · compression: %s", retentionText(s.RetentionSeconds), s.Sync, s.Compression)
+	fmt.Fprintf(&b, "records stay: %s · appends synced: %s · compression: %s", retentionText(s.RetentionSeconds), syncText(s.Settings), s.Compression)
+	if s.Mode == stream.OnDemand {
+		fmt.Fprintf(&b, " · on demand, up to %s", maxShardsText(s.MaxShards))
+	}
+	if s.Limits == stream.KinesisLimits {
+		b.WriteString(" · limits of Kinesis")
+	}
 	if s.Key != "" {
 		fmt.Fprintf(&b, " · encrypted with %s", s.Key)
 	}

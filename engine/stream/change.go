@@ -146,10 +146,10 @@ func (d *document) configure(o Settings, now time.Time) error {
 		d.Hidden = max(d.Hidden, now.Add(-old).UnixMilli())
 	}
 	s := d.Settings.merge(o)
+	if err := s.fits(o); err != nil {
+		return err
+	}
 	if s.Mode != OnDemand {
-		if o.MaxShards > 0 {
-			return fmt.Errorf("%w: the largest number of shards is for mode %s, the stream is %s", ErrInvalid, OnDemand, s.Mode)
-		}
 		s.MaxShards = AutoShards
 	}
 	d.Settings = s

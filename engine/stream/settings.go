@@ -198,6 +198,17 @@ func (s Settings) check() error {
 	return errors.Join(errs...)
 }
 
+// fits refuses what was asked for and means nothing beside the other settings.
+func (s Settings) fits(asked Settings) error {
+	if asked.MaxShards > 0 && s.Mode != OnDemand {
+		return fmt.Errorf("%w: the largest number of shards is for mode %s, this stream is %s", ErrInvalid, OnDemand, s.Mode)
+	}
+	if asked.SyncEvery > 0 && s.Sync != SyncInterval {
+		return fmt.Errorf("%w: an interval between syncs is for sync %s", ErrInvalid, SyncInterval)
+	}
+	return nil
+}
+
 // changeTags returns the tags with some set and some removed, if they obey the rules of the
 // Kinesis API, AddTagsToStream.
 func changeTags(tags, set map[string]string, remove []string) (map[string]string, error) {

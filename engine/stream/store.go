@@ -37,6 +37,9 @@ func find(ctx context.Context, b Backend, spec Spec, create, existing bool) (doc
 		switch {
 		case errors.Is(err, ErrNotFound) && create:
 			d := newDocument(spec.ranges(), spec.settings(), spec.now())
+			if err := d.Settings.fits(spec.settings()); err != nil {
+				return d, err
+			}
 			d.Tags = spec.Tags
 			_, err = store(ctx, b, spec.Name, d, 0)
 			if errors.Is(err, ErrConflict) {

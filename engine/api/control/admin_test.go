@@ -155,6 +155,8 @@ func TestAdmin(t *testing.T) {
 		{"DeletedStreamsCursorIsRefused", deletedStreamsCursorIsRefused},
 		{"EncryptionIsSwitchedOnAndOff", encryptionIsSwitchedOnAndOff},
 		{"SharedStreamIsNotDeleted", sharedStreamIsNotDeleted},
+		{"SettingsAreChangedAndShown", settingsAreChangedAndShown},
+		{"LimitsHoldForWritersAndReaders", limitsHold},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -169,7 +171,7 @@ func TestAdmin(t *testing.T) {
 }
 
 func createdStreamIsDescribed(t *testing.T, r *rig) {
-	r.must(r.Create(t.Context(), control.Spec{Name: "clicks", Shards: 2, RetentionSeconds: 3600, Compression: stream.Zstd}), "create")
+	r.must(r.Create(t.Context(), control.Spec{Name: "clicks", Shards: 2, RetentionSeconds: 3600, Settings: control.Settings{Compression: stream.Zstd}}), "create")
 	s := r.describe()
 	if s.Status != stream.Active || s.RetentionSeconds != 3600 || s.Sync != stream.SyncAlways || s.Compression != stream.Zstd || s.Incarnation == "" {
 		t.Errorf("described as %+v", s)
@@ -214,7 +216,7 @@ func mistakesAreTold(t *testing.T, r *rig) {
 		"create it again":                {r.Create(ctx, control.Spec{Name: "clicks"}), stream.ErrExists},
 		"create one with a bad name":     {r.Create(ctx, control.Spec{Name: "a/b"}), stream.ErrInvalid},
 		"create one with -1 shards":      {r.Create(ctx, control.Spec{Name: "x", Shards: -1}), stream.ErrInvalid},
-		"create one with a bad sync":     {r.Create(ctx, control.Spec{Name: "x", Sync: "maybe"}), stream.ErrInvalid},
+		"create one with a bad sync":     {r.Create(ctx, control.Spec{Name: "x", Settings: control.Settings{Sync: "maybe"}}), stream.ErrInvalid},
 		"delete an unknown stream":       {r.Delete(ctx, "nothing"), stream.ErrNotFound},
 		"split an unknown stream":        {r.Split(ctx, "nothing", 0, nil), stream.ErrNotFound},
 		"split an unknown shard":         {r.Split(ctx, "clicks", 9, nil), stream.ErrNotFound},

@@ -83,6 +83,12 @@ func (c *Client) SetRetention(ctx context.Context, name string, d time.Duration)
 	return err
 }
 
+// Configure implements Shards.
+func (c *Client) Configure(ctx context.Context, name string, s Settings) error {
+	_, err := call[none](ctx, c, "configure", name, s)
+	return err
+}
+
 // Encrypt implements Encryption.
 func (c *Client) Encrypt(ctx context.Context, name, key string) error {
 	_, err := call[none](ctx, c, "encrypt", name, encryptRequest{key})

@@ -56,14 +56,16 @@ type Shards interface {
 	Reshard(ctx context.Context, name string, n int) error
 	// SetRetention says how long records stay; zero means for ever.
 	SetRetention(ctx context.Context, name string, d time.Duration) error
+	// Configure changes the settings that are not zero.
+	Configure(ctx context.Context, name string, s Settings) error
 }
 
 // Records are put into a stream and read from it.
 type Records interface {
 	// Put stores the records and returns, in their order, where each one is. At most MaxPut
-	// records and MaxPutBytes bytes of data.
+	// records and MaxPutBytes bytes of data. With a *capacity.ThrottledError it stored none.
 	Put(ctx context.Context, name string, records []Record) ([]Placed, error)
-	// Read returns the next page.
+	// Read returns the next page. Error: *capacity.ThrottledError.
 	Read(ctx context.Context, r ReadRequest) (Page, error)
 }
 
@@ -97,11 +99,40 @@ type Spec struct {
 	Shards int `json:"shards"`
 	// RetentionSeconds is how long records stay; 0 means for ever.
 	RetentionSeconds int64 `json:"retention_seconds"`
-	// Sync and Compression are the backend's default and none when they are empty.
-	Sync        stream.SyncMode    `json:"sync,omitempty"`
-	Compression stream.Compression `json:"compression,omitempty"`
+	// Settings that are zero have their defaults.
+	Settings
 	// Key is the master key of a stream that is encrypted at rest.
 	Key string `json:"key,omitempty"`
+}
+
+// Settings are those of a stream's capacity and of how it is stored.
+type Settings struct {
+	// Mode is provisioned unless it is said, and Limits none.
+	Mode   stream.Mode   `json:"mode,omitempty"`
+	Limits stream.Limits `json:"limits,omitempty"`
+	// MaxShards is for mode on_demand; a negative number, or none in a Stream, is 4 per core.
+	MaxShards int `json:"max_shards,omitempty"`
+	// Sync is the durability of an append.
+	Sync stream.SyncMode `json:"sync,omitempty"`
+	// SyncEveryMillis is the interval of sync interval.
+	SyncEveryMillis int64              `json:"sync_every_millis,omitempty"`
+	Compression     stream.Compression `json:"compression,omitempty"`
+}
+
+// settings are those of package stream.
+func (s Settings) settings() stream.Settings {
+	return stream.Settings{
+		Mode: s.Mode, Limits: s.Limits, MaxShards: max(s.MaxShards, stream.AutoShards),
+		Sync: s.Sync, SyncEvery: time.Duration(s.SyncEveryMillis) * time.Millisecond, Compression: s.Compression,
+	}
+}
+
+// settingsOf are those of a stream.
+func settingsOf(d stream.Description) Settings {
+	return Settings{
+		Mode: d.Settings.Mode, Limits: d.Settings.Limits, MaxShards: max(d.Settings.MaxShards, 0),
+		Sync: d.Sync, SyncEveryMillis: d.SyncEvery.Milliseconds(), Compression: d.Settings.Compression,
+	}
 }
 
 // Stream is a stream with all its shards, the closed ones too as long as they can be read.
@@ -113,9 +144,7 @@ type Stream struct {
 	Created     time.Time     `json:"created"`
 	// RetentionSeconds is how long records stay; 0 means for ever.
 	RetentionSeconds int64 `json:"retention_seconds"`
-	// Sync is the durability of an append.
-	Sync        stream.SyncMode    `json:"sync"`
-	Compression stream.Compression `json:"compression"`
+	Settings
 	// Key is the master key that records are encrypted with; empty when they are not.
 	Key    string            `json:"key,omitempty"`
 	Tags   map[string]string `json:"tags,omitempty"`

@@ -66,6 +66,9 @@ func Handler(a Admin) http.Handler {
 	verb(mux, "retention", func(ctx context.Context, name string, r retentionRequest) (none, error) {
 		return none{}, a.SetRetention(ctx, name, time.Duration(r.Nanoseconds))
 	})
+	verb(mux, "configure", func(ctx context.Context, name string, s Settings) (none, error) {
+		return none{}, a.Configure(ctx, name, s)
+	})
 	verb(mux, "encrypt", func(ctx context.Context, name string, r encryptRequest) (none, error) {
 		return none{}, a.Encrypt(ctx, name, r.Key)
 	})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/governor"
 )
 
 // recent is the time that Shard.Recent looks back.
@@ -64,7 +65,7 @@ func (l *Local) stream(ctx context.Context, name string) (*stream.Stream, error)
 	}
 	s, err := stream.Attach(ctx, l.backend, name)
 	if err == nil {
-		l.own[name] = s
+		l.adopt(s)
 		err = l.keep(ctx, s)
 	}
 	if errors.Is(err, stream.ErrNotFound) {
@@ -142,7 +143,7 @@ func (l *Local) Describe(ctx context.Context, name string) (Stream, error) {
 	out := Stream{
 		Name: d.Name, Incarnation: d.Incarnation, Status: d.Status, Created: d.Created,
 		RetentionSeconds: int64(max(d.Settings.Retention, 0) / time.Second),
-		Sync:             d.Sync, Compression: d.Settings.Compression, Tags: d.Tags, Shards: []Shard{},
+		Settings:         settingsOf(d), Tags: d.Tags, Shards: []Shard{},
 	}
 	if d.Settings.Encryption != stream.NoEncryption {
 		out.Key = d.Settings.KeyID
@@ -177,14 +178,22 @@ func (l *Local) shard(ctx context.Context, sh stream.Shard, log stream.Log) (Sha
 func (l *Local) Create(ctx context.Context, spec Spec) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	settings := spec.settings()
+	settings.KeyID = spec.Key
 	s, err := stream.Create(ctx, l.backend, stream.Spec{
 		Name: spec.Name, Shards: spec.Shards, Retention: retention(time.Duration(spec.RetentionSeconds) * time.Second), Now: l.now,
-		Settings: stream.Settings{Sync: spec.Sync, Compression: spec.Compression, KeyID: spec.Key},
+		Settings: settings,
 	})
 	if err == nil {
-		l.own[spec.Name] = s
+		l.adopt(s)
 	}
 	return err
+}
+
+// adopt takes a stream that was opened here, and holds it to its limits. l.mu must be held.
+func (l *Local) adopt(s *stream.Stream) {
+	governor.New(s, governor.Options{Now: l.now})
+	l.own[s.Name()] = s
 }
 
 // retention is a length of time as package stream has it.
@@ -239,6 +248,11 @@ func (l *Local) Reshard(ctx context.Context, name string, n int) error {
 // SetRetention implements Shards.
 func (l *Local) SetRetention(ctx context.Context, name string, d time.Duration) error {
 	return l.change(ctx, name, func(s *stream.Stream) error { return s.SetRetention(ctx, retention(d)) })
+}
+
+// Configure implements Shards.
+func (l *Local) Configure(ctx context.Context, name string, settings Settings) error {
+	return l.change(ctx, name, func(s *stream.Stream) error { return s.Configure(ctx, settings.settings()) })
 }
 
 // Encrypt implements Encryption.

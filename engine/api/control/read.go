@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/capacity"
 )
 
 // Read implements Records.
@@ -106,6 +107,8 @@ type pager struct {
 	bytes  int
 	buffer stream.Buffer
 	page   Page
+	// throttled is set when a shard gives no more for now.
+	throttled error
 	// passed are shards known to be due, so that a long lineage is looked at once.
 	passed map[record.ShardID]bool
 }
@@ -126,7 +129,10 @@ func (p *pager) wait(ctx context.Context, d time.Duration) error {
 		if err := p.fill(ctx); err != nil {
 			return err
 		}
-		if d <= 0 || len(p.page.Records) > 0 || p.page.Ended || p.page.Expired > 0 || len(p.page.Damaged) > 0 {
+		if p.throttled != nil && p.empty() {
+			return p.throttled
+		}
+		if d <= 0 || !p.empty() || p.page.Ended {
 			return nil
 		}
 		select {
@@ -139,9 +145,15 @@ func (p *pager) wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// empty reports whether the page tells nothing yet.
+func (p *pager) empty() bool {
+	return len(p.page.Records) == 0 && p.page.Expired == 0 && len(p.page.Damaged) == 0
+}
+
 // fill reads from each shard in turn until the page is full or there is nothing more.
 func (p *pager) fill(ctx context.Context) error {
 	p.join()
+	p.throttled = nil
 	idle := 0
 	for !p.full() && idle < len(p.cursor.Places) {
 		if p.cursor.Turn >= len(p.cursor.Places) {
@@ -159,7 +171,7 @@ func (p *pager) fill(ctx context.Context) error {
 			p.cursor.Turn++
 		}
 	}
-	p.page.CaughtUp = !p.full()
+	p.page.CaughtUp = !p.full() && p.throttled == nil
 	p.page.Ended = p.page.CaughtUp && p.ended()
 	return nil
 }
@@ -218,10 +230,16 @@ func (p *pager) due(id record.ShardID) bool {
 // shard reads once from a shard.
 func (p *pager) shard(ctx context.Context, at *place) error {
 	log := p.stream.Log(at.Shard)
-	if log == nil || !p.due(at.Shard) {
+	// A read counts, also one that brings nothing.
+	if log == nil || !p.due(at.Shard) || at.Next == log.Bounds().Next {
 		return nil
 	}
-	frames, err := log.Read(ctx, at.Next, &p.buffer)
+	frames, err := p.stream.Read(ctx, at.Shard, at.Next, &p.buffer)
+	var limit *capacity.ThrottledError
+	if errors.As(err, &limit) {
+		p.throttled = err
+		return nil
+	}
 	if errors.Is(err, stream.ErrTrimmed) {
 		oldest := log.Bounds().Oldest
 		p.page.Expired += int64(max(oldest-at.Next, 0))

@@ -7,14 +7,28 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
+	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/capacity"
 )
 
 // fault is how an error travels.
 type fault struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
+	// Throttled is there with codeThrottled.
+	Throttled *throttled `json:"throttled,omitempty"`
+}
+
+// throttled is a *capacity.ThrottledError.
+type throttled struct {
+	Stream           string         `json:"stream"`
+	Shard            record.ShardID `json:"shard"`
+	Limit            capacity.Limit `json:"limit"`
+	PerSecond        int64          `json:"per_second"`
+	RetryAfterMillis int64          `json:"retry_after_millis"`
 }
 
 // codes are the errors that callers branch on, in the order they are looked for.
@@ -35,7 +49,8 @@ var codes = []struct {
 }
 
 const (
-	codeInternal = "internal"
+	codeInternal  = "internal"
+	codeThrottled = "throttled"
 	// codeClosing ends the requests under way when the server closes.
 	codeClosing = "closing"
 )
@@ -47,6 +62,13 @@ func faultOf(err error) (fault, int) {
 			f.Code = c.code
 			return f, c.status
 		}
+	}
+	var limit *capacity.ThrottledError
+	if errors.As(err, &limit) {
+		f.Code = codeThrottled
+		// Rounded up: who comes too early comes twice.
+		f.Throttled = &throttled{limit.Stream, limit.Shard, limit.Limit, limit.PerSecond, int64((limit.RetryAfter + time.Millisecond - 1) / time.Millisecond)}
+		return f, http.StatusTooManyRequests
 	}
 	if errors.Is(err, context.Canceled) {
 		f.Code = codeClosing
@@ -69,6 +91,13 @@ func (f fault) err() error {
 		return fmt.Errorf("%w: %s", ErrUnreachable, f.Message)
 	}
 	e := &remoteError{message: f.Message}
+	if t := f.Throttled; t != nil {
+		e.cause = &capacity.ThrottledError{
+			Stream: t.Stream, Shard: t.Shard, Limit: t.Limit, PerSecond: t.PerSecond,
+			RetryAfter: time.Duration(t.RetryAfterMillis) * time.Millisecond,
+		}
+		return e
+	}
 	for _, c := range codes {
 		if c.code == f.Code {
 			e.cause = c.err

@@ -40,7 +40,7 @@ func Open(spec string, o Options) (seal.MasterKey, error) {
 	case strings.HasPrefix(rest, "//"):
 		return openHelper(spec, o.Helper)
 	}
-	return nil, fmt.Errorf("master key: want file:PATH, env:NAME, aws-kms://… or hcvault://…, in a string of %d characters that is none of them", len(spec))
+	return nil, unknownSpec(spec)
 }
 
 func openFile(name string) (*Local, error) {
