@@ -10,12 +10,14 @@ import (
 	"path/filepath"
 
 	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/sinks/encode"
 	"github.com/millrace-io/millrace/sinks/objects"
 )
 
 // appender appends the rows of each chunk to one file.
 type appender struct {
 	output
+	writer *encode.Writer
 	// frozen is the object of the planned chunk, nil if it has no rows.
 	frozen *objects.Object
 	// committed is the length of the file up to the last published chunk.
@@ -33,6 +35,14 @@ type state struct {
 	Path string `json:"path"`
 	// Length of the file up to the end of the chunk, in bytes.
 	Length int64 `json:"length"`
+}
+
+// encoder begins the file or goes on with it: a header is written once.
+func (a *appender) encoder(w io.Writer) encode.Encoder {
+	if a.committed > 0 {
+		return a.writer.Continue(w)
+	}
+	return a.writer.Open(w)
 }
 
 func (a *appender) Guarantee() string {

@@ -59,17 +59,22 @@ func (a *appender) mayTakeOver(size int64) error {
 	if !a.config.Append {
 		return flow.Permanent(a.errorf("already has %d bytes that this pipeline did not write; delete it, name another path, or set append: true to write behind them", size))
 	}
+	terminator := a.writer.Options().Terminator()
 	f, err := os.Open(a.config.Path)
 	if err != nil {
 		return a.fail(err)
 	}
 	defer f.Close()
-	last := make([]byte, 1)
-	if _, err := f.ReadAt(last, size-1); err != nil && !errors.Is(err, io.EOF) {
+	last := make([]byte, len(terminator))
+	if _, err := f.ReadAt(last, max(size-int64(len(last)), 0)); err != nil && !errors.Is(err, io.EOF) {
 		return a.fail(err)
 	}
-	if last[0] != '\n' {
+	switch {
+	case string(last) == terminator:
+	case terminator == "\n":
 		return flow.Permanent(a.errorf("does not end with a line break; append one, or name another path"))
+	default:
+		return flow.Permanent(a.errorf("does not end with the delimiter %q; append it, or name another path", terminator))
 	}
 	return nil
 }

@@ -24,11 +24,11 @@ type Config struct {
 	// Dir is a directory that gets new files for each chunk of rows, one for each partition.
 	Dir            string `yaml:"dir"`
 	objects.Layout `yaml:",inline"`
-	// Format of the rows: ndjson, or with dir also parquet.
-	Format encode.Format `yaml:"format" enum:"ndjson,parquet"`
-	// Compression of the files of a directory: none, zstd, snappy or gzip. By default Parquet is
-	// compressed with zstd and NDJSON is not compressed.
-	Compression encode.Compression `yaml:"compression" enum:"none,zstd,snappy,gzip"`
+	// Format of the rows: a name such as csv, or a block of settings. One file takes ndjson, csv and
+	// raw, the files of a directory any.
+	Format encode.Config `yaml:"format"`
+	// Compression of the files of a directory, short for the one in format.
+	Compression encode.Compression `yaml:"compression" enum:"none,zstd,snappy,gzip,deflate"`
 	// Append to a file that had content before the pipeline first wrote to it. Without it such a
 	// file is refused, because a pipeline that starts over would write its rows a second time.
 	Append bool `yaml:"append"`
@@ -59,10 +59,6 @@ func (c *Config) Validate() []config.Problem {
 		report("", "where to write is missing; set path (one file) or dir (a file for each chunk)")
 	case c.Path != "" && c.Dir != "":
 		report("dir", "path and dir exclude each other; keep path for one file or dir for a file for each chunk")
-	case c.Path != "" && c.Format == encode.Parquet:
-		report("format", "a parquet file cannot be appended to; use dir instead of path, or format: ndjson")
-	case c.Path != "" && c.Compression != "" && c.Compression != encode.None:
-		report("compression", "only the files of a directory are compressed; use dir instead of path")
 	case c.Dir != "" && c.Append:
 		report("append", "goes with path; the files of a directory are always new")
 	case c.Path != "" && c.Prefix != "":
@@ -70,20 +66,43 @@ func (c *Config) Validate() []config.Problem {
 	case c.Path != "" && len(c.PartitionBy) > 0:
 		report("partition_by", "one file has no partitions; use dir instead of path")
 	}
-	return append(problems, c.Layout.Validate()...)
+	problems = append(problems, c.Layout.Validate()...)
+	return append(problems, c.validateFormat()...)
 }
 
-// options are those of the encoder.
-func (c *Config) options() encode.Options {
-	o := encode.Options{Format: c.Format, Compression: c.Compression, CreatedBy: "millrace"}
-	switch {
-	case o.Compression != "":
-	case o.Format == encode.Parquet:
-		o.Compression = encode.Zstd
-	default:
-		o.Compression = encode.None
+func (c *Config) validateFormat() []config.Problem {
+	compression := "compression"
+	if c.Format.Compression != "" {
+		compression = "format.compression"
+		if c.Compression != "" {
+			return []config.Problem{config.Problemf("compression", "is set in format, too; remove it here")}
+		}
 	}
-	return o
+	format := c.format()
+	problems := format.Validate()
+	for i, p := range problems {
+		if problems[i].Path = "format." + p.Path; p.Path == "compression" {
+			problems[i].Path = compression
+		}
+	}
+	o := format.Options()
+	switch plain := (encode.Options{Format: o.Format, Compression: encode.None}); {
+	case len(problems) > 0 || c.Path == "" || o.Appendable():
+	case plain.Appendable():
+		problems = append(problems, config.Problemf(compression, "only the files of a directory are compressed; use dir instead of path"))
+	default:
+		problems = append(problems, config.Problemf("format", "a file in %s cannot be appended to; use dir instead of path, or format: ndjson", o.Format))
+	}
+	return problems
+}
+
+// format is the block together with the compression beside it.
+func (c *Config) format() encode.Config {
+	f := c.Format
+	if f.Compression == "" {
+		f.Compression = c.Compression
+	}
+	return f
 }
 
 // trigger fills in the defaults of the buffer.
@@ -104,25 +123,28 @@ func (c *Config) trigger() flow.Trigger {
 
 // Component is the file sink for the list of components.
 func Component() sinks.Component {
-	return sinks.Define("file", func() Config { return Config{Format: encode.NDJSON} }, open)
+	return sinks.Define("file", func() Config { return Config{Format: encode.NewConfig(encode.NDJSON, encode.None)} }, open)
 }
 
 func open(c Config, env sinks.Env) (sinks.Sink, error) {
-	writer, err := encode.NewWriter(env.Schema, c.options())
+	format := c.format()
+	writer, err := encode.NewWriter(env.Schema, format.Options())
 	if err != nil {
-		return nil, &config.PathError{Path: "format", Err: fmt.Errorf("rows cannot be written as %s: %w", c.Format, err)}
+		return nil, &config.PathError{Path: "format", Err: fmt.Errorf("rows cannot be written as %s: %w", format.Type, err)}
 	}
 	settings := objects.Settings{Identity: env.Identity, Writer: writer, Schema: env.Schema, Dir: env.Dir, Memory: env.Memory}
+	o := output{config: c, env: env}
 	if c.Dir != "" {
 		settings.Layout, settings.Root, settings.HashInName = c.Layout, filepath.ToSlash(c.Dir)+"/", true
-	}
-	chunk, err := objects.New(settings)
-	if err != nil {
-		return nil, err
-	}
-	o := output{chunk: chunk, config: c, env: env}
-	if c.Dir != "" {
+		if o.chunk, err = objects.New(settings); err != nil {
+			return nil, err
+		}
 		return &directory{output: o}, nil
 	}
-	return &appender{output: o}, nil
+	a := &appender{output: o, writer: writer}
+	settings.Open = a.encoder
+	if a.chunk, err = objects.New(settings); err != nil {
+		return nil, err
+	}
+	return a, nil
 }

@@ -19,12 +19,17 @@ func TestContradictionsAreReported(t *testing.T) {
 	}{
 		{"nowhere", func(c *Config) { c.Path = "" }, "", "set path (one file) or dir"},
 		{"two places", func(c *Config) { c.Dir = "d" }, "dir", "exclude each other"},
-		{"parquet appended", func(c *Config) { c.Format = encode.Parquet }, "format", "use dir"},
+		{"parquet appended", func(c *Config) { c.Format.Type = encode.Parquet }, "format", "use dir"},
 		{"compressed", func(c *Config) { c.Compression = encode.Zstd }, "compression", "use dir"},
+		{"compressed in the block", func(c *Config) { c.Format.Compression = encode.Gzip }, "format.compression", "use dir"},
+		{"compressed twice", func(c *Config) { c.Format.Compression, c.Compression = encode.None, encode.None }, "compression", "in format, too"},
+		{"an array appended", func(c *Config) { c.Format.Type = encode.JSON }, "format", "use dir"},
+		{"no such compression", func(c *Config) { c.Path, c.Dir, c.Compression = "", "d", encode.Deflate }, "compression", "gzip"},
+		{"no such level", func(c *Config) { c.Path, c.Dir, c.Format.Level = "", "d", 3 }, "format.level", "no level"},
 		{"append to a directory", func(c *Config) { c.Path, c.Dir, c.Append = "", "d", true }, "append", "goes with path"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			cfg := Config{Path: "p", Format: encode.NDJSON}
+			cfg := Config{Path: "p", Format: encode.NewConfig(encode.NDJSON, encode.None)}
 			if problems := cfg.Validate(); len(problems) != 0 {
 				t.Fatalf("without the mistake: %v", problems)
 			}

@@ -123,7 +123,7 @@ func TestForeignFilesStayInTheDirectory(t *testing.T) {
 
 func TestParquetFilesHoldTheRows(t *testing.T) {
 	c := inDirectory(t)
-	c.Format = encode.Parquet
+	c.Format = encode.NewConfig(encode.Parquet, encode.None)
 	k := newTask(t, c)
 	k.add(ada, grace, alan)
 	k.plan()

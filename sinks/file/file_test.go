@@ -48,7 +48,7 @@ func newTask(t *testing.T, c Config) *task {
 
 func prepare(t *testing.T, c Config) *task {
 	t.Helper()
-	if c.Format == "" {
+	if c.Format.Type == "" {
 		c.Format = Component().Config().(*Config).Format
 	}
 	if problems := c.Validate(); len(problems) > 0 {

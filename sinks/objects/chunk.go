@@ -3,6 +3,7 @@ package objects
 import (
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -21,7 +22,9 @@ type Settings struct {
 	HashInName bool
 	Identity   flow.Identity
 	Writer     *encode.Writer
-	Schema     *column.Schema
+	// Open starts an object; nil is the Writer's.
+	Open   func(io.Writer) encode.Encoder
+	Schema *column.Schema
 	// Dir is where objects are spooled.
 	Dir string
 	// Memory is how many bytes the chunk may hold before it must be cut; spooling comes before.
@@ -73,6 +76,9 @@ const partOverhead = 512
 
 // New makes an empty chunk. Errors name the mistake's place in the configuration.
 func New(s Settings) (*Chunk, error) {
+	if s.Open == nil {
+		s.Open = s.Writer.Open
+	}
 	c := &Chunk{
 		settings: s, writer: s.Writer, task: TaskName(s.Identity), limit: s.Memory / 4 * 3, columns: len(s.Schema.Fields),
 	}
@@ -166,7 +172,7 @@ func (c *Chunk) route(b *column.Batch) ([]flow.Reject, error) {
 
 func (c *Chunk) open(key, path string) *part {
 	p := &part{path: path, spool: spool{dir: c.settings.Dir}}
-	p.encoder = c.writer.Open(&p.spool)
+	p.encoder = c.settings.Open(&p.spool)
 	c.parts[key] = p
 	return p
 }

@@ -35,21 +35,11 @@ type Config struct {
 	// ${env:AWS_SECRET_ACCESS_KEY}.
 	AccessKey config.Secret `yaml:"access_key"`
 	SecretKey config.Secret `yaml:"secret_key"`
-	// Format of the objects.
-	Format Format `yaml:"format"`
+	// Format of the objects: a name such as csv, or a block of settings.
+	Format encode.Config `yaml:"format"`
 	// Buffer says when objects are closed: at the size, the age or the number of rows, whichever
 	// comes first.
 	Buffer Buffer `yaml:"buffer"`
-}
-
-// Format of the objects.
-type Format struct {
-	// Type is parquet or ndjson.
-	Type encode.Format `yaml:"type" enum:"parquet,ndjson"`
-	// Compression is zstd, snappy, gzip or none.
-	Compression encode.Compression `yaml:"compression" enum:"zstd,snappy,gzip,none"`
-	// Level of the compression: 1 (fastest, the default) to 22 for zstd, 1 to 9 (default 6) for gzip.
-	Level int `yaml:"level"`
 }
 
 // Buffer says when the objects of a chunk are closed, all at once.
@@ -64,7 +54,7 @@ type Buffer struct {
 
 func defaults() Config {
 	return Config{
-		Format: Format{Type: encode.Parquet, Compression: encode.Zstd},
+		Format: encode.NewConfig(encode.Parquet, encode.Zstd),
 		Buffer: Buffer{Size: 64 * config.MiB, Age: config.Duration(5 * time.Minute)},
 	}
 }
@@ -98,8 +88,8 @@ func (c *Config) Validate() []config.Problem {
 	if err := checkBucket(c.Bucket); c.Bucket != "" && err != "" {
 		report("bucket", "%s", err)
 	}
-	if err := c.options().Validate(); err != nil {
-		report("format", "%v", err)
+	for _, p := range c.Format.Validate() {
+		report("format."+p.Path, "%s", p.Message)
 	}
 	return append(problems, c.Layout.Validate()...)
 }
@@ -130,12 +120,6 @@ func checkBucket(name string) string {
 		return "a bucket's name begins and ends with a letter or digit and is not an address"
 	}
 	return ""
-}
-
-func (c *Config) options() encode.Options {
-	return encode.Options{
-		Format: c.Format.Type, Compression: c.Format.Compression, Level: c.Format.Level, CreatedBy: "millrace",
-	}
 }
 
 func (c *Config) trigger() flow.Trigger {

@@ -153,8 +153,8 @@ func TestConfigurationMistakesAreReported(t *testing.T) {
 		{"half credentials", func(c *Config) { c.SecretKey = config.Secret{} }, "secret_key", "missing beside access_key"},
 		{"bucket", func(c *Config) { c.Bucket = "My_Lake" }, "bucket", "a-z, 0-9"},
 		{"bucket like an address", func(c *Config) { c.Bucket = "127.0.0.1" }, "bucket", "not an address"},
-		{"compression", func(c *Config) { c.Format.Compression = "lzo" }, "format", "lzo"},
-		{"level", func(c *Config) { c.Format.Level = 30 }, "format", "1 to 22"},
+		{"compression", func(c *Config) { c.Format.Compression = "lzo" }, "format.compression", "lzo"},
+		{"level", func(c *Config) { c.Format.Level = 30 }, "format.level", "1 to 22"},
 		{"partition", func(c *Config) { c.PartitionBy = []string{"a", "b + 1"} }, "partition_by[1]", "AS name"},
 	} {
 		cfg := defaults()

@@ -28,7 +28,7 @@ type sink struct {
 }
 
 func newSink(c Config, env sinks.Env, servers *embedded.Pool) (*sink, error) {
-	writer, err := encode.NewWriter(env.Schema, c.options())
+	writer, err := encode.NewWriter(env.Schema, c.Format.Options())
 	if err != nil {
 		return nil, &config.PathError{Path: "format", Err: err}
 	}

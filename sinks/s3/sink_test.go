@@ -315,7 +315,7 @@ func TestSpoolsOfAnEarlierProcessAreRemoved(t *testing.T) {
 
 func TestLinesAreDelivered(t *testing.T) {
 	everywhere(t, func(p *place) {
-		p.config.Format = Format{Type: encode.NDJSON, Compression: encode.None}
+		p.config.Format = encode.NewConfig(encode.NDJSON, encode.None)
 		s := p.start()
 		p.deliver(s, 1, batch(1, 1))
 		got := p.objects(s)["people/test-out-00c0ffee-0-0000000001.ndjson"]
