@@ -26,8 +26,9 @@ type LagMeter struct {
 	Log stream.Log
 	// Now is the clock for ages; nil means time.Now.
 	Now func() time.Time
+	// Buffer is used for reading, and may be shared by meters of one goroutine; nil means one of its own.
+	Buffer *stream.Buffer
 
-	buffer stream.Buffer
 	// from up to next is a stretch of records that arrived at the same time, in milliseconds since
 	// the epoch.
 	from, next record.Ordinal
@@ -60,8 +61,11 @@ func (m *LagMeter) Measure(ctx context.Context, position record.Ordinal) (Lag, e
 
 // read finds the frame of a record.
 func (m *LagMeter) read(ctx context.Context, first record.Ordinal) error {
-	m.buffer.Max = 1
-	frames, err := m.Log.Read(ctx, first, &m.buffer)
+	if m.Buffer == nil {
+		m.Buffer = new(stream.Buffer)
+	}
+	m.Buffer.Max = 1
+	frames, err := m.Log.Read(ctx, first, m.Buffer)
 	if errors.Is(err, stream.ErrTrimmed) {
 		// It went since the bounds were read; the next measurement sees that.
 		return nil

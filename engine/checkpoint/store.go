@@ -18,8 +18,11 @@ const inlineState = 64 << 10
 // ErrPending reports an attempt to plan a chunk while another one is pending.
 var ErrPending = errors.New("a plan is pending")
 
+// ErrTaken reports that somebody else took the task over: what was not published is not counted.
+var ErrTaken = errors.New("another worker took the task over")
+
 // Store holds one task's document. It is used by one goroutine. After an error of Plan or Publish
-// the document is as it was; a stream.ErrConflict means that another process took the task over.
+// the document is as it was; ErrTaken means that it is not this holder's any more.
 type Store struct {
 	meta     stream.Meta
 	key      string
@@ -35,8 +38,18 @@ type reference struct {
 }
 
 // Open reads the task's document, or starts a new one at the given positions, and takes it over:
-// the fence rises, so that an earlier holder can commit no more.
+// the fence rises, so that an earlier holder can commit no more. Error: ErrTaken, when others
+// change the document all the time.
 func Open(ctx context.Context, meta stream.Meta, key string, start func() (map[record.ShardID]record.Ordinal, error)) (*Store, error) {
+	for attempt := 1; ; attempt++ {
+		s, err := open(ctx, meta, key, start)
+		if !errors.Is(err, ErrTaken) || attempt == maxAttempts {
+			return s, err
+		}
+	}
+}
+
+func open(ctx context.Context, meta stream.Meta, key string, start func() (map[record.ShardID]record.Ordinal, error)) (*Store, error) {
 	s := &Store{meta: meta, key: key, outside: true}
 	doc, revision, err := read(ctx, meta, key)
 	switch {
@@ -113,6 +126,9 @@ func (s *Store) save(ctx context.Context, doc Document) error {
 		return fmt.Errorf("checkpoint %s: %w", s.key, err)
 	}
 	revision, err := s.meta.CAS(ctx, s.key, value, s.revision)
+	if errors.Is(err, stream.ErrConflict) {
+		return fmt.Errorf("checkpoint %s: %w: %w", s.key, ErrTaken, err)
+	}
 	if err != nil {
 		return fmt.Errorf("checkpoint %s: %w", s.key, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -120,19 +121,21 @@ func (g TaskGroup) Prepare(ctx context.Context, meta stream.Meta, s Setup) (map[
 	if !g.misplaced(before) {
 		return before, nil
 	}
-	redone := false
+	docs := before
 	for _, task := range sortedTasks(before) {
 		if before[task].Pending != nil {
 			if err := s.Redo(ctx, task); err != nil {
 				return nil, fmt.Errorf("redo what task %d had begun before the number of tasks changed: %w", task, err)
 			}
-			redone = true
-		}
-	}
-	docs := before
-	if redone {
-		if docs, err = ReadTasks(ctx, meta, g.Documents()); err != nil {
-			return nil, err
+			doc, err := Read(ctx, meta, g.Key(task))
+			if err == nil && doc.Pending != nil {
+				err = fmt.Errorf("task %d of %s: %w", task, g.Documents(), ErrPending)
+			}
+			if err != nil {
+				return nil, err
+			}
+			docs = maps.Clone(docs)
+			docs[task] = doc
 		}
 	}
 	return before, g.spread(ctx, meta, docs)

@@ -19,9 +19,12 @@ type Status struct {
 	Kind string `json:"kind"`
 	Type string `json:"type,omitempty"`
 	From string `json:"from"`
-	// State is starting, running, retrying, done or failed; Error says why it retries or failed.
+	// State is starting, running, retrying, waiting (for tasks that other workers have), done or failed;
+	// Error says why it retries or failed.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
+	// Parallelism is how many tasks share the shards.
+	Parallelism int `json:"parallelism"`
 	// Guarantee of a sink, once it started.
 	Guarantee string `json:"guarantee,omitempty"`
 	// Hint is what to try with what a sink delivered.
@@ -38,7 +41,10 @@ type Status struct {
 	// Watermark of the input; nil while no event was seen.
 	Watermark *time.Time    `json:"watermark,omitempty"`
 	Shards    []ShardStatus `json:"shards"`
-	Edges     []Edge        `json:"edges"`
+	// OldestUndelivered is the age of the oldest record that is not yet delivered, in seconds; 0 when
+	// there is none.
+	OldestUndelivered float64 `json:"oldest_undelivered_seconds"`
+	Edges             []Edge  `json:"edges"`
 	// Committed is when the last chunk was published.
 	Committed *time.Time `json:"committed,omitempty"`
 	// Cuts counts this run's chunks by the reason they were cut.
@@ -49,8 +55,12 @@ type Status struct {
 type ShardStatus struct {
 	Shard string         `json:"shard"`
 	Next  record.Ordinal `json:"next"`
-	// Lag is the records that the shard holds and the task has not read.
+	// Task that reads the shard.
+	Task int `json:"task"`
+	// Lag is the records that the shard holds and the task has not read, Behind the age of the first of
+	// them in seconds.
 	Lag       int64      `json:"lag"`
+	Behind    float64    `json:"lag_seconds"`
 	Watermark *time.Time `json:"watermark,omitempty"`
 }
 
@@ -73,13 +83,16 @@ type status struct {
 	mu      sync.Mutex
 	now     Status
 	sampled []time.Time
-	// logs are those of now.Shards.
-	logs []stream.Log
-	text []byte
+	// logs are those of now.Shards, and oldest when the first record of the open chunk arrived in each.
+	logs   []stream.Log
+	oldest []int64
+	text   []byte
+
+	ages ages
 }
 
 func (s *status) init(t *Task) {
-	s.now = Status{Name: t.Identity.Name, Kind: t.Kind, Type: t.Type, From: t.Input.Name, State: "starting", Cuts: map[string]int64{}}
+	s.now = Status{Name: t.Identity.Name, Kind: t.Kind, Type: t.Type, From: t.Input.Name, State: "starting", Parallelism: max(t.Tasks, 1), Cuts: map[string]int64{}}
 	for _, step := range t.ledger {
 		s.now.Edges = append(s.now.Edges, Edge{Step: step.Name})
 		s.now.Steps = append(s.now.Steps, step)
@@ -90,10 +103,16 @@ func (s *status) init(t *Task) {
 
 // Status returns a snapshot.
 func (t *Task) Status() Status {
-	s := &t.status
+	out, logs, oldest := t.status.snapshot()
+	t.status.ages.fill(&out, logs, oldest, t.Now)
+	return out
+}
+
+// snapshot also returns what ages are found out from.
+func (s *status) snapshot() (out Status, logs []stream.Log, oldest []int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := s.now
+	out = s.now
 	out.Steps, out.Before = slices.Clone(s.now.Steps), slices.Clone(s.now.Before)
 	out.Objects, out.Shards = slices.Clone(s.now.Objects), slices.Clone(s.now.Shards)
 	out.Edges = slices.Clone(s.now.Edges)
@@ -107,7 +126,7 @@ func (t *Task) Status() Status {
 	for i := range out.Shards {
 		out.Shards[i].Lag = max(int64(s.logs[i].Bounds().Next-out.Shards[i].Next), 0)
 	}
-	return out
+	return out, slices.Clone(s.logs), slices.Clone(s.oldest)
 }
 
 // baseline records where this run begins.
@@ -156,16 +175,16 @@ func (s *status) end(err error) {
 }
 
 // progress publishes the ledger and the places of the readers.
-func (s *status) progress(ledger []checkpoint.Step, readers []*reader, watermark int64) {
+func (s *status) progress(task int, ledger []checkpoint.Step, readers []*reader, watermark int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	copy(s.now.Steps, ledger)
 	if len(s.now.Shards) != len(readers) {
-		s.now.Shards, s.logs = make([]ShardStatus, len(readers)), make([]stream.Log, len(readers))
+		s.now.Shards, s.logs, s.oldest = make([]ShardStatus, len(readers)), make([]stream.Log, len(readers)), make([]int64, len(readers))
 	}
 	for i, r := range readers {
-		s.logs[i] = r.log
-		s.now.Shards[i] = ShardStatus{Shard: r.id.String(), Next: r.next, Watermark: instant(r.watermark)}
+		s.logs[i], s.oldest[i] = r.log, r.oldest
+		s.now.Shards[i] = ShardStatus{Shard: r.id.String(), Task: task, Next: r.next, Watermark: instant(r.watermark)}
 	}
 	s.now.Watermark = instant(watermark)
 }
@@ -175,6 +194,7 @@ func (s *status) committed(doc checkpoint.Document, plan Plan, ledger []checkpoi
 	defer s.mu.Unlock()
 	copy(s.now.Steps, ledger)
 	s.now.Delivered = doc.Delivered
+	clear(s.oldest)
 	s.now.Objects = append(s.now.Objects, plan.Objects...)
 	if n := len(s.now.Objects) - maxObjects; n > 0 {
 		s.now.Objects = slices.Delete(s.now.Objects, 0, n)

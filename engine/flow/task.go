@@ -280,7 +280,7 @@ func (t *Task) turn(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
-	t.status.progress(t.ledger, t.readers, t.watermark())
+	t.status.progress(t.Identity.Task, t.ledger, t.readers, t.watermark())
 	switch {
 	case stopped:
 		return true, t.finish(ctx, "shutdown")

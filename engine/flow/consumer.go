@@ -1,0 +1,341 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/engine/record"
+)
+
+// ConsumerConfig makes a consumer.
+type ConsumerConfig struct {
+	// Stream and Incarnation name the stream that is read.
+	Stream, Incarnation string
+	// Tasks is how many share its shards, 1 at least. Each gets an equal part of what the consumer has.
+	Tasks int
+	// Open makes the configuration of a task for one run of it, with a processor and steps of its own.
+	// The configurations differ in these and in Identity.Task only; what is said there about leases
+	// (Tasks, Stop, HandOver) is the consumer's. It is also asked for tasks that the consumer had
+	// earlier, with RedoOnly to be set. One goroutine for each task calls it.
+	Open func(task int) (Config, error)
+	// Worker, Expiry and HandOver are as in checkpoint.LeaseConfig.
+	Worker           string
+	Expiry, HandOver time.Duration
+}
+
+// settledEvery is how often a consumer whose input has ended looks whether the tasks that other
+// workers have are done too.
+const settledEvery = 200 * time.Millisecond
+
+// Consumer is a sink or a query: the tasks that share the shards of its stream. Several workers, in
+// this process or in others, may run the same consumer: a lease decides who runs a task, the task's
+// document decides where it stands, and its fence refuses the commits of whoever lost the lease and
+// does not know it yet. Run is called once; Status and Drained may be called from any goroutine.
+type Consumer struct {
+	ConsumerConfig
+	// common is the configuration of the first task, for what they share.
+	common Config
+	group  checkpoint.TaskGroup
+	// halted asks all tasks to commit and return.
+	halted  chan struct{}
+	halting sync.Once
+	// settled says that a task has delivered all of its input.
+	settled chan struct{}
+
+	mu sync.Mutex // guards what follows
+	// ready are configurations that no run has used yet.
+	ready map[int]Config
+	// tasks are those that run here or ended here, by number.
+	tasks   map[int]*Task
+	drained map[int]bool
+	done    bool
+	err     error
+	history history
+}
+
+// NewConsumer opens the configurations of all tasks and starts nothing.
+func NewConsumer(c ConsumerConfig) (*Consumer, error) {
+	c.Tasks = max(c.Tasks, 1)
+	o := &Consumer{
+		ConsumerConfig: c, halted: make(chan struct{}), settled: make(chan struct{}, 1),
+		ready: map[int]Config{}, tasks: map[int]*Task{}, drained: map[int]bool{},
+	}
+	for task := range c.Tasks {
+		config, err := c.Open(task)
+		if err != nil {
+			return nil, errors.Join(err, o.close())
+		}
+		o.ready[task] = config
+	}
+	o.common = o.ready[0]
+	o.group = checkpoint.TaskGroup{
+		Stream: c.Stream, Incarnation: c.Incarnation, Tasks: c.Tasks,
+		Pipeline: o.common.Identity.Pipeline, Consumer: o.common.Identity.Name,
+	}
+	return o, nil
+}
+
+// Run works on the tasks whose leases it gets, until the input has ended and all tasks have
+// delivered it, or until Stop. It returns nil in both cases. Errors are those that trying again
+// cannot cure: a task's stops the others in order. ctx ends it at once.
+func (c *Consumer) Run(ctx context.Context) error {
+	err := c.run(ctx)
+	if cerr := c.close(); err == nil {
+		err = cerr
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.done, c.err = true, err
+	return err
+}
+
+// Drained reports, once Run returned nil, whether the input had ended and is delivered.
+func (c *Consumer) Drained() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.done && c.err == nil && len(c.drained) == c.Tasks
+}
+
+func (c *Consumer) run(ctx context.Context) error {
+	before, err := c.group.Prepare(ctx, c.common.Meta, checkpoint.Setup{Start: c.common.Start, Redo: c.redo})
+	if errors.Is(err, checkpoint.ErrPending) && isClosed(c.common.Stop) {
+		c.common.Log.Warn(errStopped.Error(), "consumer", c.common.Identity.Name)
+		return nil
+	}
+	if err != nil {
+		return c.named(err)
+	}
+	c.mu.Lock()
+	c.history.begin(before)
+	c.mu.Unlock()
+	worker, err := checkpoint.NewWorker(checkpoint.LeaseConfig{
+		Meta: c.common.Meta, Stream: c.Stream, Incarnation: c.Incarnation, Group: c.group.Name(), Worker: c.Worker,
+		Lineage: c.group.Lineage, Expiry: c.Expiry, HandOver: c.HandOver, Log: c.common.Log,
+	})
+	if err != nil {
+		return c.named(err)
+	}
+	finished, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		c.watch(ctx, worker, finished)
+	}()
+	err = worker.Run(ctx, c.handle)
+	close(finished)
+	<-watched
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err // a task's, which names it
+	}
+	return c.named(err)
+}
+
+func (c *Consumer) named(err error) error {
+	if p := (processorError{}); err == nil || errors.As(err, &p) {
+		return err
+	}
+	return fmt.Errorf("%s %q: %w", c.common.Kind, c.common.Identity.Name, err)
+}
+
+// watch ends the worker when it was asked to stop, when a task failed, and when all is delivered.
+func (c *Consumer) watch(ctx context.Context, worker *checkpoint.Worker, finished <-chan struct{}) {
+	stop, halted, ended := c.common.Stop, (<-chan struct{})(c.halted), c.common.Input.Ended
+	// Other workers may end after this one's last task has, and do not tell.
+	tick := time.NewTicker(settledEvery)
+	tick.Stop()
+	defer tick.Stop()
+	for {
+		select {
+		case <-finished:
+			return
+		case <-stop:
+			stop = nil
+			c.halt()
+		case <-halted:
+			halted = nil
+			worker.Stop()
+		case <-c.settled:
+			if c.complete() {
+				worker.Stop()
+			}
+		case <-ended:
+			ended = nil
+			tick.Reset(settledEvery)
+		case <-tick.C:
+			if c.lookAround(ctx) && c.complete() {
+				worker.Stop()
+			}
+		}
+	}
+}
+
+func (c *Consumer) halt() { c.halting.Do(func() { close(c.halted) }) }
+
+func (c *Consumer) complete() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.drained) == c.Tasks
+}
+
+// idle reports whether no task is at work here.
+func (c *Consumer) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for task := range c.tasks {
+		if !c.drained[task] {
+			return false
+		}
+	}
+	return true
+}
+
+// lookAround asks the documents whether the tasks of other workers have delivered everything.
+func (c *Consumer) lookAround(ctx context.Context) bool {
+	if !c.idle() {
+		return false
+	}
+	docs, err := checkpoint.ReadTasks(ctx, c.common.Meta, c.group.Documents())
+	if err != nil {
+		c.common.Log.Warn("see whether all tasks are done", "consumer", c.common.Identity.Name, "error", err)
+		return false
+	}
+	for task := range c.Tasks {
+		if docs[task].Pending != nil {
+			return false
+		}
+	}
+	places := checkpoint.Places(docs)
+	for _, shard := range c.common.Input.Shards() {
+		if places[shard.ID].Next < shard.Log.Bounds().Next {
+			return false
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for task := range c.Tasks {
+		c.drained[task] = true
+	}
+	return true
+}
+
+// open makes a task for one run.
+func (c *Consumer) open(task int) (Config, error) {
+	c.mu.Lock()
+	config, ok := c.ready[task]
+	delete(c.ready, task)
+	c.mu.Unlock()
+	if ok {
+		return config, nil
+	}
+	return c.Open(task)
+}
+
+// redo delivers what a task had planned before the number of tasks changed.
+func (c *Consumer) redo(ctx context.Context, task int) error {
+	config, err := c.Open(task)
+	if err != nil {
+		return err
+	}
+	config.RedoOnly = true
+	return NewTask(config).Run(ctx)
+}
+
+// handle runs a task under its lease.
+func (c *Consumer) handle(ctx context.Context, l *checkpoint.Lease) error {
+	number := int(l.Shard())
+	config, err := c.open(number)
+	if err != nil {
+		c.fail(c.named(err))
+		return nil
+	}
+	config.Tasks, config.Stop, config.HandOver = c.Tasks, c.halted, l.Asked()
+	if c.Tasks > 1 {
+		// Prepare has stored where a new consumer begins; a task without a document has nothing yet.
+		config.Start = func() (map[record.ShardID]record.Ordinal, error) { return map[record.ShardID]record.Ordinal{}, nil }
+	}
+	task := NewTask(config)
+	c.begin(number, task)
+	err = task.Run(ctx)
+	switch {
+	case ctx.Err() != nil:
+		c.retire(ctx, number, task)
+		return err
+	case errors.Is(err, checkpoint.ErrTaken):
+		c.common.Log.Warn("somebody else has taken a task over", "consumer", c.common.Identity.Name, "task", number, "error", err)
+		c.retire(ctx, number, task)
+		return nil
+	case err != nil:
+		c.fail(err)
+		return nil
+	case !task.Drained():
+		if !isClosed(c.halted) {
+			c.retire(ctx, number, task)
+		}
+		return nil
+	}
+	c.settle(number)
+	// Nobody else needs to look at a task that is done, so its lease is kept until all are.
+	select {
+	case <-l.Asked():
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+func (c *Consumer) begin(number int, task *Task) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.tasks[number]; old != nil {
+		c.history.fold(old.Status())
+	}
+	c.tasks[number] = task
+}
+
+// retire forgets a task that goes on elsewhere, but for what it did here.
+func (c *Consumer) retire(ctx context.Context, number int, task *Task) {
+	doc, err := checkpoint.Read(context.WithoutCancel(ctx), c.common.Meta, c.group.Key(number))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		c.history.docs[number] = doc
+	}
+	c.history.fold(task.Status())
+	delete(c.tasks, number)
+}
+
+func (c *Consumer) settle(number int) {
+	c.mu.Lock()
+	c.drained[number] = true
+	c.mu.Unlock()
+	select {
+	case c.settled <- struct{}{}:
+	default:
+	}
+}
+
+// fail stops the other tasks in order.
+func (c *Consumer) fail(err error) {
+	c.mu.Lock()
+	if c.err == nil {
+		c.err = err
+	}
+	c.mu.Unlock()
+	c.halt()
+}
+
+// close lets go of the processors that no task has used.
+func (c *Consumer) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for task, config := range c.ready {
+		errs = append(errs, config.Processor.Close())
+		delete(c.ready, task)
+	}
+	return errors.Join(errs...)
+}
