@@ -279,11 +279,14 @@ func TestJoinIsTheLeastThatTakesBoth(t *testing.T) {
 		{list(scalar(column.BigInt)), list(scalar(column.Double)), "[double]"},
 		{object(column.Field{Name: "a", Type: scalar(column.BigInt)}), object(column.Field{Name: "b", Type: scalar(column.String)}, column.Field{Name: "a", Type: scalar(column.Double)}), "{a: double, b: string}"},
 	} {
-		if got := Join(c.have, c.seen).String(); got != c.want {
+		if got := Join(c.have, c.seen, true).String(); got != c.want {
 			t.Errorf("%s with %s: %s, want %s", c.have, c.seen, got, c.want)
 		}
-		once := Join(c.have, c.seen)
-		if again := Join(once, c.seen); !again.Equal(once) {
+		if kept := Join(c.have, c.seen, false); len(kept.Fields) != len(c.have.Fields) {
+			t.Errorf("%s with %s gets new fields unasked", c.have, c.seen)
+		}
+		once := Join(c.have, c.seen, true)
+		if again := Join(once, c.seen, true); !again.Equal(once) {
 			t.Errorf("%s with %s goes on to %s", c.have, c.seen, again)
 		}
 	}

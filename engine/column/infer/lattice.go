@@ -1,6 +1,10 @@
 package infer
 
-import "github.com/millrace-io/millrace/engine/column"
+import (
+	"slices"
+
+	"github.com/millrace-io/millrace/engine/column"
+)
 
 // typ is the narrowest type that takes all values of n: boolean; bigint < double < string; a
 // timestamp, date or uuid if every text is one; a struct or list of what is in them; json for objects
@@ -63,15 +67,15 @@ func (n *node) columns(m Mixed) []column.Field {
 }
 
 // Join widens a column's type so that it takes values of another: int < bigint < double < string,
-// any other two scalars to string, structs by new fields and lists by their elements. What has no
-// such type in common (an object for a number) leaves have as it is, and so do the types that only a
-// person chooses: decimal, binary, time and json.
-func Join(have, seen column.Type) column.Type {
+// any other two scalars to string, lists by their elements and structs by their fields, with add also
+// by new ones. What has no such type in common (an object for a number) leaves have as it is, and so
+// do the types that only a person chooses: decimal, binary, time and json.
+func Join(have, seen column.Type, add bool) column.Type {
 	switch {
 	case have.Kind == column.Struct && seen.Kind == column.Struct:
-		return joinStructs(have, seen)
+		return joinStructs(have, seen, add)
 	case have.Kind == column.List && seen.Kind == column.List:
-		elem := Join(*have.Elem, *seen.Elem)
+		elem := Join(*have.Elem, *seen.Elem, add)
 		return column.Type{Kind: column.List, Elem: &elem}
 	case !widens(have.Kind) || !widens(seen.Kind) || have.Kind == seen.Kind:
 		return have
@@ -88,15 +92,15 @@ func Join(have, seen column.Type) column.Type {
 	return column.Type{Kind: kind}
 }
 
-func joinStructs(have, seen column.Type) column.Type {
-	out := column.Type{Kind: column.Struct, Fields: append([]column.Field(nil), have.Fields...)}
+func joinStructs(have, seen column.Type, add bool) column.Type {
+	out := column.Type{Kind: column.Struct, Fields: slices.Clone(have.Fields)}
 	for _, f := range seen.Fields {
-		i := (&column.Schema{Fields: out.Fields}).Index(f.Name)
-		if i < 0 {
+		switch i := (&column.Schema{Fields: out.Fields}).Index(f.Name); {
+		case i >= 0:
+			out.Fields[i].Type = Join(out.Fields[i].Type, f.Type, add)
+		case add:
 			out.Fields = append(out.Fields, f)
-			continue
 		}
-		out.Fields[i].Type = Join(out.Fields[i].Type, f.Type)
 	}
 	return out
 }
