@@ -41,6 +41,8 @@ type bench struct {
 	size   int64 // of the large stream, in bytes
 	// profiles is a directory for a CPU profile of our side of each case, or empty.
 	profiles string
+	// pick is what the name of a comparison must contain.
+	pick string
 }
 
 // section is one table of the report.
@@ -64,12 +66,13 @@ func run() error {
 	size := flag.Int64("size", 2<<30, "bytes in the large stream")
 	full := flag.Bool("full", false, "a large stream of 10 GiB")
 	only := flag.String("only", "", "comma-separated parts to run: append, read, nats, open, shards; all if empty")
+	pick := flag.String("case", "", "only the comparisons whose name contains this")
 	profiles := flag.String("profiles", "", "directory for CPU profiles of our sides")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 
-	b := &bench{ctx: ctx, rounds: *rounds, size: *size, profiles: *profiles}
+	b := &bench{ctx: ctx, rounds: *rounds, size: *size, profiles: *profiles, pick: *pick}
 	if *full {
 		b.size = 10 << 30
 	}
@@ -96,6 +99,9 @@ func run() error {
 		rows, err := s.run(b)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		if len(rows) == 0 {
+			continue
 		}
 		printRows(s.title, rows)
 		if s.name == "append" {

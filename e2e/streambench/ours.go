@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/record"
@@ -122,6 +123,9 @@ func encoding() {
 func (b *bench) compareAll(cases []comparison) ([]row, error) {
 	var rows []row
 	for _, c := range cases {
+		if !strings.Contains(c.name, b.pick) {
+			continue
+		}
 		r, err := b.compare(c)
 		if err != nil {
 			return nil, err

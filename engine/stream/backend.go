@@ -24,6 +24,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrFenced: the producer's epoch is older than one the shard has seen.
 	ErrFenced = errors.New("producer was replaced by a newer epoch")
+	// ErrGap: an earlier batch of the producer was not stored; it must be repeated first.
+	ErrGap = errors.New("an earlier batch of the producer must be repeated first")
 	// ErrTrimmed: the position asked for is older than what the shard still holds.
 	ErrTrimmed = errors.New("position is older than the oldest record kept")
 	// ErrClosed: the log or backend was closed.
@@ -113,13 +115,14 @@ const NoHold record.Ordinal = math.MaxInt64
 type Log interface {
 	// Append stores the batch and returns nil once it is durable. Records whose position the
 	// shard already has from the same producer are skipped. Appends are stored in the order of
-	// the calls to Enqueue. Errors: ErrFenced, ErrFull, ErrSealed, ErrClosed; after any other error
-	// it is not known whether the records are stored, and a producer repeats the batch.
+	// the calls to Enqueue. Errors: ErrFenced, ErrGap, ErrFull, ErrSealed, ErrClosed; after any other
+	// error it is not known whether the records are stored, and a producer repeats the batch.
 	Append(ctx context.Context, b *record.Batch) (Appended, error)
 	// Enqueue is Append in two steps: when it returns the batch has its place in the log, and
 	// the batch must not be changed until wait returned. wait must be called once. A producer
-	// that has several batches under way must take them all back when one fails, and repeat
-	// from that one: a later batch that was stored would hide an earlier one.
+	// may have several batches under way. When one of them, or the call itself, fails with ErrFull or
+	// an error that is not named above, those behind it fail with ErrGap until the producer repeats
+	// from it, or goes on with a higher epoch: a later batch that was stored would hide an earlier one.
 	Enqueue(ctx context.Context, b *record.Batch) (wait func() (Appended, error), err error)
 	// Read returns the durable frames from ordinal from on, without waiting: none when from is
 	// the end of the log. The first frame may begin before from. Frames without records are

@@ -56,6 +56,30 @@ type File interface {
 	Preallocate(offset, length int64) error
 }
 
+// VectorWriter is a File that writes several pieces with one call.
+type VectorWriter interface {
+	// WriteVectorAt writes the pieces, none of them empty, one behind the other; n counts their
+	// bytes. It returns an error if n is less than all. It may change the list, not the bytes.
+	WriteVectorAt(pieces [][]byte, offset int64) (n int, err error)
+}
+
+// WriteAllAt writes the pieces one behind the other, with one call if the file can. It may
+// change the list. After an error some of them may be written.
+func WriteAllAt(f File, pieces [][]byte, offset int64) error {
+	if v, ok := f.(VectorWriter); ok && len(pieces) > 1 {
+		_, err := v.WriteVectorAt(pieces, offset)
+		return err
+	}
+	for _, p := range pieces {
+		n, err := f.WriteAt(p, offset)
+		if err != nil {
+			return err
+		}
+		offset += int64(n)
+	}
+	return nil
+}
+
 // LockedError reports that another process holds a lock.
 type LockedError struct {
 	Path string

@@ -13,20 +13,10 @@ import (
 	"github.com/millrace-io/millrace/engine/vfs"
 )
 
-const (
-	// gather is up to which size bodies are copied into one write; larger ones are written from
-	// the batch.
-	gather = 32 << 10
-	// flushAt bounds the buffer of small frames.
-	flushAt = 256 << 10
-	// ahead is how much space is reserved at a time, once a segment shows that it grows.
-	ahead = 8 << 20
-)
-
 // committer appends to a log. While it syncs one group of batches the next gathers in the queue,
 // so that many small writers share a sync and a single one waits for nobody.
 //
-// Everything in it belongs to its goroutine. What it has written but not published shows nowhere else.
+// Everything in it belongs to the goroutine that the queue runs, one at a time. What it has written but not published shows nowhere else.
 type committer struct {
 	log *Log
 	// file is the last segment, nil after a failure.
@@ -55,8 +45,15 @@ type committer struct {
 	entries int
 	ended   bool
 	touched map[uint64]stream.Position
-	buf     []byte
 	kept    record.Batch
+	// buf holds headers and small bodies, parts what is to be written next, in pieces: bodies, and the
+	// parts of buf in front of listed. staged is how many bytes are to be written.
+	buf    []byte
+	parts  [][]byte
+	listed int
+	staged int
+	// spare is the memory of the group before.
+	spare []*request
 	// aad is where the header of a frame is made that its seal covers.
 	aad [frameHeader]byte
 }
@@ -74,52 +71,29 @@ func (c *committer) settled() {
 	c.safe = mark{length: c.head.length, next: c.head.next, entries: len(c.head.entries)}
 }
 
-// run commits groups until the queue is closed.
+// run commits groups until nothing is left to do.
 func (c *committer) run() {
-	defer close(c.log.done)
-	var spare []*request
 	for {
-		select {
-		case <-c.due():
+		group, due, more := c.log.queue.take(c.spare[:0])
+		if !more {
+			return
+		}
+		if due {
 			c.timer = nil
-			c.commit(nil, true)
-			continue
-		case <-c.log.queue.wake:
 		}
-		group, more := c.log.queue.take(spare[:0])
-		if len(group) > 0 {
-			c.commit(group, false)
-			clear(group)
-		}
-		spare = group
-		if !more || c.drained() {
-			break
-		}
+		c.commit(group, due)
+		clear(group)
+		c.spare = group
 	}
-	c.close()
-}
-
-// due is ready when a sync at an interval is.
-func (c *committer) due() <-chan time.Time {
-	if c.timer == nil {
-		return nil
-	}
-	return c.timer.C
-}
-
-// drained reports whether the queue was closed and is empty.
-func (c *committer) drained() bool {
-	q := &c.log.queue
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.closed && len(q.requests) == 0
 }
 
 // commit stores a group. With sync it also syncs what was written before.
 func (c *committer) commit(group []*request, sync bool) {
 	buf := c.log.backend.buffers.Get().(*[]byte)
 	c.buf = (*buf)[:0]
+	c.unstage()
 	err := c.store(group, sync)
+	c.unstage()
 	*buf = c.buf[:0]
 	c.buf = nil
 	c.log.backend.buffers.Put(buf)
@@ -255,7 +229,7 @@ func (c *committer) stage(r *request) error {
 	r.result.First, r.result.Arrival = c.next, c.arrival
 	if r.batch.Producer.ID == 0 {
 		r.result.Count = r.batch.Len()
-		return c.frames(r.batch, 0, 0)
+		return c.frames(r.batch, 0, 0, r.sum)
 	}
 	return c.stageOnce(r)
 }
@@ -282,12 +256,16 @@ func (c *committer) stageOnce(r *request) error {
 		return nil
 	}
 	c.touched[b.Producer.ID] = stream.Position{Epoch: b.Producer.Epoch, Value: end}
-	return c.frames(b, skip, end)
+	if r.result.Skipped > 0 {
+		r.sum = sum{}
+	}
+	return c.frames(b, skip, end, r.sum)
 }
 
 // frames writes the records of b from index i on, in as few frames as fit. A batch of a producer
-// without records becomes a frame without records, which moves the position.
-func (c *committer) frames(b *record.Batch, i int, end int64) error {
+// without records becomes a frame without records, which moves the position. whole is the checksum of
+// all of b, if it is known.
+func (c *committer) frames(b *record.Batch, i int, end int64, whole sum) error {
 	for first := true; i < b.Len() || first && b.Producer.ID != 0; first = false {
 		body := b.Body(i)
 		n, j := len(body), b.Len()
@@ -295,7 +273,7 @@ func (c *committer) frames(b *record.Batch, i int, end int64) error {
 			j = i + sort.Search(b.Len()-i, func(k int) bool { return n-len(b.Body(i+k+1)) > maxBody })
 			body = body[:n-len(b.Body(j))]
 		}
-		f := frame{kind: kindData, group: uint32(c.synced)}
+		f := frame{kind: kindData, group: uint32(c.synced), body: whole}
 		f.First, f.Count, f.Arrival, f.Producer, f.Position = c.next, j-i, c.arrival, b.Producer, end
 		if j < b.Len() && b.Producer.ID != 0 {
 			f.Position = b.Position(j - 1)
@@ -305,85 +283,6 @@ func (c *committer) frames(b *record.Batch, i int, end int64) error {
 		}
 		i = j
 	}
-	return nil
-}
-
-// put adds a frame to the group, compressed if that is wanted and pays, and sealed.
-func (c *committer) put(f *frame, body []byte) error {
-	if (c.codec != codecNone || c.key != nil) && f.kind == kindData && len(body) > 0 {
-		pack := c.log.backend.buffers.Get().(*[]byte)
-		defer c.log.backend.buffers.Put(pack)
-		var err error
-		if body, err = c.pack(f, pack, body); err != nil {
-			return err
-		}
-	}
-	c.head.add(f, c.offset+int64(len(c.buf)))
-	start := len(c.buf)
-	c.buf = append(c.buf, zeros[:]...)
-	f.put(c.buf[start:], c.head.seed, body)
-	c.next = f.Next()
-	if len(body) <= gather {
-		c.buf = append(c.buf, body...)
-		if len(c.buf) < flushAt {
-			return nil
-		}
-		return c.flush()
-	}
-	if err := c.flush(); err != nil {
-		return err
-	}
-	return c.write(body)
-}
-
-// pack returns what the file holds of a body, in the memory of buf unless it is the body itself.
-func (c *committer) pack(f *frame, buf *[]byte, body []byte) (packed []byte, err error) {
-	f.raw = len(body)
-	f.codec, packed, err = compress(c.codec, *buf, body)
-	if err != nil {
-		return nil, err
-	}
-	if f.codec != codecNone {
-		*buf = packed[:0]
-	}
-	if c.key == nil {
-		return packed, nil
-	}
-	f.encrypted, f.size = true, len(packed)+seal.Overhead
-	f.fill(c.aad[:])
-	// Compressed bytes are sealed in place.
-	packed, err = c.key.Seal((*buf)[:0], packed, bound(c.aad[:]), uint64(c.offset)+uint64(len(c.buf)))
-	if err != nil {
-		return nil, err
-	}
-	*buf = packed[:0]
-	return packed, nil
-}
-
-var zeros [frameHeader]byte
-
-func (c *committer) flush() error {
-	if len(c.buf) == 0 {
-		return nil
-	}
-	err := c.write(c.buf)
-	c.buf = c.buf[:0]
-	return err
-}
-
-func (c *committer) write(b []byte) error {
-	end := c.offset + int64(len(b))
-	if end > c.reserved && end > ahead/8 {
-		// Space in one piece, and no search for blocks within a sync. Only a hint: if there is
-		// no space, the write will say so.
-		from := max(c.reserved, c.offset)
-		c.reserved = min(end+ahead, max(c.log.backend.options.SegmentSize, end))
-		_ = c.file.Preallocate(from, c.reserved-from)
-	}
-	if _, err := c.file.WriteAt(b, c.offset); err != nil {
-		return err
-	}
-	c.offset = end
 	return nil
 }
 
@@ -414,7 +313,7 @@ func (c *committer) publish(synced bool) {
 		c.timer.Stop()
 		c.timer = nil
 	case !show && c.timer == nil:
-		c.timer = time.NewTimer(l.settings.Load().every)
+		c.timer = time.AfterFunc(l.settings.Load().every, l.queue.remind)
 	}
 }
 

@@ -140,6 +140,8 @@ type frame struct {
 	size, raw int
 	codec     codec
 	encrypted bool
+	// body is the checksum of what follows the header, if it is known before it is written.
+	body sum
 }
 
 // put writes the frame's header, whose body follows it, to b.
@@ -151,8 +153,12 @@ func (f *frame) put(b []byte, seed uint32, body []byte) {
 	f.fill(b)
 	b = b[:frameHeader]
 	binary.LittleEndian.PutUint32(b[4:], crc32.Update(seed, castagnoli, b[8:]))
-	sum := crc32.Update(seed, castagnoli, b[4:])
-	binary.LittleEndian.PutUint32(b, crc32.Update(sum, castagnoli, body))
+	head := crc32.Update(seed, castagnoli, b[4:])
+	if f.body.known {
+		binary.LittleEndian.PutUint32(b, joined(head, f.body.value, len(body)))
+		return
+	}
+	binary.LittleEndian.PutUint32(b, crc32.Update(head, castagnoli, body))
 }
 
 // fill writes the frame's header without its checksums.

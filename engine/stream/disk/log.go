@@ -19,7 +19,7 @@ const (
 	maxBatch = 1 << 30
 )
 
-// Log is one shard: its segments, and a goroutine that appends to the last of them.
+// Log is one shard: its segments, and a committer that appends to the last of them.
 type Log struct {
 	backend *Backend
 	stream  *streamDir
@@ -31,7 +31,7 @@ type Log struct {
 	settings    atomic.Pointer[settings]
 
 	queue  queue
-	done   chan struct{}
+	commit *committer
 	cursor cursors
 	cache  viewCache
 	keys   keyCache
@@ -101,7 +101,9 @@ func (l *Log) Enqueue(ctx context.Context, b *record.Batch) (func() (stream.Appe
 		err = l.checkOpen()
 	}
 	if err == nil {
-		err = l.checkFull()
+		if err = l.checkFull(); err != nil {
+			l.queue.missed(&request{log: l, batch: b})
+		}
 	}
 	var wait func() (stream.Appended, error)
 	if err == nil {
@@ -116,9 +118,9 @@ func (l *Log) Enqueue(ctx context.Context, b *record.Batch) (func() (stream.Appe
 // request queues what the committer is to do.
 func (l *Log) request(ctx context.Context, do action, b *record.Batch) (func() (stream.Appended, error), error) {
 	r := l.backend.requests.Get().(*request)
-	r.log, r.do, r.batch = l, do, b
+	r.log, r.do, r.batch, r.sum = l, do, b, l.sumBatch(b)
 	if err := l.queue.put(ctx, r); err != nil {
-		r.log, r.batch = nil, nil
+		r.log, r.batch, r.sum = nil, nil, sum{}
 		l.backend.requests.Put(r)
 		return nil, err
 	}
@@ -226,15 +228,14 @@ func (l *Log) Bounds() stream.Bounds {
 	return b
 }
 
-// close waits for the queued appends and ends the committer.
+// close waits for the queued appends and closes the last segment.
 func (l *Log) close() error {
-	l.queue.close()
-	<-l.done
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
+	if !l.queue.close() {
 		return nil
 	}
+	l.commit.close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.closed = true
 	l.stream.held.Add(-l.held)
 	l.held = 0
@@ -244,12 +245,8 @@ func (l *Log) close() error {
 	return nil
 }
 
-// start publishes what recovery found and starts the committer.
-func (l *Log) start(c *committer) {
-	l.queue.wake = make(chan struct{}, 1)
-	l.done = make(chan struct{})
-	go c.run()
-}
+// start has c append from now on.
+func (l *Log) start(c *committer) { l.commit, l.queue.run = c, c.run }
 
 func (l *Log) now() int64 { return l.backend.options.Now().UnixMilli() }
 

@@ -27,6 +27,7 @@ type request struct {
 	log    *Log
 	do     action
 	batch  *record.Batch
+	sum    sum // of the batch's body
 	result stream.Appended
 	err    error
 	done   chan struct{}
@@ -42,7 +43,7 @@ func newRequest() any {
 func (r *request) await() (stream.Appended, error) {
 	<-r.done
 	result, err, pool := r.result, r.err, &r.log.backend.requests
-	r.log, r.batch, r.result, r.err = nil, nil, stream.Appended{}, nil
+	r.log, r.batch, r.sum, r.result, r.err = nil, nil, sum{}, stream.Appended{}, nil
 	pool.Put(r)
 	return result, err
 }
@@ -54,16 +55,25 @@ func (r *request) finish(err error) {
 	r.done <- struct{}{}
 }
 
-// queue holds the requests that wait for the committer.
+// queue holds the requests that wait for the committer, and starts it. A log to which nothing is
+// appended needs no goroutine.
 type queue struct {
+	// run takes the requests until take says that there are no more.
+	run func()
+
 	mu       sync.Mutex
 	requests []*request
 	bytes    int
-	closed   bool
+	gaps     stream.Gaps
+	// due is set when the time for a sync has come.
+	due    bool
+	closed bool
+	// running is set while run is.
+	running bool
 	// room is closed when the committer takes the requests; nil while nobody waits.
 	room chan struct{}
-	// wake tells the committer.
-	wake chan struct{}
+	// idle is closed when run ends; nil while nobody waits.
+	idle chan struct{}
 }
 
 // put queues r, and waits while too many bytes are queued.
@@ -85,26 +95,68 @@ func (q *queue) put(ctx context.Context, r *request) error {
 		select {
 		case <-room:
 		case <-ctx.Done():
+			q.missed(r)
 			return ctx.Err()
 		}
 	}
+	defer q.mu.Unlock()
+	if err := q.gaps.Check(r.batch); err != nil {
+		return err
+	}
 	q.requests = append(q.requests, r)
 	q.bytes += r.batch.Size()
-	q.mu.Unlock()
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
+	q.start()
 	return nil
 }
 
-// take exchanges the queued requests for an empty slice. more is false once the queue is closed
-// and empty.
-func (q *queue) take(empty []*request) (group []*request, more bool) {
+// start starts the committer if it does not run. mu must be held. Who closes the queue waits for it.
+func (q *queue) start() {
+	if !q.running {
+		q.running = true
+		go q.run()
+	}
+}
+
+// remind makes the committer sync.
+func (q *queue) remind() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	group = q.exchange(empty)
-	return group, !q.closed || len(group) > 0
+	if !q.closed {
+		q.due = true
+		q.start()
+	}
+}
+
+// missed notes that r was not queued.
+func (q *queue) missed(r *request) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.lost(r)
+}
+
+// lost notes that r is not stored. mu must be held.
+func (q *queue) lost(r *request) {
+	if id := r.batch.Producer.ID; id != 0 {
+		stored, known := r.log.Position(id)
+		q.gaps.Missed(r.batch, stored, known)
+	}
+}
+
+// take exchanges the queued requests for an empty slice. due asks for a sync. more is false when
+// there is nothing to do: then the committer must end.
+func (q *queue) take(empty []*request) (group []*request, due, more bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.due || len(q.requests) > 0 {
+		due, q.due = q.due, false
+		return q.exchange(empty), due, true
+	}
+	q.running = false
+	if q.idle != nil {
+		close(q.idle)
+		q.idle = nil
+	}
+	return nil, false, false
 }
 
 // exchange is take for who holds mu.
@@ -122,24 +174,33 @@ func (q *queue) exchange(empty []*request) (group []*request) {
 func (q *queue) refuse(group []*request, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, r := range group {
-		r.finish(err)
-	}
-	for _, r := range q.exchange(nil) {
+	for _, r := range append(group, q.exchange(nil)...) {
+		q.lost(r)
 		r.finish(err)
 	}
 }
 
-func (q *queue) close() {
+// close refuses further requests, and waits for those that are queued. It reports false if the queue
+// was closed before.
+func (q *queue) close() bool {
 	q.mu.Lock()
+	if q.closed {
+		q.mu.Unlock()
+		return false
+	}
 	q.closed = true
 	if q.room != nil {
 		close(q.room)
 		q.room = nil
 	}
-	q.mu.Unlock()
-	select {
-	case q.wake <- struct{}{}:
-	default:
+	var idle chan struct{}
+	if q.running {
+		idle = make(chan struct{})
+		q.idle = idle
 	}
+	q.mu.Unlock()
+	if idle != nil {
+		<-idle
+	}
+	return true
 }

@@ -26,6 +26,7 @@ type Log struct {
 	updated chan struct{}
 	closed  bool
 	kept    record.Batch
+	gaps    stream.Gaps
 }
 
 // Append implements stream.Log.
@@ -41,7 +42,7 @@ func (l *Log) Append(ctx context.Context, b *record.Batch) (stream.Appended, err
 func (l *Log) Enqueue(ctx context.Context, b *record.Batch) (func() (stream.Appended, error), error) {
 	err := ctx.Err()
 	if err == nil {
-		err = l.checkFull()
+		err = l.checkFull(b)
 	}
 	var done stream.Appended
 	if err == nil {
@@ -53,11 +54,15 @@ func (l *Log) Enqueue(ctx context.Context, b *record.Batch) (func() (stream.Appe
 	return func() (stream.Appended, error) { return done, nil }, nil
 }
 
-func (l *Log) checkFull() error {
+func (l *Log) checkFull(b *record.Batch) error {
 	l.mu.Lock()
 	limit := l.options.MaxDisk
 	l.mu.Unlock()
 	if held := l.backend.held(l.stream); limit > 0 && held >= limit {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		last, known := l.data.producers.Get(b.Producer.ID)
+		l.gaps.Missed(b, last, known)
 		return fmt.Errorf("%w: consumers still need %d bytes, max_disk is %d", stream.ErrFull, held, limit)
 	}
 	return nil
@@ -80,6 +85,9 @@ func (l *Log) store(b *record.Batch) (stream.Appended, error) {
 		if size := len(b.Body(i)) - len(b.Body(i+1)); size > maxRecord {
 			return stream.Appended{}, fmt.Errorf("record %d of the batch has %d bytes, more than %d", i, size, maxRecord)
 		}
+	}
+	if err := l.gaps.Check(b); err != nil {
+		return stream.Appended{}, err
 	}
 	arrival := max(d.arrival, l.backend.now().UnixMilli())
 	done := stream.Appended{First: d.next, Count: b.Len(), Arrival: arrival}

@@ -205,3 +205,28 @@ func updatedIsClosedByClose(t *testing.T, b *Backend) {
 	<-more
 	<-log.Updated()
 }
+
+func batchBehindOneThatFailed(t *testing.T, b *Backend) {
+	log := b.shard(t, stream.ShardOptions{MaxDisk: 10_000})
+	p := record.Producer{ID: 7, Epoch: 1}
+	mustAppend(t, log, positioned(p, 1, 3))
+	log.SetHold(0)
+	mustAppend(t, log, batchOf(strings.Repeat(".", 20_000)))
+	append := func(b *record.Batch) error {
+		_, err := log.Append(context.Background(), b)
+		return err
+	}
+	wantError(t, "append to a full log", append(positioned(p, 2, 5)), stream.ErrFull)
+	log.SetHold(stream.NoHold)
+
+	wantError(t, "append behind a batch that failed", append(positioned(p, 6, 7)), stream.ErrGap)
+	wantError(t, "append of its second half", append(positioned(p, 5, 7)), stream.ErrGap)
+	wantError(t, "a mark behind it", append(&record.Batch{Producer: p, End: 5}), stream.ErrGap)
+	if at, _ := log.Position(p.ID); at.Value != 3 {
+		t.Errorf("the position is %d while 4 is not stored", at.Value)
+	}
+	mustAppend(t, log, positioned(record.Producer{ID: 8}, 6, 7)) // others go on
+	mustAppend(t, log, positioned(p, 4, 4))
+	mustAppend(t, log, positioned(p, 5, 6))
+	wantTexts(t, log, 4, "6", "7", "4", "5", "6")
+}

@@ -43,6 +43,7 @@ func Run(t *testing.T, open func(t *testing.T) *Backend) {
 		{"OverlappingBatchStoresItsNewPart", overlappingBatchStoresItsNewPart},
 		{"EmptyBatchMovesThePosition", emptyBatchMovesThePosition},
 		{"OlderEpochIsFenced", olderEpochIsFenced},
+		{"BatchBehindOneThatFailedIsRefused", batchBehindOneThatFailed},
 		{"UpdatedIsClosedByAnAppend", updatedIsClosedByAnAppend},
 		{"UpdatedIsClosedByClose", updatedIsClosedByClose},
 		{"SeekFindsTheFirstRecordAtATime", seekFindsTheFirstRecordAtATime},
