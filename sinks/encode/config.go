@@ -62,8 +62,9 @@ func NewConfig(f Format, text Compression) Config {
 // DecodeNode implements config.NodeDecoder.
 func (c *Config) DecodeNode(n *config.Node, d *config.Decoder) {
 	if n.Kind == config.Scalar {
-		d.Decode(n, &c.Type)
-		if !slices.Contains(Formats(), c.Type) {
+		if f := Format(n.Text()); slices.Contains(Formats(), f) {
+			c.Type = f
+		} else {
 			d.Errorf(n, "%s", config.Unknown("format", n.Text(), "formats", formatNames()))
 		}
 		return
