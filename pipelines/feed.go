@@ -9,20 +9,28 @@ import (
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/engine/record"
 	streams "github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/capacity"
+	"github.com/millrace-io/millrace/engine/stream/governor"
 )
 
 // feed is a stream of the running pipeline, with who still writes to it.
 type feed struct {
 	stream *streams.Stream
-	ended  chan struct{}
+	// governor is nil for streams of the pipeline's own, which have no limits.
+	governor *governor.Governor
+	ended    chan struct{}
 
 	mu      sync.Mutex // guards what follows
 	writers int
 	// holds are the oldest ordinals that each consumer still needs, per shard.
 	holds []map[record.ShardID]record.Ordinal
+	// stored is how many records each shard got, also those that have expired since.
+	stored map[record.ShardID]int64
 }
 
-func newFeed(s *streams.Stream) *feed { return &feed{stream: s, ended: make(chan struct{})} }
+func newFeed(s *streams.Stream) *feed {
+	return &feed{stream: s, ended: make(chan struct{}), stored: map[record.ShardID]int64{}}
+}
 
 // holder returns what a new consumer reports its needs with. A shard keeps what any consumer
 // needs; one that has not reported on it yet needs everything.
@@ -68,9 +76,12 @@ func (f *feed) hold(shard record.ShardID) {
 // shards are those of the stream as tasks read them.
 func (f *feed) shards() []flow.Shard {
 	shards := f.stream.Shards()
-	out := make([]flow.Shard, len(shards))
-	for i, sh := range shards {
-		out[i] = flow.Shard{ID: sh.ID, Parents: sh.Parents, Log: f.stream.Log(sh.ID)}
+	out := make([]flow.Shard, 0, len(shards))
+	for _, sh := range shards {
+		// One without a log has expired meanwhile.
+		if log := f.stream.Log(sh.ID); log != nil {
+			out = append(out, flow.Shard{ID: sh.ID, Parents: sh.Parents, Log: log})
+		}
 	}
 	return out
 }
@@ -94,12 +105,19 @@ func (f *feed) leave() {
 	}
 }
 
-// records is how many were ever stored, and the bytes kept.
+// records is how many were ever stored, as far as this run knows, and the bytes kept.
 func (f *feed) records() (records, bytes int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, sh := range f.stream.Shards() {
-		b := f.stream.Log(sh.ID).Bounds()
-		records += int64(b.Next)
-		bytes += b.Bytes
+		if log := f.stream.Log(sh.ID); log != nil {
+			b := log.Bounds()
+			f.stored[sh.ID] = int64(b.Next)
+			bytes += b.Bytes
+		}
+	}
+	for _, n := range f.stored {
+		records += n
 	}
 	return records, bytes
 }
@@ -121,13 +139,18 @@ func (c *counter) Write(ctx context.Context, b *record.Batch) error {
 	return err
 }
 
-// patient waits while the stream is full, and says so. What a first attempt stored of a batch
+// patient waits while the stream is full, and says so, or while its limits are reached, which is no
+// fault. What a first attempt stored of a batch
 // without positions would be stored again by a second, so there is only one.
 func (c *counter) patient(ctx context.Context, b *record.Batch) error {
 	if b.Producer.ID == 0 {
 		return c.Stream.Write(ctx, b)
 	}
 	err := c.Stream.TryWrite(ctx, b)
+	var limit *capacity.ThrottledError
+	if errors.As(err, &limit) {
+		return c.Stream.Write(ctx, b)
+	}
 	if !errors.Is(err, streams.ErrFull) {
 		return err
 	}

@@ -168,6 +168,7 @@ func (l *loader) loadStream(e *config.Entry[streamSpec]) {
 	s := &stream{at: e.Node, spec: spec, Stream: Stream{
 		Name: e.ID, Shards: spec.Shards, Retention: spec.Retention.Std(), Schema: spec.Schema.Schema, EventTime: spec.EventTime,
 		Watermark: spec.Watermark.Std(), MaxDisk: int64(spec.MaxDisk), ExpireOnLag: spec.OnLag == "expire",
+		Settings: spec.settings(),
 	}}
 	s.broken = s.Schema == nil && l.d.Reported(e.Node.Path+".schema")
 	l.checkEventTime(s)

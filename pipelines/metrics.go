@@ -16,7 +16,12 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descReady       = desc("ready", "1 while no component is at fault.", "pipeline")
-	descDurability  = desc("durability_info", "How an append is made durable: always, interval or never.", "sync")
+	descDurability  = desc("durability_info", "How an append to a stream is made durable: always, interval or never.", "stream", "sync")
+	descOpen        = desc("stream_open_shards", "Shards of a stream that take records.", "stream")
+	descThrottled   = desc("stream_throttled_writes_total", "Writes in this run that the limits of a stream refused or made wait.", "stream")
+	descSplits      = desc("stream_splits_total", "Splits in this run that mode on_demand made.", "stream")
+	descMerges      = desc("stream_merges_total", "Merges in this run that mode on_demand made.", "stream")
+	descStuck       = desc("stream_stuck_shard_load", "Load, as a share of its capacity, of a shard that is too hot and that a split would not help.", "stream", "shard")
 	descRecords     = desc("stream_records_total", "Records ever stored in a stream.", "stream")
 	descBytes       = desc("stream_bytes", "Size of a stream on disk in bytes.", "stream")
 	descWritten     = desc("source_records_total", "Records a source wrote durably in this run.", "source", "stream")
@@ -47,10 +52,17 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
 	gauge(descReady, truth(s.Ready), s.Pipeline)
-	gauge(descDurability, 1, s.Sync)
 	for _, x := range s.Streams {
 		counter(descRecords, x.Records, x.Name)
 		gauge(descBytes, float64(x.Bytes), x.Name)
+		gauge(descOpen, float64(x.Open), x.Name)
+		gauge(descDurability, 1, x.Name, string(x.Sync))
+		counter(descThrottled, x.Throttled, x.Name)
+		counter(descSplits, x.Splits, x.Name)
+		counter(descMerges, x.Merges, x.Name)
+		for _, hot := range x.Stuck {
+			gauge(descStuck, hot.Load, x.Name, hot.Shard)
+		}
 	}
 	counter(descDeadLetters, s.DeadLetters.Records, s.DeadLetters.Name)
 	for _, x := range s.Sources {

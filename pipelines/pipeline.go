@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
+	streams "github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/sinks"
 	"github.com/millrace-io/millrace/sources"
 	"github.com/millrace-io/millrace/sql"
@@ -51,6 +52,8 @@ type Stream struct {
 	MaxDisk int64
 	// ExpireOnLag lets retention remove records that a consumer has not read yet.
 	ExpireOnLag bool
+	// Settings are the rest of what the file says about how records are stored.
+	Settings streams.Settings
 }
 
 // Source writes to the stream To.

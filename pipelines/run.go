@@ -17,6 +17,7 @@ import (
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/engine/record"
 	streams "github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/capacity"
 	"github.com/millrace-io/millrace/engine/stream/disk"
 	"github.com/millrace-io/millrace/sinks"
 )
@@ -37,6 +38,10 @@ type Options struct {
 	Stdout io.Writer
 	Log    *slog.Logger
 	Now    func() time.Time
+	// Capacity has the rules of streams in mode on_demand, and LookEvery how often they are looked
+	// at; zero means the defaults, 5 s.
+	Capacity  capacity.Options
+	LookEvery time.Duration
 }
 
 // Run is a pipeline between Open and Close.
@@ -82,9 +87,10 @@ func (r *Run) build(ctx context.Context) error {
 		return err
 	}
 	for _, s := range r.pipeline.Streams {
-		if err := r.openStream(ctx, s.Name, streams.Spec{Name: s.Name, Shards: s.Shards, Retention: s.Retention, MaxDisk: s.MaxDisk}); err != nil {
+		if err := r.openStream(ctx, s.Name, s.spec()); err != nil {
 			return err
 		}
+		r.govern(s)
 	}
 	for _, q := range r.pipeline.Queries {
 		spec := streams.Spec{Name: internalName(r.pipeline.Name, q.Name), Shards: q.Shards, Retention: r.retention(q)}
@@ -158,6 +164,9 @@ func (r *Run) openStream(ctx context.Context, id string, spec streams.Spec) erro
 	spec.Now = r.o.Now
 	// Sources and sinks bound their records themselves; what one took must not be refused here.
 	spec.Settings.MaxRecord = streams.AnyRecord
+	if spec.Settings.Mode == "" {
+		spec.Settings.Mode, spec.Settings.Limits = streams.Provisioned, streams.NoLimits
+	}
 	s, err := streams.Open(ctx, r.backend, spec)
 	if err != nil {
 		return err
@@ -178,14 +187,13 @@ func (r *Run) Wait(ctx context.Context) error {
 	for _, s := range r.sources {
 		g.Go(func() error { return r.haltOn(s.run(reading, r.halt)) })
 	}
-	finished, watched := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(watched)
-		r.watch(ctx, finished, stopReading)
-	}()
+	finished := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() { r.watch(ctx, finished, stopReading) })
+	watching.Go(func() { r.scale(ctx, finished) })
 	err := g.Wait()
 	close(finished)
-	<-watched
+	watching.Wait()
 	return err
 }
 
@@ -266,7 +274,7 @@ func (r *Run) Close() error {
 
 // Status is a snapshot. It may be called from any goroutine.
 func (r *Run) Status() Status {
-	s := Status{Pipeline: r.pipeline.Name, Sync: r.backend.Sync()}
+	s := Status{Pipeline: r.pipeline.Name}
 	for _, x := range r.pipeline.Streams {
 		s.Streams = append(s.Streams, r.streamStatus(x.Name))
 	}
@@ -301,7 +309,12 @@ func componentName(t flow.Status) string {
 func (r *Run) streamStatus(id string) StreamStatus {
 	f := r.feeds[id]
 	records, bytes := f.records()
-	return StreamStatus{Name: id, Shards: len(f.stream.Shards()), Records: records, Bytes: bytes}
+	d := f.stream.Describe()
+	s := StreamStatus{Name: id, Shards: len(d.Shards), Records: records, Bytes: bytes, StreamCapacity: capacityOf(d)}
+	if f.governor != nil {
+		s.govern(f.governor.Report())
+	}
+	return s
 }
 
 // Summary is what the run did so far.

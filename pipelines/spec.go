@@ -1,9 +1,12 @@
 package pipelines
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/config"
+	streams "github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/seal/master"
 )
 
 // fileSpec is a pipeline file.
@@ -41,8 +44,17 @@ func (f *fileSpec) Validate() []config.Problem {
 // streamSpec is an entry of streams.
 type streamSpec struct {
 	// Shards of a new stream. A partition key always goes to the same shard, and order holds within
-	// a shard.
+	// a shard. In mode on_demand the stream never has fewer.
 	Shards int `yaml:"shards" min:"1" max:"10000"`
+	// Mode says how many shards there are: provisioned means as many as were asked for, on_demand
+	// splits hot ones and merges cold ones while the pipeline runs.
+	Mode string `yaml:"mode" enum:"provisioned,on_demand"`
+	// MaxShards is how many shards on_demand makes at most. Default: 4 per core.
+	MaxShards int `yaml:"max_shards" min:"1" max:"10000"`
+	// Limits say what a shard takes and gives: none, or kinesis for 1 MiB and 1,000 records in, 2 MiB
+	// and 5 reads out per second. Sources wait, the http source answers 429; what the pipeline reads
+	// itself is not limited.
+	Limits string `yaml:"limits" enum:"none,kinesis"`
 	// Retention is how long a record stays readable, counted from its arrival.
 	Retention config.Duration `yaml:"retention" min:"1s" max:"8760h"`
 	// Schema of the records: the fields that become columns, with their types. Fields that are not
@@ -61,21 +73,77 @@ type streamSpec struct {
 	// OnLag says what retention does to records that a consumer has not read yet: hold keeps them,
 	// expire removes and counts them.
 	OnLag string `yaml:"on_lag" enum:"hold,expire"`
-	// Sync says when a record counts as stored: always means when it is on the disk for good.
+	// Sync says when a record counts as stored: always means when it is on the disk for good; interval
+	// means when it is written, and a power cut takes what came since the last sync; never leaves
+	// syncing to the operating system.
 	Sync string `yaml:"sync" enum:"always,interval,never"`
+	// SyncEvery is the time between syncs of sync: interval. Default: 100ms.
+	SyncEvery config.Duration `yaml:"sync_every" min:"1ms" max:"1h"`
+	// Compression of records on disk.
+	Compression string `yaml:"compression" enum:"none,zstd,snappy"`
+	// Encryption of records on disk. Without it a stream that is encrypted already stays so.
+	Encryption encryptionSpec `yaml:"encryption"`
+}
+
+// encryptionSpec is how a stream is encrypted at rest.
+type encryptionSpec struct {
+	// Key is the master key: file:PATH, env:NAME, aws-kms://… or hcvault://…. Several, with spaces
+	// between, are for a change: the first one encrypts, all open what is there.
+	Key string `yaml:"key" required:"true"`
+}
+
+// Validate implements config.Validator.
+func (e *encryptionSpec) Validate() []config.Problem {
+	if e.Key == "" {
+		return nil
+	}
+	if err := master.CheckSpec(e.Key); err != nil {
+		return []config.Problem{config.Problemf("key", "%s", err)}
+	}
+	return nil
 }
 
 // SetDefaults implements config.Defaulter.
 func (s *streamSpec) SetDefaults() {
-	*s = streamSpec{Shards: 1, Retention: config.Duration(24 * time.Hour), OnLag: "hold", Sync: "always"}
+	*s = streamSpec{
+		Shards: 1, Retention: config.Duration(24 * time.Hour), OnLag: "hold",
+		Mode: "provisioned", Limits: "none", Sync: "always", Compression: "none",
+	}
 }
 
 // Validate implements config.Validator.
 func (s *streamSpec) Validate() []config.Problem {
-	if s.Sync != "always" {
-		return []config.Problem{config.Problemf("sync", "%s is not available yet; remove the key or write always", s.Sync)}
+	var found []config.Problem
+	switch {
+	case s.MaxShards == 0:
+	case s.Mode == "provisioned":
+		found = append(found, config.Problemf("max_shards", "a provisioned stream keeps its %d shards; add mode: on_demand, or remove the key", s.Shards))
+	case s.MaxShards < s.Shards:
+		found = append(found, config.Problemf("max_shards", "%d is less than shards: %d, which the stream begins with and never goes below", s.MaxShards, s.Shards))
 	}
-	return nil
+	if s.SyncEvery != 0 && s.Sync != "interval" {
+		found = append(found, config.Problemf("sync_every", "only sync: interval has an interval, and sync is %s", s.Sync))
+	}
+	return found
+}
+
+// settings are those of the stream. All are named, so that a stream that was made with others, or that
+// `millrace stream` changed, gets what the file says; encryption alone stays where the file has none.
+func (s *streamSpec) settings() streams.Settings {
+	settings := streams.Settings{
+		Mode: streams.Mode(s.Mode), Limits: streams.Limits(s.Limits), Sync: streams.SyncMode(s.Sync),
+		Compression: streams.Compression(s.Compression),
+	}
+	if settings.Mode == streams.OnDemand {
+		settings.MaxShards = cmp.Or(s.MaxShards, streams.AutoShards)
+	}
+	if settings.Sync == streams.SyncInterval {
+		settings.SyncEvery = cmp.Or(s.SyncEvery.Std(), streams.DefaultSyncEvery)
+	}
+	if s.Encryption.Key != "" {
+		settings.KeyID, settings.Encryption = master.AbsoluteSpec(s.Encryption.Key), streams.AtRest
+	}
+	return settings
 }
 
 // sourceHead is what all sources have; the rest is the component's.

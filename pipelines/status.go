@@ -16,8 +16,6 @@ type Status struct {
 	Tasks   []flow.Status  `json:"tasks"`
 	// DeadLetters is where rejected rows are kept.
 	DeadLetters StreamStatus `json:"dead_letters"`
-	// Sync is the durability of an append: always, interval or never.
-	Sync string `json:"sync"`
 }
 
 // Fault is a component that does not work at the moment.
@@ -26,10 +24,12 @@ type Fault struct {
 	Error     string `json:"error"`
 }
 
-// StreamStatus is the size of a stream.
+// StreamStatus is a stream: its size, and what it takes.
 type StreamStatus struct {
-	Name   string `json:"name"`
-	Shards int    `json:"shards"`
+	Name string `json:"name"`
+	// Shards are all that can be read, those that were split or merged too.
+	Shards int `json:"shards"`
+	StreamCapacity
 	// Records that were ever stored, and the bytes that the stream takes on disk now.
 	Records int64 `json:"records"`
 	Bytes   int64 `json:"bytes"`

@@ -24,10 +24,10 @@ type Source interface {
 // Writer is the stream as a source sees it. It may be called from several goroutines.
 type Writer interface {
 	// Write stores the batch and returns nil once it is durable. It waits while the stream is
-	// full, until ctx is done. The batch may be changed once it returned.
+	// full or its limits are reached, until ctx is done. The batch may be changed once it returned.
 	Write(ctx context.Context, b *record.Batch) error
-	// TryWrite is Write for callers with an impatient client: it returns stream.ErrFull instead
-	// of waiting.
+	// TryWrite is Write for callers with an impatient client: it returns stream.ErrFull, or a
+	// *capacity.ThrottledError and has stored nothing, instead of waiting.
 	TryWrite(ctx context.Context, b *record.Batch) error
 	// Position is the smallest position that the stream's open shards hold of a producer: where
 	// to resume. ok is false when some shard has none, so reading starts at the beginning.

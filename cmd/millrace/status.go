@@ -8,6 +8,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/api/control"
+	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -30,7 +32,14 @@ func (c *statusCommand) Run(a *app) error {
 	if !s.Ready {
 		ready = "not ready"
 	}
-	fmt.Fprintf(tw, "pipeline\t%s\t%s\tappends synced: %s\n", s.Pipeline, ready, s.Sync)
+	fmt.Fprintf(tw, "pipeline\t%s\t%s\n", s.Pipeline, ready)
+	for _, x := range s.Streams {
+		fmt.Fprintf(tw, "stream\t%s\t%s\n", x.Name, streamText(x))
+		for _, hot := range x.Stuck {
+			fmt.Fprintf(tw, "stream\t%s\t%s has %.1f times the load a shard is good for, %.0f%% of it under hash key %s: a split would not help, only better partition keys\n",
+				x.Name, hot.Shard, hot.Load, 100*hot.Part, hot.HashKey)
+		}
+	}
 	for _, line := range lines(s) {
 		fmt.Fprintf(tw, "\t%s\n", line)
 	}
@@ -61,6 +70,22 @@ func (c *statusCommand) fetch() (s pipelines.Status, err error) {
 		return s, fmt.Errorf("%s answered %s", c.Admin, response.Status)
 	}
 	return s, json.NewDecoder(response.Body).Decode(&s)
+}
+
+// streamText says how a stream is stored and what it takes.
+func streamText(x pipelines.StreamStatus) string {
+	text := fmt.Sprintf("%d %s open, appends synced: %s", x.Open, plural(x.Open, "shard"),
+		syncText(control.Settings{Sync: x.Sync, SyncEveryMillis: x.SyncEveryMillis}))
+	if x.Mode == stream.OnDemand {
+		text += fmt.Sprintf(", on demand (%d split, %d merged)", x.Splits, x.Merges)
+	}
+	if x.Limits == stream.KinesisLimits {
+		text += fmt.Sprintf(", limits of Kinesis (%s throttled)", some(x.Throttled, "write"))
+	}
+	if x.Encryption != "" {
+		text += ", encrypted"
+	}
+	return text
 }
 
 func watermarkText(at *time.Time) string {

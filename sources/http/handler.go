@@ -13,9 +13,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/capacity"
 	"github.com/millrace-io/millrace/sources"
 )
 
@@ -189,6 +191,12 @@ func (h *handler) store(r *http.Request, body []byte, lines bool) (int, error) {
 	}
 	// The client may be gone, but half a write helps nobody.
 	err := h.w.TryWrite(context.WithoutCancel(r.Context()), &l.batch)
+	var limit *capacity.ThrottledError
+	if errors.As(err, &limit) {
+		// No fault of the source, and nothing of the request is stored.
+		seconds := int((limit.RetryAfter + time.Second - 1) / time.Second)
+		return 0, &refusal{status: http.StatusTooManyRequests, reason: limit.Error(), after: max(seconds, 1)}
+	}
 	h.report(err)
 	if errors.Is(err, stream.ErrFull) {
 		return 0, later(http.StatusServiceUnavailable, "the stream accepts no more records for now; try again")
