@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/expr"
 	"github.com/millrace-io/millrace/sql/parse"
 )
 
@@ -23,21 +24,26 @@ type Query struct {
 	plan plan
 }
 
-// CompileQuery compiles a SELECT statement; resolve finds its input by name. Errors are *Error.
+// CompileQuery compiles a statement; resolve finds its inputs by name. An error is *Error, or Errors
+// when there are several.
 func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query, error) {
-	s, err := parse.Query(text)
+	tree, err := parse.Query(text)
 	if err != nil {
 		return nil, err
 	}
-	in, ok := resolve(s.From.Name)
-	if !ok {
-		return nil, s.From.Errorf("unknown stream %q; FROM takes the id of a stream, transform or query of the file", s.From.Name)
+	s, table, err := available(tree)
+	if err != nil {
+		return nil, err
 	}
-	q := &Query{from: s.From.Name}
+	in, ok := resolve(table.Name)
+	if !ok {
+		return nil, table.Errorf("unknown stream %q; FROM takes the id of a stream, transform or query of the file", table.Name)
+	}
+	q := &Query{from: table.Name}
 	if windowed(s) {
-		q.plan, err = planWindows(s, in)
+		q.plan, err = planWindows(s, table, in)
 	} else {
-		q.plan, err = planRows(s, in)
+		q.plan, err = planRows(s, table, in)
 	}
 	if err != nil {
 		return nil, err
@@ -45,9 +51,18 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 	return q, nil
 }
 
+// scopeOf is what names mean in a query over one table.
+func scopeOf(t *ast.Table, in Input) *expr.Scope {
+	name := t.Name
+	if t.Alias != "" {
+		name = t.Alias
+	}
+	return &expr.Scope{Schema: in.Schema, Qualifiers: []string{name}}
+}
+
 // windowed reports whether a query groups. One that only looks as if it did is caught there.
 func windowed(s *ast.Select) bool {
-	if len(s.GroupBy) > 0 || s.Having != nil {
+	if len(s.GroupBy) > 0 || s.Window != nil || s.Having != nil {
 		return true
 	}
 	return slices.ContainsFunc(s.Items, func(i ast.Item) bool { return len(aggregatesIn(i.Expr)) > 0 })
@@ -55,11 +70,15 @@ func windowed(s *ast.Select) bool {
 
 // Names is the inputs that a query reads, for ordering the graph before schemas are known.
 func Names(text string) ([]string, error) {
-	s, err := parse.Query(text)
+	q, err := parse.Query(text)
 	if err != nil {
 		return nil, err
 	}
-	return []string{s.From.Name}, nil
+	var out []string
+	for _, t := range ast.Tables(q) {
+		out = append(out, t.Name)
+	}
+	return out, nil
 }
 
 // From is the input the query reads.

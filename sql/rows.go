@@ -31,29 +31,23 @@ func (p *rowPlan) needs() []string {
 	return names(p.in, all...)
 }
 
-func planRows(s *ast.Select, in Input) (plan, error) {
-	scope := &expr.Scope{Schema: in.Schema, Qualifiers: []string{s.From.Name}}
-	if s.From.Alias != "" {
-		scope.Qualifiers = []string{s.From.Alias}
-	}
+func planRows(s *ast.Select, table *ast.Table, in Input) (plan, error) {
+	scope := scopeOf(table, in)
 	p := &rowPlan{in: in.Schema}
-	var err error
+	var found ast.Found
 	if s.Where != nil {
-		if p.where, err = expr.Condition(s.Where, scope, "WHERE"); err != nil {
-			return nil, err
-		}
+		var err error
+		p.where, err = expr.Condition(s.Where, scope, "WHERE")
+		found.Add(err)
 	}
 	for _, item := range s.Items {
 		if item.Expr == nil {
-			err = p.star(item, scope, in)
+			found.Add(p.star(item, scope, in))
 		} else {
-			err = p.item(item, scope, in)
-		}
-		if err != nil {
-			return nil, err
+			found.Add(p.item(item, scope, in))
 		}
 	}
-	return p, nil
+	return p, found.Err()
 }
 
 // star adds all columns of the input.

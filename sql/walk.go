@@ -1,46 +1,12 @@
 package sql
 
 import (
+	"reflect"
 	"slices"
 
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/expr"
 )
-
-// children are the operands of a node.
-func children(e ast.Expr) []ast.Expr {
-	switch e := e.(type) {
-	case *ast.Negate:
-		return []ast.Expr{e.X}
-	case *ast.Binary:
-		return []ast.Expr{e.L, e.R}
-	case *ast.Logic:
-		return e.Terms
-	case *ast.Not:
-		return []ast.Expr{e.X}
-	case *ast.IsNull:
-		return []ast.Expr{e.X}
-	case *ast.IsBool:
-		return []ast.Expr{e.X}
-	case *ast.Between:
-		return []ast.Expr{e.X, e.Low, e.High}
-	case *ast.In:
-		return append([]ast.Expr{e.X}, e.List...)
-	case *ast.Like:
-		return []ast.Expr{e.X, e.Pattern}
-	case *ast.Cast:
-		return []ast.Expr{e.X}
-	case *ast.Call:
-		return e.Args
-	case *ast.Case:
-		out := []ast.Expr{e.Operand, e.Else}
-		for _, w := range e.Whens {
-			out = append(out, w.Cond, w.Value)
-		}
-		return slices.DeleteFunc(out, func(e ast.Expr) bool { return e == nil })
-	}
-	return nil
-}
 
 // aggregatesIn are the aggregate calls in e, outermost first.
 func aggregatesIn(e ast.Expr) []*ast.Call {
@@ -51,7 +17,7 @@ func aggregatesIn(e ast.Expr) []*ast.Call {
 		return []*ast.Call{c}
 	}
 	var out []*ast.Call
-	for _, child := range children(e) {
+	for _, child := range ast.Children(e) {
 		out = append(out, aggregatesIn(child)...)
 	}
 	return out
@@ -60,7 +26,7 @@ func aggregatesIn(e ast.Expr) []*ast.Call {
 // same reports whether two trees are equal but for their places in the text and the ways to
 // write the same column.
 func same(a, b ast.Expr, scope *expr.Scope) bool {
-	x, y := children(a), children(b)
+	x, y := ast.Children(a), ast.Children(b)
 	if len(x) != len(y) {
 		return false
 	}
@@ -94,6 +60,12 @@ func same(a, b ast.Expr, scope *expr.Scope) bool {
 	case *ast.Timestamp:
 		b, ok := b.(*ast.Timestamp)
 		return ok && a.Micros == b.Micros
+	case *ast.Clock:
+		b, ok := b.(*ast.Clock)
+		return ok && a.Micros == b.Micros
+	case *ast.Bytes:
+		b, ok := b.(*ast.Bytes)
+		return ok && string(a.Value) == string(b.Value)
 	}
 	return sameOperator(a, b)
 }
@@ -127,13 +99,31 @@ func sameOperator(a, b ast.Expr) bool {
 		return ok && a.Not == b.Not
 	case *ast.Like:
 		b, ok := b.(*ast.Like)
-		return ok && a.Not == b.Not && a.Escape == nil && b.Escape == nil
+		return ok && a.Not == b.Not && a.Fold == b.Fold && a.Escape == nil && b.Escape == nil
+	case *ast.Regexp:
+		b, ok := b.(*ast.Regexp)
+		return ok && a.Not == b.Not
+	case *ast.Distinct:
+		b, ok := b.(*ast.Distinct)
+		return ok && a.Not == b.Not
+	case *ast.Array, *ast.Index:
+		return reflect.TypeOf(a) == reflect.TypeOf(b)
+	case *ast.Member:
+		b, ok := b.(*ast.Member)
+		return ok && a.Name == b.Name
+	case *ast.JSON:
+		b, ok := b.(*ast.JSON)
+		return ok && a.Text == b.Text
+	case *ast.Zoned:
+		b, ok := b.(*ast.Zoned)
+		return ok && a.Zone == b.Zone
 	case *ast.Cast:
 		b, ok := b.(*ast.Cast)
 		return ok && a.To.Name == b.To.Name && slices.Equal(a.To.Params, b.To.Params)
 	case *ast.Call:
 		b, ok := b.(*ast.Call)
-		return ok && a.Name == b.Name && a.Star == b.Star && a.Distinct == b.Distinct
+		return ok && a.Name == b.Name && a.Star == b.Star && a.Distinct == b.Distinct &&
+			len(a.Args) == len(b.Args) && (a.Filter == nil) == (b.Filter == nil) && a.Over == nil && b.Over == nil && a.Within == nil && b.Within == nil
 	case *ast.Case:
 		b, ok := b.(*ast.Case)
 		return ok && (a.Operand == nil) == (b.Operand == nil) && (a.Else == nil) == (b.Else == nil)

@@ -62,6 +62,7 @@ func (p *windowPlan) needs() []string {
 type planner struct {
 	plan  *windowPlan
 	query *ast.Select
+	table *ast.Table
 	in    Input
 	scope *expr.Scope
 
@@ -69,13 +70,15 @@ type planner struct {
 	aggs []*ast.Call
 }
 
-func planWindows(s *ast.Select, in Input) (plan, error) {
-	p := &planner{plan: &windowPlan{in: in.Schema}, query: s, in: in}
-	p.scope = &expr.Scope{Schema: in.Schema, Qualifiers: []string{s.From.Name}}
-	if s.From.Alias != "" {
-		p.scope.Qualifiers = []string{s.From.Alias}
+func planWindows(s *ast.Select, table *ast.Table, in Input) (plan, error) {
+	p := &planner{plan: &windowPlan{in: in.Schema}, query: s, table: table, in: in, scope: scopeOf(table, in)}
+	var found ast.Found
+	found.Add(p.where())
+	found.Add(p.groupBy())
+	if err := found.Err(); err != nil {
+		return nil, err
 	}
-	for _, step := range []func() error{p.where, p.groupBy, p.aggregates, p.selectList} {
+	for _, step := range []func() error{p.aggregates, p.selectList} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -90,30 +93,19 @@ func (p *planner) where() (err error) {
 	return err
 }
 
-var otherWindows = []string{"hop", "session", "cumulate", "stagger", "slide", "step"}
-
-// groupBy finds the window and the keys.
+// groupBy places the window and finds the keys.
 func (p *planner) groupBy() error {
-	var window *ast.Call
+	var found ast.Found
 	for _, e := range p.query.GroupBy {
-		c, ok := e.(*ast.Call)
-		switch {
-		case ok && slices.Contains(otherWindows, c.Name):
-			return c.Errorf("%s windows are not supported yet; use TUMBLE(%s, INTERVAL '1' MINUTE)", strings.ToUpper(c.Name), p.eventName())
-		case ok && c.Name == "tumble" && window != nil:
-			return c.Errorf("GROUP BY has two windows; a query has one")
-		case ok && c.Name == "tumble":
-			window = c
-		default:
-			if err := p.key(e); err != nil {
-				return err
-			}
-		}
+		found.Add(p.key(e))
 	}
-	if window == nil {
+	if err := found.Err(); err != nil {
+		return err
+	}
+	if p.query.Window == nil {
 		return p.noWindow()
 	}
-	return p.tumble(window)
+	return p.tumble(p.query.Window)
 }
 
 func (p *planner) eventName() string {
@@ -136,35 +128,22 @@ func (p *planner) noWindow() error {
 	return p.query.Having.Position().Errorf("HAVING needs a window; add %s", cure)
 }
 
-func (p *planner) tumble(c *ast.Call) error {
+func (p *planner) tumble(w *ast.Window) error {
 	event := p.in.Schema.Index(p.in.EventTime)
 	switch {
 	case p.in.EventTime == "" || event < 0:
-		return c.Errorf("%q has no event time to make windows of; declare event_time: for the stream", p.query.From.Name)
+		return w.Errorf("%q has no event time to make windows of; declare event_time: for the stream", p.table.Name)
 	case p.in.Schema.Fields[event].Type.Kind != column.Timestamp:
-		return c.Errorf("the event time %q is of type %s; windows need a timestamp", p.in.EventTime, p.in.Schema.Fields[event].Type)
-	case len(c.Args) == 3:
-		return c.Args[2].Position().Errorf("TUMBLE with an offset is not supported yet; windows begin at multiples of their length in UTC")
-	case len(c.Args) != 2 || c.Star:
-		return c.Errorf("TUMBLE takes the event time and a length: TUMBLE(%s, INTERVAL '1' MINUTE)", p.in.EventTime)
+		return w.Errorf("the event time %q is of type %s; windows need a timestamp", p.in.EventTime, p.in.Schema.Fields[event].Type)
 	}
-	column, err := expr.Compile(c.Args[0], p.scope)
+	placed, err := expr.Compile(w.Time, p.scope)
 	if err != nil {
 		return err
 	}
-	if column.Field() != event {
-		return c.Args[0].Position().Errorf("windows go by the event time of %q; write TUMBLE(%s, …)", p.query.From.Name, p.in.EventTime)
+	if placed.Field() != event {
+		return w.Time.Position().Errorf("windows go by the event time of %q; write %s(%s, …)", p.table.Name, w.Kind, p.in.EventTime)
 	}
-	length, ok := c.Args[1].(*ast.Interval)
-	switch {
-	case !ok:
-		return c.Args[1].Position().Errorf("the length of a window is an interval such as INTERVAL '1' MINUTE")
-	case length.Value.Months != 0:
-		return length.Errorf("windows of months and years are not supported yet: they differ in length; use days or weeks")
-	case length.Value.Micros <= 0:
-		return length.Errorf("the length of a window must be more than zero")
-	}
-	p.plan.event, p.plan.size = event, length.Value.Micros
+	p.plan.event, p.plan.size = event, w.Size.Value.Micros
 	return nil
 }
 

@@ -66,10 +66,65 @@ type Timestamp struct {
 	Micros int64
 }
 
+// Clock is TIME '12:00:00', in microseconds since midnight.
+type Clock struct {
+	Pos
+	Micros int64
+}
+
+// Bytes is X'0AFF'.
+type Bytes struct {
+	Pos
+	Value []byte
+}
+
+// Array is ARRAY[a, b].
+type Array struct {
+	Pos
+	Items []Expr
+}
+
+// Index is x[i], counting from 1.
+type Index struct {
+	Pos
+	X, I Expr
+}
+
+// Member is the field of a struct that is not a plain column: x[1].name, (x).name.
+type Member struct {
+	Pos
+	X    Expr
+	Name Name
+}
+
+// JSON is x -> step or x ->> step. A step is a key, an element counting from 0, or a path from $.
+type JSON struct {
+	Pos
+	X Expr
+	// Text is set for ->>, which gives a text without quotes.
+	Text bool
+	// Step is a String, or a Number.
+	Step Expr
+}
+
+// Zoned is x AT TIME ZONE 'name'.
+type Zoned struct {
+	Pos
+	X    Expr
+	Zone string
+}
+
 // Negate is -x.
 type Negate struct {
 	Pos
 	X Expr
+}
+
+// Distinct is x IS [NOT] DISTINCT FROM y: a comparison in which NULL equals NULL.
+type Distinct struct {
+	Pos
+	L, R Expr
+	Not  bool
 }
 
 // Binary is an operator between two operands: + - * / % || = <> < <= > >=.
@@ -121,13 +176,20 @@ type In struct {
 	Not  bool
 }
 
-// Like is x [NOT] LIKE pattern [ESCAPE escape].
+// Like is x [NOT] LIKE pattern [ESCAPE escape], or ILIKE, which folds case.
 type Like struct {
 	Pos
 	X, Pattern Expr
 	// Escape is nil when there is none.
-	Escape Expr
-	Not    bool
+	Escape    Expr
+	Not, Fold bool
+}
+
+// Regexp is x [NOT] REGEXP pattern.
+type Regexp struct {
+	Pos
+	X, Pattern Expr
+	Not        bool
 }
 
 // When is one branch of a Case.
@@ -143,7 +205,7 @@ type Case struct {
 	Else Expr
 }
 
-// Call is a function call. Later clauses of a call (OVER, FILTER) become fields here.
+// Call is a function call, with the clauses that aggregates may have.
 type Call struct {
 	Pos
 	// Name is in lower case.
@@ -152,50 +214,26 @@ type Call struct {
 	Star     bool
 	Distinct bool
 	Args     []Expr
+	// Filter is the condition of FILTER (WHERE …), or nil.
+	Filter Expr
+	// Within is the order of WITHIN GROUP (ORDER BY …).
+	Within []Order
+	// Over is nil for a call without OVER.
+	Over *Over
 }
 
 // TypeName is the type of a CAST as written, in lower case: "bigint", "double precision",
-// "decimal" with Params 10, 2.
+// "decimal" with Params 10, 2. With Elem set it is a list: bigint[].
 type TypeName struct {
 	Pos
 	Name   string
 	Params []int
+	Elem   *TypeName
 }
 
-// Cast is CAST(x AS type) or TRY_CAST(x AS type).
+// Cast is CAST(x AS type), TRY_CAST(x AS type) or x::type.
 type Cast struct {
 	Pos
 	X  Expr
 	To TypeName
-}
-
-// Item is one entry of a select list.
-type Item struct {
-	Pos
-	// Expr is nil for * and input.*.
-	Expr Expr
-	// Alias is empty when there is none.
-	Alias string
-	// Qualifier is the input in input.*.
-	Qualifier *Ident
-}
-
-// Source is an input in FROM. Later kinds (joins, sub-queries, table functions) become an
-// interface here.
-type Source struct {
-	Pos
-	Name  string
-	Alias string
-}
-
-// Select is a SELECT statement.
-type Select struct {
-	Pos
-	// Stream is set for SELECT STREAM, which means the same: every query here is continuous.
-	Stream  bool
-	Items   []Item
-	From    Source
-	Where   Expr
-	GroupBy []Expr
-	Having  Expr
 }

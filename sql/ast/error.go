@@ -1,6 +1,10 @@
 package ast
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
 
 // Error is a mistake in a text, at a line and column that count from 1 within the text.
 type Error struct {
@@ -20,3 +24,57 @@ func (p Pos) Errorf(format string, args ...any) *Error {
 
 // Position returns p, so that a node that embeds a Pos has a position.
 func (p Pos) Position() Pos { return p }
+
+// Errors are several mistakes in one text, in the order they were found.
+type Errors []*Error
+
+func (e Errors) Error() string {
+	lines := make([]string, len(e))
+	for i, each := range e {
+		lines[i] = each.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Unwrap makes each of them visible to errors.As.
+func (e Errors) Unwrap() []error {
+	out := make([]error, len(e))
+	for i, each := range e {
+		out[i] = each
+	}
+	return out
+}
+
+// maxErrors is how many mistakes of one text are reported.
+const maxErrors = 10
+
+// Found collects mistakes, so that one does not hide the others.
+type Found struct{ list Errors }
+
+// Add notes what err has, which may be nil.
+func (f *Found) Add(err error) {
+	var one *Error
+	var many Errors
+	switch {
+	case err == nil:
+	case errors.As(err, &many):
+		f.list = append(f.list, many...)
+	case errors.As(err, &one):
+		f.list = append(f.list, one)
+	default:
+		f.list = append(f.list, Pos{Line: 1, Column: 1}.Errorf("%v", err))
+	}
+}
+
+// Err is nil, the only mistake as *Error, or Errors.
+func (f *Found) Err() error {
+	switch {
+	case len(f.list) == 0:
+		return nil
+	case len(f.list) == 1:
+		return f.list[0]
+	case len(f.list) > maxErrors:
+		return f.list[:maxErrors]
+	}
+	return f.list
+}

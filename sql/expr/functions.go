@@ -23,6 +23,13 @@ type function struct {
 // Aggregates are the names that only make sense over the rows of a window.
 var Aggregates = []string{"count", "sum", "avg", "min", "max"}
 
+// LaterAggregates are names that the dialect keeps for aggregates and window functions, for which
+// there is no operator yet.
+var LaterAggregates = []string{"stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop",
+	"approx_count_distinct", "quantile", "approx_quantile", "percentile_cont", "percentile_disc", "median", "mode",
+	"top_k", "approx_top_k", "first", "last", "first_value", "last_value", "any_value", "array_agg", "string_agg", "listagg",
+	"bool_and", "bool_or", "every", "count_if", "row_number", "rank", "dense_rank", "lag", "lead", "nth_value", "ntile"}
+
 // functions is a function and not a variable because the builders refer back to it.
 func functions() map[string]function {
 	m := map[string]function{
@@ -70,6 +77,10 @@ func (c *compiler) call(e *ast.Call) (node, error) {
 	known := functions()
 	f, ok := known[e.Name]
 	switch {
+	case e.Over != nil || e.Filter != nil || e.Within != nil:
+		return nil, e.Errorf("%s is no aggregate; OVER, FILTER and WITHIN GROUP stand behind aggregates", strings.ToUpper(e.Name))
+	case !ok && slices.Contains(LaterAggregates, e.Name):
+		return nil, e.Errorf("%s is not available yet; use %s", strings.ToUpper(e.Name), strings.ToUpper(strings.Join(Aggregates, ", ")))
 	case !ok && slices.Contains([]string{"now", "current_timestamp", "current_date", "random", "uuid"}, e.Name):
 		return nil, e.Errorf("%s is not supported: a query gives the same rows when it is run again; use the event time", strings.ToUpper(e.Name))
 	case !ok:

@@ -16,7 +16,7 @@ import (
 const (
 	MaxBytes  = 64 << 10
 	MaxTokens = 16 << 10
-	// MaxDepth is how deep parentheses may nest.
+	// MaxDepth is how deep parentheses and brackets may nest.
 	MaxDepth = 100
 )
 
@@ -49,9 +49,9 @@ func Tokens(text string) ([]Token, error) {
 		}
 		token.Pos = start
 		switch {
-		case token.Sym("("):
+		case token.Sym("("), token.Sym("["):
 			depth++
-		case token.Sym(")"):
+		case token.Sym(")"), token.Sym("]"):
 			depth--
 		}
 		if depth > MaxDepth {
@@ -212,23 +212,20 @@ func (l *lexer) digits() {
 
 // cures says what to write instead of symbols that other dialects have. Longer ones come first.
 var cures = []struct{ symbol, cure string }{
-	{"->>", "JSON paths with ->> are not supported yet; declare the field in the schema and write a.b"},
-	{"->", "JSON paths with -> are not supported yet; declare the field in the schema and write a.b"},
-	{"<=>", "<=> is not supported; write a = b OR (a IS NULL AND b IS NULL)"},
-	{"::", ":: is not supported yet; write CAST(x AS type)"},
-	{"<<", "bitwise operators are not supported"},
-	{">>", "bitwise operators are not supported"},
+	{"<=>", "<=> is not supported; write a IS NOT DISTINCT FROM b"},
+	{"=>", "=> is not supported; arguments go by their place"},
+	{":=", ":= is not supported; write ="},
+	{"<<", "<< is not supported; write SHIFT_LEFT(a, b)"},
+	{">>", ">> is not supported; write SHIFT_RIGHT(a, b)"},
 	{"&&", "&& is not supported; write AND"},
 	{"==", "== is not supported; write ="},
-	{"&", "bitwise operators are not supported"},
-	{"|", "bitwise operators are not supported; || joins texts"},
-	{"^", "^ is not supported"},
-	{"~", "~ is not supported; use LIKE"},
+	{"&", "& is not supported; write BITAND(a, b)"},
+	{"|", "| is not supported; write BITOR(a, b); || joins texts"},
+	{"^", "^ is not supported; write POWER(a, b) or BITXOR(a, b)"},
+	{"~", "~ is not supported; write REGEXP, or BITNOT(a)"},
 	{"!", "! is not supported; write NOT"},
-	{"[", "array elements are not supported yet"},
-	{"]", "array elements are not supported yet"},
 	{"?", "parameters are not supported; write the value"},
-	{":", "parameters are not supported; write the value"},
+	{":", ": has no meaning here; parameters and slices are not supported"},
 	{"@", "variables are not supported; write the value"},
 	{"#", "# begins no comment here; write --"},
 	{"\\", "a backslash has no meaning outside quotes"},
@@ -239,7 +236,7 @@ var cures = []struct{ symbol, cure string }{
 
 func (l *lexer) symbol() (Token, error) {
 	rest := l.text[l.at:]
-	for _, s := range []string{"||", "<=", ">=", "<>", "!="} {
+	for _, s := range []string{"->>", "->", "::", "||", "<=", ">=", "<>", "!="} {
 		if strings.HasPrefix(rest, s) && !strings.HasPrefix(rest, "<=>") {
 			l.skip(len(s))
 			if s == "!=" {
@@ -253,7 +250,7 @@ func (l *lexer) symbol() (Token, error) {
 			return Token{}, l.pos.Errorf("%s", c.cure)
 		}
 	}
-	if strings.IndexByte("()+-*/%,.=<>;", rest[0]) < 0 {
+	if strings.IndexByte("()[]+-*/%,.=<>;", rest[0]) < 0 {
 		r, _ := utf8.DecodeRuneInString(rest)
 		return Token{}, l.pos.Errorf("unexpected character %q", r)
 	}

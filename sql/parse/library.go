@@ -13,14 +13,19 @@ import (
 )
 
 // list parses a comma-separated list of expressions, with aliases and stars if items is set.
-func list(tokens []lex.Token, end ast.Pos, items bool) ([]ast.Item, error) {
-	r := &rewriter{in: tokens, end: end}
-	r.out.WriteString("select ")
+func list(tokens []lex.Token, end ast.Pos, items bool, level int) ([]ast.Item, error) {
+	if level > maxLevel {
+		return nil, end.Errorf("clauses nest more than %d deep", maxLevel)
+	}
+	r := &rewriter{in: tokens, end: end, level: level, operand: -1}
 	if err := r.expressions(); err != nil {
 		return nil, err
 	}
-	if len(r.commas) > 0 {
-		return nil, end.Errorf("a ( is not closed")
+	if n := len(r.open); n > 0 {
+		if r.open[n-1].closer == "END" {
+			return nil, r.pieces[r.open[n-1].first].token.Errorf("this CASE has no END")
+		}
+		return nil, end.Errorf("a %s is missing", r.open[n-1].closer)
 	}
 	tree, err := r.parse()
 	if err != nil {
@@ -28,6 +33,19 @@ func list(tokens []lex.Token, end ast.Pos, items bool) ([]ast.Item, error) {
 	}
 	l := &lowerer{leaves: r.leaves, stars: r.stars}
 	return l.items(tree, items)
+}
+
+// exprs parses a comma-separated list of expressions.
+func exprs(tokens []lex.Token, end ast.Pos, level int) ([]ast.Expr, error) {
+	items, err := list(tokens, end, false, level)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]ast.Expr, len(items))
+	for i, item := range items {
+		out[i] = item.Expr
+	}
+	return out, nil
 }
 
 // parse hands the rewritten text to the library. It panics on some texts; none of them can be
@@ -38,8 +56,7 @@ func (r *rewriter) parse() (exprs sqlparser.SelectExprs, err error) {
 			exprs, err = nil, r.end.Errorf("the text cannot be parsed: %v", p)
 		}
 	}()
-	r.emit(lex.Token{Pos: r.end, Kind: lex.End}, "from t")
-	tree, err := sqlparser.ParseStrictDDL(r.out.String())
+	tree, err := sqlparser.ParseStrictDDL(r.write())
 	if err != nil {
 		return nil, r.syntax(err)
 	}

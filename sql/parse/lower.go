@@ -246,17 +246,71 @@ func (l *lowerer) comparison(e *sqlparser.ComparisonExpr) (ast.Expr, error) {
 			return &ast.In{Pos: x[0].Position(), X: x[0], List: x[1:], Not: e.Operator == sqlparser.NotInStr}
 		})
 	case sqlparser.LikeStr, sqlparser.NotLikeStr:
-		x, err := l.exprs(e.Left, e.Right)
-		if err != nil {
-			return nil, err
-		}
-		like := &ast.Like{Pos: x[0].Position(), X: x[0], Pattern: x[1], Not: e.Operator == sqlparser.NotLikeStr}
-		if e.Escape != nil {
-			like.Escape, err = l.expr(e.Escape)
-		}
-		return pass(err, func() ast.Expr { return like })
+		return l.like(e.Left, e.Right, e.Escape, e.Operator == sqlparser.NotLikeStr, false)
+	case sqlparser.RegexpStr, sqlparser.NotRegexpStr:
+		return l.marked(e)
 	}
 	return l.binary(e.Operator, e.Left, e.Right)
+}
+
+func (l *lowerer) like(left, right, escape sqlparser.Expr, not, fold bool) (ast.Expr, error) {
+	x, err := l.exprs(left, right)
+	if err != nil {
+		return nil, err
+	}
+	like := &ast.Like{Pos: x[0].Position(), X: x[0], Pattern: x[1], Not: not, Fold: fold}
+	if escape != nil {
+		like.Escape, err = l.expr(escape)
+	}
+	return pass(err, func() ast.Expr { return like })
+}
+
+// marked lowers a comparison that begins its right side with a marker, see rewriter.operator.
+func (l *lowerer) marked(e *sqlparser.ComparisonExpr) (ast.Expr, error) {
+	right, op, err := l.unmark(e.Right)
+	if err != nil {
+		return nil, err
+	}
+	not := e.Operator == sqlparser.NotRegexpStr
+	if op == ilikeOp {
+		return l.like(e.Left, right, nil, not, true)
+	}
+	x, err := l.exprs(e.Left, right)
+	return pass(err, func() ast.Expr {
+		if op == regexpOp {
+			return &ast.Regexp{Pos: x[0].Position(), X: x[0], Pattern: x[1], Not: not}
+		}
+		return &ast.Distinct{Pos: x[0].Position(), L: x[0], R: x[1], Not: op == notDistinctOp}
+	})
+}
+
+// unmark takes the marker off the left end of a chain of ||.
+func (l *lowerer) unmark(e sqlparser.Expr) (sqlparser.Expr, form, error) {
+	b, ok := e.(*sqlparser.BinaryExpr)
+	if !ok || b.Operator != sqlparser.BitOrStr {
+		return nil, 0, l.place(e).Errorf("this expression is not supported")
+	}
+	parent := (*sqlparser.BinaryExpr)(nil)
+	for {
+		left, ok := b.Left.(*sqlparser.BinaryExpr)
+		if !ok || left.Operator != sqlparser.BitOrStr {
+			break
+		}
+		parent, b = b, left
+	}
+	v, ok := b.Left.(*sqlparser.SQLVal)
+	if !ok {
+		return nil, 0, l.place(e).Errorf("this expression is not supported")
+	}
+	mark, err := l.leaf(string(v.Val))
+	if err == nil && mark.form < regexpOp {
+		err = mark.Errorf("this expression is not supported")
+	}
+	if parent == nil {
+		return b.Right, mark.form, err
+	}
+	parent.Left = b.Right
+	return e, mark.form, err
 }
 
 func (l *lowerer) is(e *sqlparser.IsExpr) (ast.Expr, error) {
@@ -301,10 +355,14 @@ func (l *lowerer) call(e *sqlparser.FuncExpr) (ast.Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &ast.Call{Pos: name.Pos, Name: name.text, Distinct: e.Distinct}
-	if (c.Name == "cast" || c.Name == "try_cast") && len(e.Exprs) == 2 {
-		return l.cast(c, e.Exprs)
+	switch name.form {
+	case plainCall, swappedForm:
+	case castForm:
+		return l.cast(name, e.Exprs)
+	default:
+		return l.form(name, e)
 	}
+	c := &ast.Call{Pos: name.Pos, Name: name.text, Distinct: e.Distinct}
 	for _, arg := range e.Exprs {
 		item, err := l.item(arg)
 		switch {
@@ -318,21 +376,100 @@ func (l *lowerer) call(e *sqlparser.FuncExpr) (ast.Expr, error) {
 			c.Args = append(c.Args, item.Expr)
 		}
 	}
+	if name.form == swappedForm && len(c.Args) == 2 {
+		c.Args[0], c.Args[1] = c.Args[1], c.Args[0]
+	}
 	return c, nil
 }
 
-func (l *lowerer) cast(c *ast.Call, args sqlparser.SelectExprs) (ast.Expr, error) {
-	item, err := l.item(args[0])
+// operands are the plain arguments of a call.
+func (l *lowerer) operands(at leaf, exprs sqlparser.SelectExprs) ([]ast.Expr, error) {
+	out := make([]ast.Expr, len(exprs))
+	for i, e := range exprs {
+		item, err := l.item(e)
+		if err != nil {
+			return nil, err
+		}
+		if item.Expr == nil || item.Alias != "" {
+			return nil, at.Errorf("expected expressions separated by commas")
+		}
+		out[i] = item.Expr
+	}
+	return out, nil
+}
+
+// form lowers a call that stands for something else.
+func (l *lowerer) form(name leaf, e *sqlparser.FuncExpr) (ast.Expr, error) {
+	switch name.form {
+	case overForm, filterForm, withinForm:
+		return l.clause(name, e)
+	}
+	x, err := l.operands(name, e.Exprs)
+	if err != nil {
+		return nil, err
+	}
+	if name.form == arrayForm {
+		return &ast.Array{Pos: name.Pos, Items: x}, nil
+	}
+	if name.form == indexForm && len(x) != 2 || name.form != indexForm && len(x) != 1 {
+		return nil, name.Errorf("an element is written x[1], with one number")
+	}
+	at := x[0].Position()
+	switch name.form {
+	case indexForm:
+		return &ast.Index{Pos: at, X: x[0], I: x[1]}, nil
+	case memberForm:
+		return &ast.Member{Pos: at, X: x[0], Name: ast.Name{Text: name.text, Quoted: name.expr != nil}}, nil
+	case jsonForm, jsonTextForm:
+		return &ast.JSON{Pos: at, X: x[0], Text: name.form == jsonTextForm, Step: name.expr}, nil
+	case zoneForm:
+		return &ast.Zoned{Pos: at, X: x[0], Zone: name.text}, nil
+	}
+	return nil, name.Errorf("this expression is not supported")
+}
+
+// clause adds OVER, FILTER or WITHIN GROUP to the call before it.
+func (l *lowerer) clause(name leaf, e *sqlparser.FuncExpr) (ast.Expr, error) {
+	x, err := l.operands(name, e.Exprs)
+	if err != nil {
+		return nil, err
+	}
+	c, ok := x[0].(*ast.Call)
+	switch {
+	case !ok || len(x) != 1:
+		return nil, name.Errorf("%s stands behind a function call", name.text)
+	case name.form == overForm && c.Over == nil:
+		c.Over = name.over
+	case name.form == filterForm && c.Filter == nil && c.Over == nil:
+		c.Filter = name.filter
+	case name.form == withinForm && c.Within == nil && c.Filter == nil && c.Over == nil:
+		c.Within = name.within
+	default:
+		return nil, name.Errorf("%s is in the wrong place; the order is WITHIN GROUP, FILTER, OVER", name.text)
+	}
+	return c, nil
+}
+
+// cast lowers CAST(x AS type), whose second argument is a type, and x::type.
+func (l *lowerer) cast(name leaf, args sqlparser.SelectExprs) (ast.Expr, error) {
+	if len(args) == 1 && name.typ != nil {
+		x, err := l.operands(name, args)
+		return pass(err, func() ast.Expr { return &ast.Cast{Pos: x[0].Position(), X: x[0], To: *name.typ} })
+	}
+	if len(args) != 2 {
+		return nil, name.Errorf("expected CAST(expression AS type)")
+	}
+	x, err := l.operands(name, args[:1])
 	if err != nil {
 		return nil, err
 	}
 	to, ok := args[1].(*sqlparser.AliasedExpr)
-	if !ok || item.Expr == nil || item.Alias != "" {
-		return nil, c.Errorf("expected CAST(expression AS type)")
+	if !ok || !to.As.IsEmpty() {
+		return nil, name.Errorf("expected CAST(expression AS type)")
 	}
 	v, ok := to.Expr.(*sqlparser.SQLVal)
 	if !ok {
-		return nil, c.Errorf("expected CAST(expression AS type)")
+		return nil, name.Errorf("expected CAST(expression AS type)")
 	}
 	typ, err := l.leaf(string(v.Val))
 	if err != nil {
@@ -341,5 +478,5 @@ func (l *lowerer) cast(c *ast.Call, args sqlparser.SelectExprs) (ast.Expr, error
 	if typ.typ == nil {
 		return nil, typ.Errorf("expected a type after AS")
 	}
-	return &ast.Cast{Pos: c.Pos, X: item.Expr, To: *typ.typ}, nil
+	return &ast.Cast{Pos: name.Pos, X: x[0], To: *typ.typ}, nil
 }

@@ -15,17 +15,13 @@ import (
 	"github.com/millrace-io/millrace/sql/lex"
 )
 
-// Query parses a SELECT statement. Errors are *ast.Error.
-func Query(text string) (*ast.Select, error) {
+// Query parses a statement. An error is *ast.Error, or ast.Errors when there are several.
+func Query(text string) (*ast.Query, error) {
 	tokens, err := lex.Tokens(text)
 	if err != nil {
 		return nil, err
 	}
-	clauses, err := split(trim(tokens))
-	if err != nil {
-		return nil, err
-	}
-	return clauses.lower()
+	return statement(trim(tokens))
 }
 
 // Expr parses a scalar expression. Errors are *ast.Error.
@@ -44,7 +40,7 @@ func Expr(text string) (ast.Expr, error) {
 	if i := clauseEnd(tokens, 0); tokens[i].Kind != lex.End {
 		return nil, tokens[i].Errorf("expected an expression, found %s", strings.ToUpper(tokens[i].Text))
 	}
-	items, err := list(tokens[:len(tokens)-1], tokens[len(tokens)-1].Pos, false)
+	items, err := list(tokens[:len(tokens)-1], tokens[len(tokens)-1].Pos, false, 0)
 	if err != nil {
 		return nil, err
 	}

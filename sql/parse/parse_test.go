@@ -2,6 +2,7 @@ package parse
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -34,8 +35,11 @@ func TestHostileTextsDoNotPanic(t *testing.T) {
 func checkQuery(t *testing.T, text string) {
 	t.Helper()
 	s, err := Query(text)
-	if err == nil && (s.From.Name == "" || len(s.Items) == 0) {
+	if err == nil && (s.Body == nil) {
 		t.Errorf("%q: an empty statement", text)
+	}
+	if err == nil {
+		checkCanonical(t, text, s)
 	}
 	checkError(t, text, err)
 }
@@ -51,6 +55,13 @@ func checkExpr(t *testing.T, text string) {
 
 func checkError(t *testing.T, text string, err error) {
 	t.Helper()
+	var many ast.Errors
+	if errors.As(err, &many) {
+		for _, each := range many {
+			checkError(t, text, each)
+		}
+		return
+	}
 	var mistake *ast.Error
 	switch {
 	case err == nil:
@@ -113,6 +124,14 @@ func TestPlacesCountLinesAndCharacters(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, text := range hostile {
+		f.Add(text)
+	}
+	data, err := os.ReadFile("testdata/statements.txt")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, block := range strings.Split(string(data), "\n\n") {
+		text, _, _ := strings.Cut(block, "\n")
 		f.Add(text)
 	}
 	f.Add("SELECT window_start, COUNT(*) AS n FROM s WHERE a LIKE 'x%' GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE), k HAVING n > 1")

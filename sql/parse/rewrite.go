@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,13 +20,12 @@ var keywords = map[string]bool{
 
 // infix says what to do about operators of other dialects that would read as an alias.
 var infix = map[string]string{
-	"OVER": "OVER is not supported yet; group by TUMBLE(…)", "FILTER": "FILTER is not supported yet; write SUM(CASE WHEN … THEN … END)",
-	"WITHIN": "WITHIN GROUP is not supported yet", "ILIKE": "ILIKE is not supported yet; write LOWER(x) LIKE …",
-	"REGEXP": "REGEXP is not supported yet; use LIKE", "RLIKE": "RLIKE is not supported yet; use LIKE",
-	"SIMILAR": "SIMILAR TO is not supported yet; use LIKE", "GLOB": "GLOB is not supported; use LIKE",
+	"SIMILAR": "SIMILAR TO is not supported; use REGEXP", "GLOB": "GLOB is not supported; use LIKE",
 	"DIV": "DIV is not supported; write FLOOR(a / b)", "MOD": "MOD is not an operator here; write a % b or MOD(a, b)",
 	"XOR": "XOR is not supported; write a <> b", "COLLATE": "COLLATE is not supported; texts compare byte by byte",
-	"OVERLAPS": "OVERLAPS is not supported; compare the ends",
+	"OVERLAPS": "OVERLAPS is not supported; compare the ends", "ISNULL": "write IS NULL", "NOTNULL": "write IS NOT NULL",
+	"TO":      "FLOOR(… TO unit) is not available yet; write DATE_TRUNC('minute', x), or GROUP BY TUMBLE(…)",
+	"RESPECT": "RESPECT NULLS is not supported; leave it out", "IGNORE": "IGNORE NULLS is not supported; add WHERE x IS NOT NULL",
 }
 
 // leaf is what a placeholder stands for.
@@ -35,22 +35,75 @@ type leaf struct {
 	expr ast.Expr
 	text string
 	typ  *ast.TypeName
+	// over, within and filter are the clauses behind a call.
+	over   *ast.Over
+	within []ast.Order
+	filter ast.Expr
+	// form is set for a function that stands for a form with a grammar of its own.
+	form form
 }
+
+// form is what a call stands for that was written otherwise.
+type form uint8
+
+const (
+	plainCall form = iota
+	castForm
+	arrayForm
+	indexForm
+	memberForm
+	jsonForm
+	jsonTextForm
+	zoneForm
+	overForm
+	filterForm
+	withinForm
+	// swappedForm is a call with its two arguments in the other order.
+	swappedForm
+	// The operators that the library does not have; it sees REGEXP and a marker.
+	regexpOp
+	ilikeOp
+	distinctOp
+	notDistinctOp
+)
 
 // rewriter replaces what the library must not interpret: leaf n becomes the name xn, or the
 // value :xn where the grammar wants a value.
 type rewriter struct {
 	in  []lex.Token
 	end ast.Pos
+	// level is how many clauses with expressions this one stands in.
+	level int
 
-	out    strings.Builder
+	pieces []piece
 	leaves []leaf
-	// starts has the place of everything written, by its offset in out.
-	starts []start
 	// stars are the places of * in the sense of all columns or rows.
 	stars []ast.Pos
-	// commas has, per open parenthesis, the words that stand for a comma in it.
-	commas [][]string
+	// open are the parentheses, brackets and CASEs that are not closed.
+	open []opened
+	// operand is the piece that the last complete operand begins with, or -1.
+	operand int
+
+	// text and starts are what was written: the place of every piece by its offset.
+	text   string
+	starts []start
+}
+
+// piece is what the library gets for a token.
+type piece struct {
+	token lex.Token
+	// before is the beginning of calls that operators behind the operand turned it into.
+	before, text string
+}
+
+// opened is a parenthesis, bracket or CASE.
+type opened struct {
+	// closer is what ends it.
+	closer string
+	// first is the piece that the operand begins with.
+	first int
+	// commas are the words that stand for a comma in it.
+	commas []string
 }
 
 type start struct {
@@ -59,18 +112,67 @@ type start struct {
 }
 
 func (r *rewriter) emit(t lex.Token, text string) {
-	r.starts = append(r.starts, start{r.out.Len(), t})
-	r.out.WriteString(text)
-	r.out.WriteByte(' ')
+	r.pieces = append(r.pieces, piece{token: t, text: text})
+	r.operand = -1
 }
 
-func (r *rewriter) name(t lex.Token, l leaf)  { r.emit(t, "x"+r.add(t, l)) }
-func (r *rewriter) value(t lex.Token, l leaf) { r.emit(t, ":x"+r.add(t, l)) }
+func (r *rewriter) name(t lex.Token, l leaf) {
+	r.emit(t, "x"+r.add(t, l))
+	r.operand = len(r.pieces) - 1
+}
+
+func (r *rewriter) value(t lex.Token, l leaf) {
+	r.emit(t, ":x"+r.add(t, l))
+	r.operand = len(r.pieces) - 1
+}
 
 func (r *rewriter) add(t lex.Token, l leaf) string {
 	l.Pos = t.Pos
 	r.leaves = append(r.leaves, l)
 	return strconv.Itoa(len(r.leaves) - 1)
+}
+
+// write joins the pieces.
+func (r *rewriter) write() string {
+	var out strings.Builder
+	out.WriteString("select ")
+	r.emit(lex.Token{Pos: r.end, Kind: lex.End}, "from t")
+	for _, p := range r.pieces {
+		r.starts = append(r.starts, start{out.Len(), p.token})
+		out.WriteString(p.before)
+		out.WriteString(p.text)
+		out.WriteByte(' ')
+	}
+	return out.String()
+}
+
+// begin opens a parenthesis, bracket or CASE; first is the piece that its operand begins with.
+func (r *rewriter) begin(t lex.Token, text, closer string, first int, commas ...string) {
+	r.emit(t, text)
+	if first < 0 {
+		first = len(r.pieces) - 1
+	}
+	r.open = append(r.open, opened{closer: closer, first: first, commas: commas})
+}
+
+// close ends what is open.
+func (r *rewriter) close(t lex.Token, text string) error {
+	n := len(r.open) - 1
+	if n < 0 || r.open[n].closer != strings.ToUpper(t.Text) {
+		if n >= 0 && r.open[n].closer != "END" {
+			return t.Errorf("expected %s, found %s", r.open[n].closer, t)
+		}
+		return t.Errorf("unexpected %s", t)
+	}
+	r.emit(t, text)
+	r.operand = r.open[n].first
+	r.open = r.open[:n]
+	return nil
+}
+
+// comma reports whether the word separates arguments here.
+func (r *rewriter) comma(word string) bool {
+	return len(r.open) > 0 && slices.Contains(r.open[len(r.open)-1].commas, word)
 }
 
 func (r *rewriter) at(i int) lex.Token {
@@ -109,7 +211,13 @@ func (r *rewriter) step(i int) (int, error) {
 		if p := r.at(i - 1); t.Text == "*" && (p.Kind == lex.End || p.Sym(",") || p.Sym("(")) {
 			r.stars = append(r.stars, t.Pos)
 		}
+		if n, err := r.postfix(i); n > 0 || err != nil {
+			return n, err
+		}
 		return 1, r.symbol(t)
+	}
+	if n, err := r.postfix(i); n > 0 || err != nil {
+		return n, err
 	}
 	if n, err := r.special(i); n > 0 || err != nil {
 		return n, err
@@ -123,12 +231,17 @@ func (r *rewriter) step(i int) (int, error) {
 func (r *rewriter) symbol(t lex.Token) error {
 	switch t.Text {
 	case "(":
-		r.commas = append(r.commas, nil)
+		r.begin(t, "(", ")", -1)
+		return nil
 	case ")":
-		if len(r.commas) == 0 {
+		if len(r.open) == 0 {
 			return t.Errorf(") has no matching (")
 		}
-		r.commas = r.commas[:len(r.commas)-1]
+		return r.close(t, ")")
+	case "[":
+		return r.array(t, t)
+	case "]":
+		return r.close(t, ")")
 	case ".", ";":
 		return t.Errorf("unexpected %s", t)
 	case "||":
@@ -141,17 +254,20 @@ func (r *rewriter) symbol(t lex.Token) error {
 
 func (r *rewriter) keyword(i int, word string) (int, error) {
 	t := r.at(i)
-	if len(r.commas) > 0 {
-		for _, comma := range r.commas[len(r.commas)-1] {
-			if word == comma {
-				r.emit(t, ",")
-				return 1, nil
-			}
-		}
+	if r.comma(word) {
+		r.emit(t, ",")
+		return 1, nil
 	}
 	switch word {
 	case "SELECT", "EXISTS":
-		return 0, t.Errorf("sub-queries are not supported yet; make it a query of its own and select from it")
+		return 0, t.Errorf("a sub-query stands in FROM or WITH, not within an expression")
+	case "CASE":
+		r.begin(t, "case", "END", -1)
+		return 1, nil
+	case "END":
+		return 1, r.close(t, "end")
+	case "IS":
+		return r.is(i)
 	case "TRUE", "FALSE", "NULL":
 		if p := r.at(i - 1); p.Is("IS") || p.Is("NOT") && r.at(i-2).Is("IS") {
 			break
@@ -212,5 +328,6 @@ func (r *rewriter) ident(i int) (int, error) {
 		return 0, t.Errorf("a function has a plain name, without quotes and dots")
 	}
 	r.name(t, leaf{text: strings.ToLower(t.Text)})
-	return n, nil
+	r.begin(r.at(i+n), "(", ")", r.operand)
+	return n + 1, nil
 }

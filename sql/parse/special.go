@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -20,31 +21,51 @@ func (r *rewriter) special(i int) (int, error) {
 	switch word := strings.ToUpper(t.Text); word {
 	case "INTERVAL":
 		return r.interval(i)
-	case "DATE", "TIMESTAMP":
-		if next.Kind == lex.String {
-			return 2, r.dated(t, next, word == "DATE")
+	case "DATE", "TIMESTAMP", "TIME", "X":
+		if next.Kind == lex.String && (word != "X" || next.Line == t.Line && next.Column == t.Column+1) {
+			return 2, r.dated(t, next, word)
+		}
+	case "ARRAY":
+		if next.Sym("[") {
+			return 2, r.array(t, next)
 		}
 	case "CAST", "TRY_CAST":
 		if next.Sym("(") {
-			return 2, r.open(t, "AS")
+			return 2, r.call(t, leaf{text: strings.ToLower(word), form: castForm}, "AS")
 		}
 	case "AS":
-		if len(r.commas) > 0 && hasComma(r.commas[len(r.commas)-1], "AS") {
-			return r.typeName(i)
+		if r.comma("AS") {
+			return r.castType(i)
 		}
 	case "SUBSTRING", "SUBSTR":
 		if next.Sym("(") {
-			return 2, r.open(t, "FROM", "FOR")
+			return 2, r.call(t, leaf{text: strings.ToLower(t.Text)}, "FROM", "FOR")
+		}
+	case "STEP":
+		if end := matching(r.in, i+1); next.Sym("(") && end > 0 {
+			for _, p := range r.in[i:end] {
+				if p.Is("BY") {
+					return 0, t.Errorf("STEP(… BY …) is not available yet; write GROUP BY TUMBLE(event_time, INTERVAL …)")
+				}
+			}
+		}
+	case "TRIM":
+		if next.Sym("(") {
+			return r.trim(i)
+		}
+	case "POSITION":
+		if next.Sym("(") {
+			return 2, r.call(t, leaf{text: "position"}, "IN")
 		}
 	case "EXTRACT":
 		if unit := r.at(i + 2); next.Sym("(") && unit.Kind == lex.Word && r.at(i+3).Is("FROM") {
-			err := r.open(t)
+			err := r.call(t, leaf{text: "extract"})
 			r.value(unit, leaf{expr: &ast.String{Pos: unit.Pos, Value: strings.ToLower(unit.Text)}})
 			r.emit(r.at(i+3), ",")
 			return 4, err
 		}
 	case "FOR":
-		if len(r.commas) > 0 && hasComma(r.commas[len(r.commas)-1], "FOR") {
+		if r.comma("FOR") {
 			r.emit(t, ",")
 			return 1, nil
 		}
@@ -57,21 +78,81 @@ func (r *rewriter) special(i int) (int, error) {
 	return 0, nil
 }
 
-func hasComma(words []string, word string) bool {
-	for _, w := range words {
-		if w == word {
-			return true
-		}
-	}
-	return false
+// call writes a function's name and parenthesis; commas are the words that separate its arguments.
+func (r *rewriter) call(t lex.Token, l leaf, commas ...string) error {
+	r.name(t, l)
+	r.begin(t, "(", ")", r.operand, commas...)
+	return nil
 }
 
-// open writes a function's name and parenthesis; commas are the words that separate its arguments.
-func (r *rewriter) open(t lex.Token, commas ...string) error {
-	r.name(t, leaf{text: strings.ToLower(t.Text)})
-	r.emit(t, "(")
-	r.commas = append(r.commas, commas)
+// trim rewrites TRIM([BOTH | LEADING | TRAILING] [characters] FROM x); TRIM(x) and TRIM(x, characters) pass.
+func (r *rewriter) trim(i int) (int, error) {
+	t, n, name := r.at(i), 2, "trim"
+	switch side := strings.ToUpper(r.at(i + 2).Text); side {
+	case "BOTH", "LEADING", "TRAILING":
+		// They are names too: TRIM(both).
+		if p := r.at(i + 3); !p.Sym(")") && !p.Sym(",") && !p.Sym(".") {
+			name = map[string]string{"BOTH": "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}[side]
+			n++
+		}
+	}
+	if r.at(i + n).Is("FROM") {
+		return n + 1, r.call(t, leaf{text: name})
+	}
+	depth := 0
+	for k := i + n; r.at(k).Kind != lex.End && depth >= 0; k++ {
+		switch p := r.at(k); {
+		case p.Sym("("):
+			depth++
+		case p.Sym(")"):
+			depth--
+		case depth == 0 && p.Is("FROM"):
+			return n, r.call(t, leaf{text: name, form: swappedForm}, "FROM")
+		}
+	}
+	return n, r.call(t, leaf{text: name})
+}
+
+func (r *rewriter) array(t, bracket lex.Token) error {
+	r.name(t, leaf{form: arrayForm, text: "array"})
+	r.begin(bracket, "(", "]", r.operand)
 	return nil
+}
+
+// is rewrites IS [NOT] DISTINCT FROM and IS [NOT] UNKNOWN, which the library does not have.
+func (r *rewriter) is(i int) (int, error) {
+	n, not := 1, false
+	if r.at(i + 1).Is("NOT") {
+		n, not = 2, true
+	}
+	t := r.at(i)
+	switch p := r.at(i + n); {
+	case p.Is("DISTINCT") && r.at(i+n+1).Is("FROM"):
+		op := distinctOp
+		if not {
+			op = notDistinctOp
+		}
+		r.operator(t, op)
+		return n + 2, nil
+	case p.Is("UNKNOWN"):
+		r.emit(t, "is")
+		if not {
+			r.emit(t, "not")
+		}
+		r.emit(p, "null")
+		r.operand = -1
+		return n + 1, nil
+	}
+	r.emit(t, "is")
+	return 1, nil
+}
+
+// operator writes a comparison that the library does not have. The marker binds tighter than a
+// comparison and looser than everything else, so it ends up leftmost in the right operand.
+func (r *rewriter) operator(t lex.Token, op form) {
+	r.emit(t, "regexp")
+	r.value(t, leaf{form: op})
+	r.emit(t, "|")
 }
 
 // interval rewrites INTERVAL '5' MINUTE, INTERVAL 5 MINUTE and INTERVAL '5 minutes'.
@@ -97,42 +178,82 @@ func (r *rewriter) interval(i int) (int, error) {
 	return n, nil
 }
 
-func (r *rewriter) dated(t, text lex.Token, day bool) error {
-	if day {
-		v, ok := temporal.ParseDate([]byte(text.Text))
+func (r *rewriter) dated(t, text lex.Token, word string) error {
+	b := []byte(text.Text)
+	var e ast.Expr
+	switch word {
+	case "DATE":
+		v, ok := temporal.ParseDate(b)
 		if !ok {
 			return text.Errorf("%s is not a date; write DATE '2026-01-31'", text)
 		}
-		r.value(t, leaf{expr: &ast.Date{Pos: t.Pos, Days: v}})
-		return nil
+		e = &ast.Date{Pos: t.Pos, Days: v}
+	case "TIME":
+		v, ok := temporal.ParseClock(b)
+		if !ok {
+			return text.Errorf("%s is not a time; write TIME '12:00:00'", text)
+		}
+		e = &ast.Clock{Pos: t.Pos, Micros: v}
+	case "X":
+		v, err := hex.DecodeString(text.Text)
+		if err != nil {
+			return text.Errorf("%s is not hexadecimal; write X'0AFF'", text)
+		}
+		e = &ast.Bytes{Pos: t.Pos, Value: v}
+	default:
+		v, ok := temporal.ParseTimestamp(b)
+		if !ok {
+			return text.Errorf("%s is not a timestamp; write TIMESTAMP '2026-01-31 12:00:00'", text)
+		}
+		e = &ast.Timestamp{Pos: t.Pos, Micros: v}
 	}
-	v, ok := temporal.ParseTimestamp([]byte(text.Text))
-	if !ok {
-		return text.Errorf("%s is not a timestamp; write TIMESTAMP '2026-01-31 12:00:00'", text)
-	}
-	r.value(t, leaf{expr: &ast.Timestamp{Pos: t.Pos, Micros: v}})
+	r.value(t, leaf{expr: e})
 	return nil
 }
 
-// typeName rewrites AS type in a CAST to a second argument.
-func (r *rewriter) typeName(i int) (int, error) {
-	first := r.at(i + 1)
-	name := &ast.TypeName{Pos: first.Pos}
-	n := 1
-	var words []string
-	for ; r.at(i+n).Kind == lex.Word; n++ {
-		words = append(words, strings.ToLower(r.at(i+n).Text))
+// castType rewrites AS type in a CAST to a second argument.
+func (r *rewriter) castType(i int) (int, error) {
+	typ, n, err := r.typeName(i + 1)
+	if err != nil {
+		return 0, err
 	}
-	if len(words) == 0 {
-		return 0, first.Errorf("expected a type after AS, found %s", first)
+	r.emit(r.at(i), ",")
+	r.value(r.at(i+1), leaf{typ: typ})
+	return n + 1, nil
+}
+
+// wordsOf are the types of several words, by their first.
+var wordsOf = map[string][][]string{
+	"double":    {{"precision"}},
+	"character": {{"varying"}},
+	"timestamp": {{"with", "time", "zone"}, {"without", "time", "zone"}},
+	"time":      {{"with", "time", "zone"}, {"without", "time", "zone"}},
+}
+
+// typeName reads a type at token i and returns how many tokens it takes.
+func (r *rewriter) typeName(i int) (*ast.TypeName, int, error) {
+	first := r.at(i)
+	if first.Kind != lex.Word || keywords[strings.ToUpper(first.Text)] {
+		return nil, 0, first.Errorf("expected a type, found %s", first)
 	}
-	name.Name = strings.Join(words, " ")
+	name, n := &ast.TypeName{Pos: first.Pos, Name: strings.ToLower(first.Text)}, 1
+	for _, more := range wordsOf[name.Name] {
+		k := 0
+		for k < len(more) && r.at(i+n+k).Is(strings.ToUpper(more[k])) {
+			k++
+		}
+		if k == len(more) {
+			name.Name += " " + strings.Join(more, " ")
+			n += k
+			break
+		}
+	}
 	if r.at(i + n).Sym("(") {
 		for n++; ; n++ {
 			p := r.at(i + n)
 			v, err := strconv.Atoi(p.Text)
 			if p.Kind != lex.Number || err != nil {
-				return 0, p.Errorf("expected a number in the type, found %s", p)
+				return nil, 0, p.Errorf("expected a number in the type, found %s", p)
 			}
 			name.Params = append(name.Params, v)
 			n++
@@ -141,13 +262,18 @@ func (r *rewriter) typeName(i int) (int, error) {
 				break
 			}
 			if p := r.at(i + n); !p.Sym(",") {
-				return 0, p.Errorf("expected , or ) in the type, found %s", p)
+				return nil, 0, p.Errorf("expected , or ) in the type, found %s", p)
 			}
 		}
 	}
-	r.emit(r.at(i), ",")
-	r.value(first, leaf{typ: name})
-	return n, nil
+	for r.at(i+n).Sym("[") && r.at(i+n+1).Sym("]") {
+		elem := *name
+		name, n = &ast.TypeName{Pos: first.Pos, Name: elem.Name + "[]", Elem: &elem}, n+2
+		if len(name.Name) > 2*64+len(first.Text) {
+			return nil, 0, first.Errorf("the type nests too deep")
+		}
+	}
+	return name, n, nil
 }
 
 func number(pos ast.Pos, text string) (*ast.Number, error) {

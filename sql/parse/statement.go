@@ -1,129 +1,272 @@
 package parse
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/lex"
 )
 
-// clauses are the token ranges of a SELECT statement. End is the place behind the last one.
-type clauses struct {
-	pos    ast.Pos
-	stream bool
+// maxLevel is how deep clauses with expressions may nest: sub-queries, OVER, FILTER.
+const maxLevel = 20
 
-	items, from, where, groupBy, having clause
-}
-
-type clause struct {
-	tokens []lex.Token
-	// end is the place of the token behind the clause.
-	end     lex.Token
-	present bool
-}
-
-// clauseStart reports whether token i begins a clause of a statement (when outside parentheses).
-// GROUP, ORDER and the like are ordinary names unless followed as in their clause.
-func clauseStart(tokens []lex.Token, i int) bool {
-	t := tokens[i]
-	if t.Kind != lex.Word || i > 0 && (tokens[i-1].Sym(".") || tokens[i-1].Is("AS")) {
-		return false
-	}
-	next := lex.Token{}
-	if i+1 < len(tokens) {
-		next = tokens[i+1]
-	}
-	operand := i > 0 && endsOperand(tokens, i-1)
-	switch strings.ToUpper(t.Text) {
-	case "FROM", "WHERE", "HAVING", "UNION", "EXCEPT", "INTERSECT", "SELECT":
-		return true
-	case "GROUP", "ORDER":
-		return next.Is("BY")
-	case "LIMIT", "OFFSET", "FETCH":
-		return operand && (next.Kind == lex.Number || next.Is("FIRST") || next.Is("NEXT") || next.Is("ALL"))
-	case "WINDOW":
-		return operand && next.Kind == lex.Word && i+2 < len(tokens) && tokens[i+2].Is("AS")
-	case "WINDOWED":
-		return operand && next.Is("BY")
-	case "EMIT":
-		return operand && (next.Is("CHANGES") || next.Is("ON") || next.Is("EVERY") || next.Is("FINAL"))
-	case "LATE":
-		return operand && next.Is("ROWS")
-	case "QUALIFY":
-		return operand && next.Kind != lex.End && !next.Sym(",") && !next.Is("FROM")
-	}
-	return false
-}
-
-// endsOperand reports whether an operand may end with token i.
-func endsOperand(tokens []lex.Token, i int) bool {
-	t := tokens[i]
-	switch t.Kind {
-	case lex.Quoted, lex.String, lex.Number:
-		return true
-	case lex.Symbol:
-		return t.Text == ")" || t.Text == "*"
-	case lex.Word:
-		return !keywords[strings.ToUpper(t.Text)] || t.Is("END") || t.Is("NULL") || t.Is("TRUE") || t.Is("FALSE")
-	}
-	return false
-}
-
-var later = map[string]string{
-	"ORDER":     "ORDER BY is not supported yet; the rows of a window leave ordered by window_start and the keys",
-	"LIMIT":     "LIMIT is not supported yet; leave it out",
-	"OFFSET":    "OFFSET is not supported yet; leave it out",
-	"FETCH":     "FETCH is not supported yet; leave it out",
-	"WINDOW":    "the WINDOW clause is not supported yet; group by TUMBLE(…)",
-	"WINDOWED":  "WINDOWED BY is not supported yet; group by TUMBLE(…)",
-	"EMIT":      "EMIT is not supported yet; leave it out: each window leaves once, when it is complete",
-	"LATE":      "LATE ROWS is not supported yet; leave it out: late rows go to the dead-letter stream",
-	"QUALIFY":   "QUALIFY is not supported yet; leave it out",
-	"UNION":     "UNION is not supported yet; write two queries",
+// unsupported are clauses that a continuous query cannot have.
+var unsupported = map[string]string{
 	"EXCEPT":    "EXCEPT is not supported; filter with WHERE",
 	"INTERSECT": "INTERSECT is not supported; filter with WHERE",
+	"WINDOWED":  "WINDOWED BY is not available yet; write GROUP BY STAGGER(event_time, INTERVAL '1' MINUTE), …",
 }
 
-// split cuts a statement into its clauses.
-func split(tokens []lex.Token) (*clauses, error) {
-	if err := begins(tokens); err != nil {
+// statement parses a whole statement. tokens end with one of kind End.
+func statement(tokens []lex.Token) (*ast.Query, error) {
+	first := tokens[0]
+	if err := balanced(tokens); err != nil {
 		return nil, err
 	}
-	c := &clauses{pos: tokens[0].Pos, stream: selectStream(tokens)}
-	at := 1
-	if c.stream {
-		at = 2
+	switch word := strings.ToUpper(first.Text); {
+	case first.Kind != lex.Word:
+	case word == "CREATE", word == "DROP", word == "EXPLAIN", word == "ALTER":
+		return nil, first.Errorf("%s is not supported; streams and queries are declared in the file, write a SELECT statement", word)
+	case word == "INSERT":
+		return insert(tokens)
 	}
-	order := []struct {
-		word   string
-		clause *clause
-	}{{"SELECT", &c.items}, {"FROM", &c.from}, {"WHERE", &c.where}, {"GROUP", &c.groupBy}, {"HAVING", &c.having}}
-	for step := 0; ; {
-		end := clauseEnd(tokens, at)
-		*order[step].clause = clause{tokens: tokens[at:end], end: tokens[end], present: true}
-		if tokens[end].Kind == lex.End {
-			break
+	return query(tokens, 0)
+}
+
+// balanced checks the parentheses, and that there is one statement.
+func balanced(tokens []lex.Token) error {
+	closers := map[string]string{"(": ")", "[": "]"}
+	var open []lex.Token
+	for _, t := range tokens {
+		switch {
+		case t.Sym("("), t.Sym("["):
+			open = append(open, t)
+		case t.Sym(")"), t.Sym("]"):
+			if len(open) == 0 {
+				return t.Errorf("this %s has nothing to close", t)
+			}
+			if last := open[len(open)-1]; closers[last.Text] != t.Text {
+				return t.Errorf("expected %s, found %s", closers[last.Text], t)
+			}
+			open = open[:len(open)-1]
+		case t.Sym(";"):
+			return t.Errorf("expected one statement, found a semicolon and more text")
 		}
-		word := strings.ToUpper(tokens[end].Text)
-		if message, ok := later[word]; ok {
-			return nil, tokens[end].Errorf("%s", message)
+	}
+	if n := len(open); n > 0 {
+		return open[n-1].Errorf("this %s is not closed", open[n-1])
+	}
+	return nil
+}
+
+// insert parses INSERT INTO stream [(columns)] query.
+func insert(tokens []lex.Token) (*ast.Query, error) {
+	if !tokens[1].Is("INTO") {
+		return nil, tokens[1].Errorf("expected INTO after INSERT, found %s", tokens[1])
+	}
+	to, err := target(tokens[2], "INTO")
+	if err != nil {
+		return nil, err
+	}
+	rest := tokens[3:]
+	if rest[0].Sym("(") && !rest[1].Is("SELECT") && !rest[1].Is("WITH") && !rest[1].Sym("(") {
+		n := matching(rest, 0)
+		if to.Columns, err = names(rest[1:n], rest[n]); err != nil {
+			return nil, err
 		}
-		next := step + 1
-		for next < len(order) && order[next].word != word {
+		rest = rest[n+1:]
+	}
+	if rest[0].Is("VALUES") {
+		return nil, rest[0].Errorf("VALUES is not supported; a query inserts what it selects")
+	}
+	q, err := query(rest, 0)
+	if err != nil {
+		return nil, err
+	}
+	q.Into = to
+	return q, nil
+}
+
+func isName(t lex.Token) bool {
+	return t.Kind == lex.Quoted || t.Kind == lex.Word && !keywords[strings.ToUpper(t.Text)]
+}
+
+func target(t lex.Token, word string) (*ast.Target, error) {
+	if !isName(t) {
+		return nil, t.Errorf("expected the name of a stream after %s, found %s", word, t)
+	}
+	return &ast.Target{Pos: t.Pos, Name: t.Text}, nil
+}
+
+// names parses a list of names.
+func names(tokens []lex.Token, end lex.Token) ([]ast.Name, error) {
+	var out []ast.Name
+	for _, part := range commas(tokens) {
+		if len(part) == 0 {
+			return nil, end.Errorf("expected a name, found %s", end)
+		}
+		if t := part[0]; !isName(t) {
+			return nil, t.Errorf("expected a name, found %s", t)
+		}
+		if len(part) > 1 {
+			return nil, part[1].Errorf("expected , or ), found %s", part[1])
+		}
+		out = append(out, ast.Name{Text: part[0].Text, Quoted: part[0].Kind == lex.Quoted})
+	}
+	return out, nil
+}
+
+// query parses [WITH …] body [ORDER BY …] [LIMIT …] [EMIT …] [ALLOWED LATENESS …] [LATE ROWS INTO …].
+func query(tokens []lex.Token, level int) (*ast.Query, error) {
+	if level > maxLevel {
+		return nil, tokens[0].Errorf("queries nest more than %d deep", maxLevel)
+	}
+	q := &ast.Query{Pos: tokens[0].Pos}
+	var found ast.Found
+	if tokens[0].Is("WITH") {
+		rest, err := with(q, tokens, level, &found)
+		if err != nil {
+			return nil, err
+		}
+		tokens = rest
+	}
+	rest, err := body(q, tokens, level, &found)
+	if err != nil {
+		found.Add(err)
+		return nil, found.Err()
+	}
+	trailing(q, rest, &found)
+	return q, found.Err()
+}
+
+// sub is tokens from i to before n as a statement of its own: the parenthesis becomes its end.
+func sub(tokens []lex.Token) []lex.Token {
+	end := tokens[len(tokens)-1]
+	return append(append([]lex.Token(nil), tokens[:len(tokens)-1]...), lex.Token{Pos: end.Pos, Kind: lex.End, Text: end.Text})
+}
+
+// with parses the WITH clause and returns what follows.
+func with(q *ast.Query, tokens []lex.Token, level int, found *ast.Found) ([]lex.Token, error) {
+	if tokens[1].Is("RECURSIVE") {
+		return nil, tokens[1].Errorf("WITH RECURSIVE is not supported: a stream has no fixed point")
+	}
+	for at := 1; ; at++ {
+		t := tokens[at]
+		if !isName(t) {
+			return nil, t.Errorf("expected the name of a query, found %s", t)
+		}
+		c := ast.CTE{Pos: t.Pos, Name: t.Text}
+		at++
+		var err error
+		if tokens[at].Sym("(") {
+			n := matching(tokens, at)
+			if c.Columns, err = names(tokens[at+1:n], tokens[n]); err != nil {
+				return nil, err
+			}
+			at = n + 1
+		}
+		if !tokens[at].Is("AS") || !tokens[at+1].Sym("(") {
+			return nil, tokens[at].Errorf("expected AS (SELECT …) after %s, found %s", c.Name, tokens[at])
+		}
+		n := matching(tokens, at+1)
+		c.Query, err = query(sub(tokens[at+2:n+1]), level+1)
+		found.Add(err)
+		if err == nil {
+			for _, other := range q.With {
+				if other.Name == c.Name {
+					found.Add(c.Errorf("two queries of WITH are called %q", c.Name))
+				}
+			}
+			q.With = append(q.With, c)
+		}
+		at = n + 1
+		if !tokens[at].Sym(",") {
+			return tokens[at:], nil
+		}
+	}
+}
+
+// body parses SELECT … UNION ALL SELECT … and returns the clauses that follow.
+func body(q *ast.Query, tokens []lex.Token, level int, found *ast.Found) ([]clause, error) {
+	union := &ast.Union{Pos: tokens[0].Pos}
+	for {
+		term, rest, err := term(tokens, level, found)
+		if err != nil {
+			return nil, err
+		}
+		union.Terms = append(union.Terms, term)
+		if len(rest) == 0 || !rest[0].word.Is("UNION") {
+			q.Body = union
+			if len(union.Terms) == 1 {
+				q.Body = union.Terms[0]
+			}
+			return rest, nil
+		}
+		if !rest[0].first().Is("ALL") {
+			return nil, rest[0].word.Errorf("UNION without ALL is not supported, since it would have to keep all rows; write UNION ALL")
+		}
+		for i, t := range tokens {
+			if t.Pos == rest[0].word.Pos {
+				tokens = tokens[i+2:]
+				break
+			}
+		}
+	}
+}
+
+// term parses a SELECT core or a query in parentheses and returns the clauses behind it.
+func term(tokens []lex.Token, level int, found *ast.Found) (ast.Body, []clause, error) {
+	first := tokens[0]
+	switch {
+	case first.Sym("("):
+		n := matching(tokens, 0)
+		inner, err := query(sub(tokens[1:n+1]), level+1)
+		if err != nil {
+			return nil, nil, err
+		}
+		rest := tokens[n+1:]
+		if rest[0].Kind != lex.End && !clauseStart(append([]lex.Token{tokens[n]}, rest...), 1) {
+			return nil, nil, rest[0].Errorf("unexpected %s", rest[0])
+		}
+		return inner, cut(rest, level), nil
+	case !first.Is("SELECT"):
+		return nil, nil, first.Errorf("expected SELECT, found %s", first)
+	}
+	return core(cut(tokens, level), found)
+}
+
+var coreOrder = []string{"SELECT", "FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY"}
+
+// core takes the clauses of one SELECT and returns the others.
+func core(all []clause, found *ast.Found) (ast.Body, []clause, error) {
+	parts := make(map[string]clause, len(coreOrder))
+	at := 0
+	for len(all) > 0 {
+		c := all[0]
+		word := strings.ToUpper(c.word.Text)
+		if message, ok := unsupported[word]; ok {
+			return nil, nil, c.word.Errorf("%s", message)
+		}
+		next := at
+		for next < len(coreOrder) && coreOrder[next] != word {
 			next++
 		}
-		if next == len(order) {
-			return nil, misplaced(tokens[end], word)
+		if next == len(coreOrder) {
+			if slices.Contains(coreOrder, word) {
+				return nil, nil, misplaced(c.word, word)
+			}
+			break
 		}
-		step, at = next, end+1
-		if word == "GROUP" {
-			at++
-		}
+		parts[word], at, all = c, next+1, all[1:]
 	}
-	if !c.from.present {
-		return nil, c.items.end.Errorf("expected FROM and the stream to read, found %s", c.items.end)
+	if _, ok := parts["FROM"]; !ok {
+		end := parts["SELECT"].end
+		return nil, nil, end.Errorf("expected FROM and the stream to read, found %s", end)
 	}
-	return c, nil
+	s := lowerCore(parts, found)
+	return s, all, nil
 }
 
 func misplaced(t lex.Token, word string) error {
@@ -133,169 +276,187 @@ func misplaced(t lex.Token, word string) error {
 	if word == "GROUP" {
 		word = "GROUP BY"
 	}
-	return t.Errorf("%s is in the wrong place; the order is SELECT, FROM, WHERE, GROUP BY, HAVING", word)
+	return t.Errorf("%s is in the wrong place; the order is SELECT, FROM, WHERE, GROUP BY, HAVING, WINDOW, QUALIFY", word)
 }
 
-// begins checks the first word and that there is one statement without sub-queries.
-func begins(tokens []lex.Token) error {
-	first := tokens[0]
-	switch {
-	case first.Is("WITH"):
-		return first.Errorf("WITH is not supported yet; make the inner query a query of its own and select from it")
-	case first.Is("CREATE"), first.Is("INSERT"), first.Is("DROP"), first.Is("EXPLAIN"):
-		return first.Errorf("%s is not supported yet; write a SELECT statement", strings.ToUpper(first.Text))
-	case !first.Is("SELECT"):
-		return first.Errorf("expected SELECT, found %s", first)
+// lowerCore turns the clauses of one SELECT into a tree. Each clause reports its own mistakes.
+func lowerCore(parts map[string]clause, found *ast.Found) *ast.Select {
+	items := parts["SELECT"]
+	s := &ast.Select{Pos: items.word.Pos}
+	if selectStream(append([]lex.Token{items.word}, append(items.tokens[:len(items.tokens):len(items.tokens)], items.end)...)) {
+		s.Stream, items.tokens = true, items.tokens[1:]
 	}
-	depth := 0
-	var open []lex.Token
-	for _, t := range tokens[1:] {
-		switch {
-		case t.Sym("("):
-			depth++
-			open = append(open, t)
-		case t.Sym(")"):
-			depth--
-			if depth < 0 {
-				return t.Errorf("this ) has no matching (")
+	if len(items.tokens) > 0 && items.tokens[0].Is("DISTINCT") {
+		s.Distinct, items.tokens = true, items.tokens[1:]
+	}
+	note := func(err error) { found.Add(err) }
+	var err error
+	s.Items, err = items.list(true)
+	note(err)
+	s.From, err = from(parts["FROM"])
+	note(err)
+	s.Where, err = parts["WHERE"].one("WHERE")
+	note(err)
+	if c, ok := parts["GROUP"]; ok {
+		note(groupBy(s, c))
+	}
+	s.Having, err = parts["HAVING"].one("HAVING")
+	note(err)
+	if c, ok := parts["WINDOW"]; ok {
+		s.Windows, err = windows(c)
+		note(err)
+	}
+	s.Qualify, err = parts["QUALIFY"].one("QUALIFY")
+	note(err)
+	return s
+}
+
+// trailing parses the clauses behind the body.
+func trailing(q *ast.Query, rest []clause, found *ast.Found) {
+	at, order := 0, []string{"ORDER", "LIMIT", "OFFSET", "FETCH", "EMIT", "ALLOWED", "LATE"}
+	for _, c := range rest {
+		word := strings.ToUpper(c.word.Text)
+		if message, ok := unsupported[word]; ok {
+			found.Add(c.word.Errorf("%s", message))
+			return
+		}
+		next := at
+		for next < len(order) && order[next] != word {
+			next++
+		}
+		if next == len(order) {
+			if slices.Contains(coreOrder, word) {
+				found.Add(misplaced(c.word, word))
+			} else {
+				found.Add(c.word.Errorf("%s is in the wrong place; the order is ORDER BY, LIMIT, OFFSET, EMIT, ALLOWED LATENESS, LATE ROWS INTO, each once", word))
 			}
-			open = open[:depth]
-		case t.Is("SELECT") && depth > 0:
-			return t.Errorf("sub-queries are not supported yet; make it a query of its own and select from it")
-		case t.Sym(";"):
-			return t.Errorf("expected one statement, found a semicolon and more text")
+			return
+		}
+		at = next + 1
+		found.Add(trail(q, c, word))
+	}
+}
+
+func trail(q *ast.Query, c clause, word string) (err error) {
+	switch word {
+	case "ORDER":
+		if c, err = c.behind("BY"); err == nil {
+			q.OrderBy, err = orders(c.tokens, c.end, c.level)
+		}
+	case "LIMIT", "OFFSET", "FETCH":
+		err = limit(q, c, word)
+	case "EMIT":
+		q.Emit, err = emit(c)
+	case "ALLOWED":
+		if c, err = c.behind("LATENESS"); err == nil {
+			q.Lateness, err = c.interval("ALLOWED LATENESS")
+		}
+	case "LATE":
+		if c, err = c.behind("ROWS", "INTO"); err != nil {
+			return err
+		}
+		if q.Late, err = target(c.first(), "INTO"); err == nil && len(c.tokens) > 1 {
+			err = c.tokens[1].Errorf("unexpected %s", c.tokens[1])
 		}
 	}
-	if depth > 0 {
-		return open[depth-1].Errorf("this ( is not closed")
+	return err
+}
+
+// limit parses LIMIT n, OFFSET n [ROWS] and FETCH FIRST n ROWS ONLY.
+func limit(q *ast.Query, c clause, word string) error {
+	if q.Limit == nil {
+		q.Limit = &ast.Limit{Pos: c.word.Pos, Count: -1}
+	}
+	n := 0
+	if word == "FETCH" {
+		n = 1
+	}
+	t := c.at(n)
+	v, err := strconv.ParseInt(t.Text, 10, 32)
+	if t.Kind != lex.Number || err != nil {
+		return t.Errorf("expected a number of rows after %s, found %s", word, t)
+	}
+	n++
+	for _, optional := range []string{"ROW", "ROWS", "ONLY"} {
+		if word != "LIMIT" && c.at(n).Is(optional) {
+			n++
+		}
+	}
+	if n < len(c.tokens) {
+		return c.at(n).Errorf("unexpected %s", c.at(n))
+	}
+	if word == "OFFSET" {
+		q.Limit.Offset = v
+	} else {
+		q.Limit.Count = v
 	}
 	return nil
 }
 
-func clauseEnd(tokens []lex.Token, at int) int {
-	depth := 0
-	for i := at; ; i++ {
-		switch t := tokens[i]; {
-		case t.Kind == lex.End:
-			return i
-		case t.Sym("("):
-			depth++
-		case t.Sym(")"):
-			depth--
-		case depth == 0 && clauseStart(tokens, i):
-			return i
-		}
-	}
-}
-
-// selectStream tells SELECT STREAM a from SELECT stream, a.
-func selectStream(tokens []lex.Token) bool {
-	if len(tokens) < 4 || !tokens[1].Is("STREAM") {
-		return false
-	}
-	switch next := tokens[2]; next.Kind {
-	case lex.Quoted, lex.String, lex.Number:
-		return true
-	case lex.Word:
-		word := strings.ToUpper(next.Text)
-		return !keywords[word] || word == "CASE" || word == "NOT" || word == "NULL" || word == "TRUE" || word == "FALSE"
-	default:
-		return next.Sym("*") && (tokens[3].Is("FROM") || tokens[3].Sym(","))
-	}
-}
-
-// lower turns the clauses into a tree.
-func (c *clauses) lower() (*ast.Select, error) {
-	s := &ast.Select{Pos: c.pos, Stream: c.stream}
+// emit parses ON CLOSE, CHANGES, EVERY interval.
+func emit(c clause) (*ast.Emit, error) {
+	e := &ast.Emit{Pos: c.word.Pos}
+	n := 1
 	var err error
-	if s.Items, err = c.items.list(true); err != nil {
-		return nil, err
-	}
-	if s.From, err = source(c.from); err != nil {
-		return nil, err
-	}
-	if s.Where, err = c.where.one("WHERE"); err != nil {
-		return nil, err
-	}
-	if s.Having, err = c.having.one("HAVING"); err != nil {
-		return nil, err
-	}
-	if !c.groupBy.present {
-		return s, nil
-	}
-	keys, err := c.groupBy.list(false)
-	if err != nil {
-		return nil, err
-	}
-	for _, k := range keys {
-		s.GroupBy = append(s.GroupBy, k.Expr)
-	}
-	return s, nil
-}
-
-func (c clause) list(items bool) ([]ast.Item, error) {
-	if len(c.tokens) == 0 {
-		return nil, c.end.Errorf("expected an expression, found %s", c.end)
-	}
-	if t := c.tokens[0]; items && t.Is("DISTINCT") {
-		return nil, t.Errorf("SELECT DISTINCT is not supported yet; group by the columns and a window")
-	}
-	return list(c.tokens, c.end.Pos, items)
-}
-
-func (c clause) one(word string) (ast.Expr, error) {
-	if !c.present {
-		return nil, nil
-	}
-	items, err := c.list(false)
-	if err != nil {
-		return nil, err
-	}
-	if len(items) != 1 {
-		return nil, items[1].Errorf("expected one condition after %s; join conditions with AND", word)
-	}
-	return items[0].Expr, nil
-}
-
-var joins = map[string]bool{"JOIN": true, "INNER": true, "LEFT": true, "RIGHT": true, "FULL": true, "CROSS": true,
-	"NATURAL": true, "ASOF": true, "LATERAL": true, "OUTER": true, "ON": true, "USING": true}
-
-// source reads FROM name [[AS] alias].
-func source(c clause) (ast.Source, error) {
-	at := func(i int) lex.Token {
-		if i < len(c.tokens) {
-			return c.tokens[i]
-		}
-		return c.end
-	}
-	name := func(t lex.Token) bool {
-		return t.Kind == lex.Quoted || t.Kind == lex.Word && !keywords[strings.ToUpper(t.Text)] && len(c.tokens) > 0
-	}
-	if t := at(0); !name(t) || len(c.tokens) == 0 {
-		return ast.Source{}, t.Errorf("expected the name of a stream after FROM, found %s", t)
-	}
-	s := ast.Source{Pos: at(0).Pos, Name: at(0).Text}
-	i := 1
 	switch {
-	case at(i).Sym("("):
-		return s, s.Errorf("functions in FROM are not supported yet; select from a stream")
-	case at(i).Sym("."):
-		return s, at(i).Errorf("a stream has a name of one part; write it in double quotes if it contains a dot")
-	case i < len(c.tokens) && at(i).Is("AS"):
-		i++
-		if t := at(i); i >= len(c.tokens) || t.Kind != lex.Word && t.Kind != lex.Quoted {
-			return s, t.Errorf("expected a name after AS, found %s", t)
+	case c.at(0).Is("ON") && (c.at(1).Is("CLOSE") || c.at(1).Is("WINDOW") && c.at(2).Is("CLOSE")):
+		if n = 2; !c.at(1).Is("CLOSE") {
+			n = 3
 		}
-		s.Alias, i = at(i).Text, i+1
-	case i < len(c.tokens) && name(at(i)) && !joins[strings.ToUpper(at(i).Text)] && !joins[strings.ToUpper(at(i+1).Text)]:
-		s.Alias, i = at(i).Text, i+1
+	case c.at(0).Is("FINAL"):
+	case c.at(0).Is("CHANGES"):
+		e.Kind = ast.EmitChanges
+	case c.at(0).Is("EVERY"):
+		e.Kind = ast.EmitEvery
+		c, _ = c.behind("EVERY")
+		e.Every, err = c.interval("EMIT EVERY")
+		return e, err
+	default:
+		return nil, c.first().Errorf("expected ON CLOSE, CHANGES or EVERY INTERVAL … after EMIT, found %s", c.first())
 	}
-	if i >= len(c.tokens) {
-		return s, nil
+	if n < len(c.tokens) {
+		return nil, c.at(n).Errorf("unexpected %s", c.at(n))
 	}
-	t := at(i)
-	if t.Sym(",") || t.Kind == lex.Word && (joins[strings.ToUpper(t.Text)] || joins[strings.ToUpper(at(i+1).Text)]) {
-		return s, t.Errorf("joins are not supported yet; a query reads one stream")
+	return e, nil
+}
+
+// interval is a clause that is one positive interval.
+func (c clause) interval(what string) (*ast.Interval, error) {
+	e, err := c.one(what)
+	if err != nil {
+		return nil, err
 	}
-	return s, t.Errorf("expected WHERE, GROUP BY or the end after the stream, found %s", t)
+	i, ok := e.(*ast.Interval)
+	switch {
+	case !ok:
+		return nil, e.Position().Errorf("%s takes an interval such as INTERVAL '1' MINUTE", what)
+	case i.Value.Months != 0 || i.Value.Micros <= 0:
+		return nil, i.Errorf("%s takes an interval of at least a microsecond, and not of months", what)
+	}
+	return i, nil
+}
+
+// orders parses the list of ORDER BY.
+func orders(tokens []lex.Token, end lex.Token, level int) ([]ast.Order, error) {
+	var out []ast.Order
+	for _, part := range commas(tokens) {
+		behind := after(tokens, part, end)
+		o, nulls := ast.Order{}, false
+		if n := len(part); n > 2 && part[n-2].Is("NULLS") && (part[n-1].Is("FIRST") || part[n-1].Is("LAST")) {
+			nulls, o.NullsFirst, part = true, part[n-1].Is("FIRST"), part[:n-2]
+		}
+		if n := len(part); n > 1 && (part[n-1].Is("ASC") || part[n-1].Is("DESC")) {
+			o.Desc, part = part[n-1].Is("DESC"), part[:n-1]
+		}
+		if !nulls {
+			o.NullsFirst = o.Desc
+		}
+		e, err := clause{tokens: part, end: behind, present: true, level: level}.one("ORDER BY")
+		if err != nil {
+			return nil, err
+		}
+		o.Expr, o.Pos = e, e.Position()
+		out = append(out, o)
+	}
+	return out, nil
 }

@@ -121,6 +121,26 @@ func (i Interval) AddTo(micros int64) (int64, bool) {
 	return AddInt(micros, i.Micros)
 }
 
+// String is the interval as it may stand in a literal: "14 months 90 seconds".
+func (i Interval) String() string {
+	unit, name := int64(1), "microseconds"
+	for _, u := range []string{"day", "hour", "minute", "second", "millisecond"} {
+		if i.Micros%units[u].Micros == 0 {
+			unit, name = units[u].Micros, u+"s"
+			break
+		}
+	}
+	micros := strconv.FormatInt(i.Micros/unit, 10) + " " + name
+	months := strconv.FormatInt(i.Months, 10) + " months"
+	switch {
+	case i.Months == 0:
+		return micros
+	case i.Micros == 0:
+		return months
+	}
+	return months + " " + micros
+}
+
 // Negated is the interval backwards.
 func (i Interval) Negated() Interval { return Interval{Months: -i.Months, Micros: -i.Micros} }
 

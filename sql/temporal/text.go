@@ -32,6 +32,12 @@ func ParseDate(b []byte) (int32, bool) {
 	return days, ok && len(rest) == 0
 }
 
+// ParseClock reads hh:mm[:ss[.ffffff]] in microseconds since midnight.
+func ParseClock(b []byte) (int64, bool) {
+	micros, rest, ok := clock(b)
+	return micros, ok && len(rest) == 0
+}
+
 func two(b []byte, limit int) (int, bool) {
 	if len(b) < 2 || b[0]-'0' > 9 || b[1]-'0' > 9 {
 		return 0, false

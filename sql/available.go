@@ -1,0 +1,146 @@
+package sql
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/expr"
+)
+
+// available refuses what the grammar has and no operator does yet. It is the only place that
+// does: a clause that gains its operator loses its line here. The result is the one SELECT that is
+// left, and the table that it reads.
+func available(q *ast.Query) (*ast.Select, *ast.Table, error) {
+	g := &gate{}
+	s := g.query(q)
+	if err := g.found.Err(); err != nil {
+		return nil, nil, err
+	}
+	table, _ := s.From.(*ast.Table)
+	return s, table, nil
+}
+
+// gate collects what is refused.
+type gate struct{ found ast.Found }
+
+func (g *gate) refuse(at ast.Pos, what, cure string) {
+	g.found.Add(at.Errorf("%s is not available yet; %s", what, cure))
+}
+
+const ownQuery = "make the inner query a query of its own and select from it"
+
+func (g *gate) query(q *ast.Query) *ast.Select {
+	if q.Into != nil {
+		g.refuse(q.Into.Pos, "INSERT INTO", "write the SELECT alone: the rows of a query go to the stream of its name")
+	}
+	if len(q.With) > 0 {
+		g.refuse(q.With[0].Pos, "WITH", ownQuery)
+	}
+	if len(q.OrderBy) > 0 {
+		g.refuse(q.OrderBy[0].Pos, "ORDER BY", "the rows of a window leave ordered by window_start and the keys")
+	}
+	if q.Limit != nil {
+		g.refuse(q.Limit.Pos, "LIMIT", "leave it out")
+	}
+	if q.Emit != nil && q.Emit.Kind != ast.EmitOnClose {
+		g.refuse(q.Emit.Pos, "EMIT CHANGES or EVERY", "leave it out: each window leaves once, when it is complete (EMIT ON CLOSE)")
+	}
+	if q.Lateness != nil {
+		g.refuse(q.Lateness.Pos, "ALLOWED LATENESS", "leave it out, and raise the watermark's delay")
+	}
+	if q.Late != nil {
+		g.refuse(q.Late.Pos, "LATE ROWS INTO", "leave it out: late rows go to the dead-letter stream")
+	}
+	switch b := q.Body.(type) {
+	case *ast.Select:
+		g.core(b)
+		return b
+	case *ast.Query:
+		return g.query(b)
+	case *ast.Union:
+		g.refuse(b.Terms[1].Position(), "UNION ALL", "write two queries")
+	}
+	return nil
+}
+
+func (g *gate) core(s *ast.Select) {
+	g.from(s.From)
+	if s.Distinct {
+		g.refuse(s.Pos, "SELECT DISTINCT", "group by the columns and a window")
+	}
+	if len(s.Windows) > 0 {
+		g.refuse(s.Windows[0].Pos, "the WINDOW clause", "group by TUMBLE(…)")
+	}
+	if s.Qualify != nil {
+		g.refuse(s.Qualify.Position(), "QUALIFY", "leave it out")
+	}
+	if s.Window != nil {
+		g.window(s.Window)
+	}
+	for _, item := range s.Items {
+		g.expr(item.Expr)
+	}
+	g.expr(s.Where)
+	for _, k := range s.GroupBy {
+		g.expr(k)
+	}
+	g.expr(s.Having)
+}
+
+func (g *gate) from(f ast.From) {
+	switch f := f.(type) {
+	case *ast.Derived:
+		g.refuse(f.Pos, "a sub-query in FROM", ownQuery)
+	case *ast.Join:
+		if u, ok := f.Right.(*ast.Unnest); ok {
+			g.from(u)
+			return
+		}
+		g.refuse(f.Pos, "JOIN", "a query reads one stream")
+	case *ast.Unnest:
+		g.refuse(f.Pos, "UNNEST", "take the elements by their place, list[1]")
+	}
+}
+
+func (g *gate) window(w *ast.Window) {
+	const cure = "use TUMBLE(event_time, INTERVAL '1' MINUTE)"
+	switch {
+	case w.Kind != ast.Tumble:
+		g.refuse(w.Pos, "the "+w.Kind.String()+" window", cure)
+	case w.Rows > 0:
+		g.refuse(w.Pos, "a window of rows", cure)
+	case w.Size.Value.Months != 0:
+		g.refuse(w.Size.Pos, "a window of months or years", "they differ in length; use days or weeks")
+	}
+	if w.Offset != nil {
+		g.refuse(w.Offset.Pos, "the offset of a window", "windows begin at multiples of their length in UTC")
+	}
+	if w.Zone != "" {
+		g.refuse(w.ZonePos, "TIME ZONE", "windows begin at multiples of their length in UTC")
+	}
+}
+
+// expr refuses what aggregates may not have yet.
+func (g *gate) expr(e ast.Expr) {
+	if e == nil {
+		return
+	}
+	if c, ok := e.(*ast.Call); ok {
+		name := strings.ToUpper(c.Name)
+		switch {
+		case c.Over != nil:
+			g.refuse(c.Over.Pos, "OVER", "group by TUMBLE(…)")
+			return
+		case c.Filter != nil:
+			g.refuse(c.Filter.Position(), "FILTER", "write "+name+"(CASE WHEN … THEN … END)")
+		case len(c.Within) > 0:
+			g.refuse(c.Within[0].Pos, "WITHIN GROUP", "leave it out")
+		case c.Distinct && slices.Contains(expr.Aggregates, c.Name):
+			g.refuse(c.Pos, name+"(DISTINCT …)", "leave DISTINCT out")
+		}
+	}
+	for _, child := range ast.Children(e) {
+		g.expr(child)
+	}
+}
