@@ -113,6 +113,9 @@ type Cut struct {
 	// Watermark is the smallest of the shards' watermarks at the end of the chunk, in microseconds
 	// since the epoch; column.MaxWatermark when the input has ended.
 	Watermark int64 `json:"watermark"`
+	// Schema is the version of the stream's schema that the records were decoded with; 0 when it is
+	// declared for good.
+	Schema int64 `json:"schema,omitempty"`
 }
 
 // Range is the ordinals From up to but not including To.

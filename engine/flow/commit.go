@@ -23,6 +23,7 @@ func (t *Task) cut(reason string) Cut {
 		Now:       t.Now().UTC(),
 		Ranges:    make(map[record.ShardID]Range, len(t.readers)),
 		Watermark: t.watermark(),
+		Schema:    t.evolving.version.Number,
 	}
 	for _, r := range t.readers {
 		if from := t.chunk.from[r.id]; from != r.next {
@@ -85,6 +86,9 @@ func (t *Task) redo(ctx context.Context) error {
 	pending := t.store.Document().Pending
 	cut := pending.Plan.Cut
 	t.Log.Info("redoing a chunk that was planned before the last stop", "task", t.Identity.Name, "chunk", cut.Chunk)
+	if err := t.adoptPlanned(ctx, cut); err != nil {
+		return err
+	}
 	t.limits = cut.Ranges
 	for _, r := range t.readers {
 		r.limit = t.limit(r)

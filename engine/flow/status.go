@@ -38,6 +38,9 @@ type Status struct {
 	DeliveredBefore checkpoint.Delivered `json:"delivered_before"`
 	// Objects of this run, the latest maxObjects.
 	Objects []Object `json:"objects"`
+	// Schema is the version of the stream's schema that rows are decoded with; 0 when it is declared
+	// for good.
+	Schema int64 `json:"schema,omitempty"`
 	// Watermark of the input; nil while no event was seen.
 	Watermark *time.Time    `json:"watermark,omitempty"`
 	Shards    []ShardStatus `json:"shards"`
@@ -153,6 +156,12 @@ func (s *status) describe(p Processor) {
 	if h, ok := p.(interface{ Hint() string }); ok {
 		s.now.Hint = h.Hint()
 	}
+}
+
+func (s *status) schema(version int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.Schema = version
 }
 
 func (s *status) fault(err error) {

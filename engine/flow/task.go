@@ -60,6 +60,8 @@ type Config struct {
 	Needs     []string
 	Steps     []Step
 	Processor Processor
+	// Evolution is for an input whose schema changes.
+	Evolution Evolution
 	Trigger   Trigger
 	// Memory is what the processor and the dead letters of a chunk may hold; more cuts the chunk.
 	Memory int64
@@ -123,6 +125,8 @@ type Task struct {
 	status  status
 	drained atomic.Bool
 	kin     kin
+	// evolving is of use when Config.Evolution has versions.
+	evolving evolving
 }
 
 // chunk is the state of the open chunk.
@@ -142,9 +146,6 @@ func NewTask(c Config) *Task {
 	t := &Task{Config: c, event: -1}
 	if t.Grace == 0 {
 		t.Grace = defaultGrace
-	}
-	if c.Input.EventTime != "" {
-		t.event = c.Input.Schema.Index(c.Input.EventTime)
 	}
 	t.ledger = append(t.ledger, checkpoint.Step{Name: c.Input.Name})
 	for _, s := range c.Steps {
@@ -224,11 +225,11 @@ func (t *Task) open(ctx context.Context) error {
 		return err
 	}
 	t.store = store
-	needs := t.Needs
-	if t.event >= 0 {
-		needs = append([]string{t.Input.EventTime}, needs...)
+	built := t.Evolution.Built
+	if t.Evolution.Versions == nil {
+		built.Schema = t.Input.Schema
 	}
-	t.decoder = column.NewDecoder(t.Input.Schema, needs, column.Options{})
+	t.decodeWith(built)
 	doc := store.Document()
 	t.kin.init(t)
 	t.join()
@@ -271,6 +272,7 @@ func (t *Task) openChunk() {
 
 // turn reads each shard once, commits if something is due, and otherwise waits.
 func (t *Task) turn(ctx context.Context) (done bool, err error) {
+	t.evolve(ctx)
 	// These are looked at before reading: what comes later wakes the wait below.
 	updated := t.Input.Updated()
 	ended, stopped, wanted := isClosed(t.Input.Ended), isClosed(t.Stop), isClosed(t.HandOver)
@@ -308,7 +310,11 @@ func (t *Task) finish(ctx context.Context, reason string) error {
 	if !t.moved() && !t.emits(cut.Watermark) {
 		return nil
 	}
-	return t.commit(ctx, cut)
+	err := t.commit(ctx, cut)
+	if err == nil {
+		t.report(ctx)
+	}
+	return err
 }
 
 // due says why the open chunk should be cut now, or "".
