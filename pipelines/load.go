@@ -196,7 +196,7 @@ func keysOf(head any) []string {
 	case *transformHead:
 		return []string{"type", "from"}
 	}
-	return []string{"type", "from", "start"}
+	return []string{"type", "from", "start", "parallelism"}
 }
 
 // unknownType reports a type that no component has, unless the type is missing, which is reported
@@ -254,7 +254,7 @@ func (l *loader) loadSink(e config.Entry[*config.Node]) {
 	if q := l.nodes[e.ID]; q != nil && q.query != nil {
 		l.d.KeyErrorf(e.Node, "%q is the id of a query in line %d too; both keep their position under it, so give the sink another id", e.ID, q.at.KeyLine)
 	}
-	s := &sink{at: e.Node, Sink: Sink{Name: e.ID}}
+	s := &sink{at: e.Node, Sink: Sink{Name: e.ID}, head: defaultSink()}
 	var known []string
 	var c sinks.Component
 	c, known, s.known = find(l.components.Sinks, sinkType, typeOf(e.Node))
@@ -264,6 +264,9 @@ func (l *loader) loadSink(e config.Entry[*config.Node]) {
 		l.unknownType(e.Node, "sink", known)
 	}
 	s.known = l.entry(e.Node, &s.head, s.Config) && s.known
-	s.From, s.Start = s.head.From, Start(s.head.Start)
+	s.From, s.Start, s.Parallelism = s.head.From, Start(s.head.Start), s.head.Parallelism
+	if c, ok := s.Config.(sinks.Single); ok && s.Parallelism > 1 && c.Single() != "" {
+		l.d.Errorf(e.Node.Get("parallelism"), "%s, so it has one task; remove parallelism", c.Single())
+	}
 	l.sinks = append(l.sinks, s)
 }

@@ -30,6 +30,8 @@ var (
 	descRows        = desc("step_rows_total", "Rows of a step by what became of them.", "task", "step", "outcome")
 	descUp          = desc("task_up", "1 while a sink or query works, 0 while it retries or has failed.", "task")
 	descLag         = desc("task_lag_records", "Records a task has yet to read in a shard.", "task", "shard")
+	descLagTime     = desc("task_lag_seconds", "Age of the first record a task has yet to read in a shard; 0 when there is none.", "task", "shard")
+	descUndelivered = desc("oldest_undelivered_seconds", "Age of the oldest record a sink or query has yet to deliver; 0 when there is none.", "task")
 	descWatermark   = desc("task_watermark_seconds", "Watermark of a task's input in seconds since the epoch.", "task")
 	descObjects     = desc("sink_objects_total", "Objects a task has delivered.", "task")
 	descRowsOut     = desc("sink_rows_total", "Rows a task has delivered.", "task")
@@ -77,6 +79,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 
 func collectTask(t flow.Status, gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, int64, ...string)) {
 	gauge(descUp, truth(t.Error == ""), t.Name)
+	gauge(descUndelivered, t.OldestUndelivered, t.Name)
 	for _, step := range t.Steps {
 		for _, o := range outcomes(step.Counts) {
 			counter(descRows, o.rows, t.Name, step.Name, o.name)
@@ -84,6 +87,7 @@ func collectTask(t flow.Status, gauge func(*prometheus.Desc, float64, ...string)
 	}
 	for _, sh := range t.Shards {
 		gauge(descLag, float64(sh.Lag), t.Name, sh.Shard)
+		gauge(descLagTime, sh.Behind, t.Name, sh.Shard)
 	}
 	if t.Watermark != nil {
 		gauge(descWatermark, float64(t.Watermark.UnixMicro())/1e6, t.Name)

@@ -104,6 +104,8 @@ type Sink struct {
 	From  string
 	Chain Chain
 	Start Start
+	// Parallelism is how many tasks share the shards of the stream.
+	Parallelism int
 	// Schema of the rows that arrive at the sink.
 	Schema *column.Schema
 	// Generation is a hash of what the sink's objects depend on in the file.

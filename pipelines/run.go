@@ -8,18 +8,19 @@ import (
 	"log/slog"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/engine/record"
 	streams "github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/capacity"
 	"github.com/millrace-io/millrace/engine/stream/disk"
-	"github.com/millrace-io/millrace/sinks"
 )
 
 // tidyEvery is how often expired segments are removed.
@@ -52,19 +53,12 @@ type Run struct {
 	feeds    map[string]*feed
 	dead     *flow.DeadLetters
 	sources  []*sourceRun
-	tasks    []*taskRun
+	tasks    []*consumerRun
 	began    time.Time
 	deadOld  int64
 	controls controls
 	halt     chan struct{}
 	halting  sync.Once
-}
-
-type taskRun struct {
-	*flow.Task
-	// output is the feed that a query writes to, nil for a sink.
-	output *feed
-	sink   sinks.Sink
 }
 
 // Open opens the data directory and everything the pipeline needs in it, and starts nothing.
@@ -75,6 +69,10 @@ func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
 		return nil, err
 	}
 	r := &Run{pipeline: p, o: o, backend: backend, feeds: map[string]*feed{}, began: o.Now(), halt: make(chan struct{})}
+	// Nobody else can be alive, so the leases of a process that was killed are free.
+	if _, err := checkpoint.Vacate(ctx, backend.Meta()); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
 	if err := r.build(ctx); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
@@ -182,7 +180,7 @@ func (r *Run) Wait(ctx context.Context) error {
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
 	for _, t := range r.tasks {
-		g.Go(func() error { return r.haltOn(r.runTask(ctx, t)) })
+		g.Go(func() error { return r.haltOn(t.work(ctx)) })
 	}
 	for _, s := range r.sources {
 		g.Go(func() error { return r.haltOn(s.run(reading, r.halt)) })
@@ -194,14 +192,6 @@ func (r *Run) Wait(ctx context.Context) error {
 	err := g.Wait()
 	close(finished)
 	watching.Wait()
-	return err
-}
-
-func (r *Run) runTask(ctx context.Context, t *taskRun) error {
-	err := t.Run(ctx)
-	if err == nil && t.output != nil && t.Drained() {
-		t.output.leave()
-	}
 	return err
 }
 
@@ -326,25 +316,6 @@ func (r *Run) Summary() Summary {
 	return summarize(r.Status(), result, r.o.Now().Sub(r.began).Seconds(), r.deadOld)
 }
 
-// Screen is the table of a sink that shows one.
-type Screen struct {
-	Name string
-	// Lines is the table as it is now, for a width in characters. It may be called from any
-	// goroutine.
-	Lines func(width int) []string
-}
-
-// Screens are the tables of the pipeline's sinks.
-func (r *Run) Screens() []Screen {
-	var screens []Screen
-	for _, t := range r.tasks {
-		if s, ok := t.sink.(sinks.Screen); ok {
-			screens = append(screens, Screen{Name: t.Identity.Name, Lines: s.Screen})
-		}
-	}
-	return screens
-}
-
 // start returns the positions that a new consumer begins at.
 func start(f *feed, at Start) func() (map[record.ShardID]record.Ordinal, error) {
 	return func() (map[record.ShardID]record.Ordinal, error) {
@@ -368,7 +339,7 @@ func start(f *feed, at Start) func() (map[record.ShardID]record.Ordinal, error) 
 	}
 }
 
-// workDir is a directory for a sink's temporary files.
-func (r *Run) workDir(name string) string {
-	return filepath.Join(r.o.Data, "work", r.pipeline.Name, name)
+// workDir is a directory for the temporary files of one of a sink's tasks.
+func (r *Run) workDir(name string, task int) string {
+	return filepath.Join(r.o.Data, "work", r.pipeline.Name, name, strconv.Itoa(task))
 }

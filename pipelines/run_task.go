@@ -14,7 +14,11 @@ import (
 // queryTrigger saves a query's progress; windows that close cut a chunk by themselves.
 var queryTrigger = flow.Trigger{Age: 5 * time.Second, Rows: 2_000_000}
 
-// openTasks makes a task for each query and sink.
+// leaseExpiry is after how long without a renewal a task's lease is free. The owner of a data
+// directory takes all leases when it starts, so nobody waits for it, and renewals are rare.
+const leaseExpiry = time.Minute
+
+// openTasks makes the tasks of each query and sink.
 func (r *Run) openTasks() error {
 	share := int64(r.pipeline.Memory) / 2 / int64(max(1, len(r.pipeline.Queries)+len(r.pipeline.Sinks)))
 	for _, q := range r.pipeline.Queries {
@@ -23,7 +27,7 @@ func (r *Run) openTasks() error {
 		}
 	}
 	for _, s := range r.pipeline.Sinks {
-		if err := r.openSink(s, share); err != nil {
+		if err := r.openSink(s, share/int64(s.Parallelism)); err != nil {
 			return fmt.Errorf("sink %q: %w", s.Name, err)
 		}
 	}
@@ -32,55 +36,77 @@ func (r *Run) openTasks() error {
 
 func (r *Run) openQuery(q *Query, share int64) error {
 	out := r.feeds[q.Name]
-	c, err := r.taskConfig(q.Name, q.Chain, q.Start, q.Generation)
-	if err != nil {
-		return err
-	}
-	c.Kind, c.Trigger, c.Memory = "query", queryTrigger, share
-	c.Needs = q.Chain.Needs(q.Query.Needs())
-	c.Processor = &flow.Query{
-		Identity: c.Identity,
-		Target:   out.stream.Name(),
-		Write:    out.stream.TryWrite,
-		New:      q.Query.New,
-		Windowed: q.Query.Windowed(),
-		Memory:   share,
-	}
+	common := r.taskConfig(q.Name, q.Chain, q.Start, q.Generation)
+	common.Kind, common.Trigger, common.Memory = "query", queryTrigger, share
+	common.Needs = q.Chain.Needs(q.Query.Needs())
 	out.join()
-	r.tasks = append(r.tasks, &taskRun{Task: flow.NewTask(c), output: out})
-	return nil
+	c := &consumerRun{output: out}
+	// A query has one task: its windows are not divided.
+	return r.openConsumer(c, q.Chain.Root, 1, func(int) (flow.Config, error) {
+		t := common
+		t.Processor = &flow.Query{
+			Identity: t.Identity,
+			Target:   out.stream.Name(),
+			Write:    out.stream.TryWrite,
+			New:      q.Query.New,
+			Windowed: q.Query.Windowed(),
+			Memory:   share,
+		}
+		var err error
+		t.Steps, err = q.Chain.Open()
+		return t, err
+	})
 }
 
 func (r *Run) openSink(s *Sink, share int64) error {
-	c, err := r.taskConfig(s.Name, s.Chain, s.Start, s.Generation)
-	if err != nil {
-		return err
-	}
-	dir := r.workDir(s.Name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	sink, err := s.Component.Open(s.Config, sinks.Env{
-		Identity: c.Identity,
-		Schema:   s.Schema,
-		Dir:      dir,
-		Data:     r.o.Data,
-		Memory:   share,
-		Log:      r.o.Log.With("sink", s.Name),
-		Now:      r.o.Now,
-		Stdout:   r.o.Stdout,
+	common := r.taskConfig(s.Name, s.Chain, s.Start, s.Generation)
+	common.Kind, common.Type, common.Memory = "sink", s.Component.Type, share
+	common.Needs = s.Chain.Needs(s.Schema.Names())
+	c := &consumerRun{}
+	return r.openConsumer(c, s.Chain.Root, s.Parallelism, func(task int) (flow.Config, error) {
+		t := common
+		t.Identity.Task = task
+		dir := r.workDir(s.Name, task)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return t, err
+		}
+		sink, err := s.Component.Open(s.Config, sinks.Env{
+			Identity: t.Identity,
+			Schema:   s.Schema,
+			Dir:      dir,
+			Data:     r.o.Data,
+			Memory:   share,
+			Log:      r.o.Log.With("sink", s.Name),
+			Now:      r.o.Now,
+			Stdout:   r.o.Stdout,
+		})
+		if err != nil {
+			return t, err
+		}
+		c.show(sink)
+		t.Processor, t.Trigger = sink, sink.Trigger()
+		t.Steps, err = s.Chain.Open()
+		return t, err
+	})
+}
+
+// openConsumer makes a consumer of a stream.
+func (r *Run) openConsumer(c *consumerRun, root string, tasks int, open func(task int) (flow.Config, error)) error {
+	in := r.feeds[root].stream
+	consumer, err := flow.NewConsumer(flow.ConsumerConfig{
+		Stream: in.Name(), Incarnation: in.Incarnation(), Tasks: tasks, Open: open,
+		Worker: fmt.Sprintf("pid-%d", os.Getpid()), Expiry: leaseExpiry,
 	})
 	if err != nil {
 		return err
 	}
-	c.Kind, c.Type, c.Processor, c.Trigger, c.Memory = "sink", s.Component.Type, sink, sink.Trigger(), share
-	c.Needs = s.Chain.Needs(s.Schema.Names())
-	r.tasks = append(r.tasks, &taskRun{Task: flow.NewTask(c), sink: sink})
+	c.Consumer = consumer
+	r.tasks = append(r.tasks, c)
 	return nil
 }
 
-// taskConfig is what queries and sinks have in common.
-func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) (flow.Config, error) {
+// taskConfig is what queries and sinks, and all tasks of one, have in common.
+func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) flow.Config {
 	in := r.feeds[chain.Root]
 	c := flow.Config{
 		Identity: flow.Identity{Pipeline: r.pipeline.Name, Name: name, Incarnation: in.stream.Incarnation()},
@@ -105,9 +131,7 @@ func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) 
 	if !r.expires(chain.Root) {
 		c.Input.Hold = in.holder()
 	}
-	steps, err := chain.Open()
-	c.Steps = steps
-	return c, err
+	return c
 }
 
 // expires reports whether retention may take records of a stream that were not read yet.

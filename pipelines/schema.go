@@ -30,7 +30,8 @@ func SchemaJSON(c Components) ([]byte, error) {
 		transforms = append(transforms, variant{each.Type, s.Of(&transformHead{}, each.Config())})
 	}
 	for _, each := range c.Sinks {
-		sinks = append(sinks, variant{each.Type, s.Of(&sinkHead{}, each.Config())})
+		head := defaultSink()
+		sinks = append(sinks, variant{each.Type, s.Of(&head, each.Config())})
 	}
 	for section, variants := range map[string][]variant{"sources": sources, "transforms": transforms, "sinks": sinks} {
 		root.Properties[section].Additional.Schema = union(variants)

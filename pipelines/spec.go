@@ -171,7 +171,13 @@ type sinkHead struct {
 	// Start is where a new sink begins: earliest, latest or a time of arrival such as
 	// 2026-01-31T00:00:00Z.
 	Start startSpec `yaml:"start"`
+	// Parallelism is how many tasks deliver at the same time. They share the shards of the stream and
+	// the sink's memory, and each writes objects of its own. More than the stream has shards brings
+	// nothing.
+	Parallelism int `yaml:"parallelism" min:"1" max:"256"`
 }
+
+func defaultSink() sinkHead { return sinkHead{Parallelism: 1} }
 
 // querySpec is an entry of queries.
 type querySpec struct {

@@ -26,6 +26,11 @@ type Sink interface {
 // delivered; empty for nothing to say.
 type Hinter interface{ Hint() string }
 
+// Single is implemented by the configuration of a sink whose destination may take one writer only.
+// Single says why, as the beginning of a sentence for people; empty when several tasks may deliver at
+// the same time.
+type Single interface{ Single() string }
+
 // Env is what a sink gets besides its configuration.
 type Env struct {
 	Identity flow.Identity

@@ -32,6 +32,9 @@ type Config struct {
 	Rows int `yaml:"rows" min:"1" max:"1000"`
 }
 
+// Single implements sinks.Single.
+func (*Config) Single() string { return "standard output has one writer" }
+
 // Component is the stdout sink for the list of components.
 func Component() sinks.Component {
 	return sinks.Define("stdout", func() Config { return Config{Format: Table, Rows: 20} }, open)
