@@ -39,6 +39,7 @@ func (s *Status) addRun(o Status) {
 	for reason, n := range o.Cuts {
 		s.Cuts[reason] += n
 	}
+	s.Schema = max(s.Schema, o.Schema)
 	s.Committed = latest(s.Committed, o.Committed)
 	for i, e := range o.Edges {
 		if i == len(s.Edges) {
