@@ -48,6 +48,15 @@ type limber struct {
 	sink
 	schema *column.Schema
 	seen   []string
+	// published is called after each chunk.
+	published func()
+}
+
+func (s *limber) Published(p flow.Plan) {
+	s.sink.Published(p)
+	if s.published != nil {
+		s.published()
+	}
 }
 
 func (s *limber) Reschema(schema *column.Schema) error {
@@ -125,20 +134,36 @@ func TestRowsArriveOnceWhileTheSchemaChangesWhereverACrashHits(t *testing.T) {
 		for at := 1; ; at++ {
 			name := fmt.Sprintf("crash %d (after its effect: %t)", at, after)
 			w := newWorld(t)
-			w.write(rows...)
-			close(w.ended)
+			left := rows
+			more := func() {
+				if len(left) == 0 {
+					close(w.ended)
+					return
+				}
+				w.write(left[:8]...)
+				left = left[8:]
+			}
+			more()
 			v := w.schemas()
 			if _, err := v.Put(t.Context(), versions.Version{Schema: firstSchema, Fixed: []string{"at"}}); err != nil {
 				t.Fatal(err)
 			}
 			w.breaks = breaks{at: at, after: after}
-			err := flow.NewTask(w.evolving(&limber{sink: sink{w: w}}, v)).Run(t.Context())
+			err := flow.NewTask(w.evolving(&limber{sink: sink{w: w}, published: more}, v)).Run(t.Context())
 			crashed := w.breaks.seen >= at
 			// A version that cannot be written stops nobody.
 			if err != nil && !errors.Is(err, errCrash) {
 				t.Fatalf("%s: run returned %v", name, err)
 			}
 			w.breaks = breaks{}
+			for len(left) > 0 {
+				more()
+			}
+			select {
+			case <-w.ended:
+			default:
+				more()
+			}
 			// The schema moves on before the plan is redone, and its columns even change places.
 			v = w.schemas()
 			moved := versions.Version{Schema: &column.Schema{}, Fixed: []string{"at"}, Origin: versions.FromFile}
