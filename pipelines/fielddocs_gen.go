@@ -18,6 +18,7 @@ var fieldDocs = map[string]string{
 	"github.com/millrace-io/millrace/pipelines.querySpec.Start":            "Start is where a new query begins: earliest, latest or a time of arrival such as 2026-01-31T00:00:00Z.",
 	"github.com/millrace-io/millrace/pipelines.querySpec.Watermark":        "Watermark is how much later than its neighbours a row of the output may come, for queries that read this one.",
 	"github.com/millrace-io/millrace/pipelines.sinkHead.From":              "From is the stream, transform or query that rows come from.",
+	"github.com/millrace-io/millrace/pipelines.sinkHead.Parallelism":       "Parallelism is how many tasks deliver at the same time. They share the shards of the stream and the sink's memory, and each writes objects of its own. More than the stream has shards brings nothing.",
 	"github.com/millrace-io/millrace/pipelines.sinkHead.Start":             "Start is where a new sink begins: earliest, latest or a time of arrival such as 2026-01-31T00:00:00Z.",
 	"github.com/millrace-io/millrace/pipelines.sinkHead.Type":              "Type of the sink.",
 	"github.com/millrace-io/millrace/pipelines.sourceHead.To":              "To is the stream that the source writes to.",
