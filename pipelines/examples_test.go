@@ -59,6 +59,12 @@ type running struct {
 // begin loads a file with an environment and runs it on a data directory.
 func begin(t *testing.T, path, data string, env map[string]string) *running {
 	t.Helper()
+	return beginWith(t, path, env, pipelines.Options{Data: data})
+}
+
+// beginWith is begin with some of the options.
+func beginWith(t *testing.T, path string, env map[string]string, o pipelines.Options) *running {
+	t.Helper()
 	p, err := pipelines.Load(path, realComponents(), pipelines.LoadOptions{Getenv: func(name string) (string, bool) {
 		v, ok := env[name]
 		return v, ok
@@ -67,9 +73,11 @@ func begin(t *testing.T, path, data string, env map[string]string) *running {
 		t.Fatal(err)
 	}
 	r := &running{t: t, stop: make(chan struct{}), out: new(bytes.Buffer), done: make(chan error, 1)}
-	r.run, err = pipelines.Open(t.Context(), p, pipelines.Options{
-		Data: data, Stop: r.stop, Stdout: r.out, Log: slog.New(slog.DiscardHandler), Now: time.Now,
-	})
+	o.Stop, o.Stdout, o.Now = r.stop, r.out, time.Now
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	r.run, err = pipelines.Open(t.Context(), p, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,11 +90,23 @@ func (s *sourceRun) run(ctx context.Context, halt <-chan struct{}) error {
 	select {
 	case <-halt:
 	default:
-		if ctx.Err() == nil {
-			s.ended.Store(true)
-			s.feed.leave()
-		}
+		return s.end(ctx)
 	}
+	return nil
+}
+
+// end tells that the input has ended, once all of it can be read: with a weaker sync mode that is
+// later than when it was acknowledged.
+func (s *sourceRun) end(ctx context.Context) error {
+	err := s.feed.stream.Sync(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("source %q: %w", s.spec.Name, err)
+	}
+	s.ended.Store(true)
+	s.feed.leave()
 	return nil
 }
 

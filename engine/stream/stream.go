@@ -248,6 +248,28 @@ func (s *Stream) Flush(ctx context.Context, p record.Producer, position int64) e
 	return s.Write(ctx, &record.Batch{Producer: p, End: position})
 }
 
+// flusher is a Log that may acknowledge an append before it is durable.
+type flusher interface {
+	// Flush syncs what was acknowledged before the call.
+	Flush(ctx context.Context) error
+}
+
+// Sync returns nil once all that was acknowledged before the call is durable and can be read, also
+// with SyncInterval and SyncNever.
+func (s *Stream) Sync(ctx context.Context) error {
+	for id, log := range s.shards.Load().logs {
+		f, ok := log.(flusher)
+		if !ok || log.Bounds().Closed {
+			continue
+		}
+		// A shard that is sealed meanwhile is synced.
+		if err := f.Flush(ctx); err != nil && !elsewhere(err) {
+			return fmt.Errorf("sync %s of stream %q: %w", id, s.name, err)
+		}
+	}
+	return nil
+}
+
 // Close ends the goroutines that Updated started.
 func (s *Stream) Close() error {
 	s.watch.close()
