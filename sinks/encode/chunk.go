@@ -38,7 +38,8 @@ type chunk struct {
 	// even is what was found out about texts of one length.
 	even evenness
 
-	pages []page
+	hashes bloomHashes
+	pages  []page
 	// unused is memory of earlier pages.
 	unused [][]byte
 	held   int
@@ -175,6 +176,9 @@ func (k *chunk) encodeValues(p *page, s *scratch) (format.Encoding, error) {
 	}
 	p.nulls = p.entries - k.values.n
 	p.bounds = k.values.bounds(k.leaf.typ.Kind)
+	if k.leaf.bloom {
+		k.hashes.add(&k.values)
+	}
 	s.values, encoding, err = k.values.encode(s.values)
 	return encoding, err
 }
@@ -272,13 +276,13 @@ func (k *chunk) buffer(n int) []byte {
 }
 
 func (k *chunk) wrap(err error) error {
-	return fmt.Errorf("encode column %s: %w", k.leaf.path[0], err)
+	return fmt.Errorf("encode column %s: %w", k.leaf.name, err)
 }
 
 // memory is what the chunk holds.
 func (k *chunk) memory() int {
 	n := int(unsafe.Sizeof(*k)) + k.held + k.values.memory() + 4*cap(k.ids) + cap(k.levels.defs) + cap(k.levels.reps) +
-		cap(k.pages)*int(unsafe.Sizeof(page{})) + cap(k.unused)*int(unsafe.Sizeof([]byte(nil)))
+		cap(k.pages)*int(unsafe.Sizeof(page{})) + cap(k.unused)*int(unsafe.Sizeof([]byte(nil))) + 8*cap(k.hashes)
 	for _, b := range k.unused {
 		n += cap(b)
 	}

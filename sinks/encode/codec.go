@@ -6,6 +6,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/compress"
 	"github.com/parquet-go/parquet-go/compress/gzip"
+	"github.com/parquet-go/parquet-go/compress/lz4"
 	"github.com/parquet-go/parquet-go/compress/snappy"
 	"github.com/parquet-go/parquet-go/format"
 )
@@ -31,6 +32,8 @@ func newCodec(c Compression, level int) (codec, error) {
 			level = 6
 		}
 		return wrap(&gzip.Codec{Level: level}), nil
+	case LZ4Raw:
+		return wrap(&lz4.Codec{Level: lz4.Fastest}), nil
 	case Zstd:
 		return newZstd(level)
 	}

@@ -60,7 +60,7 @@ func NewWriter(schema *column.Schema, o Options) (*Writer, error) {
 	var err error
 	if o.Format == Parquet {
 		if w.codec, err = newCodec(o.Compression, o.Level); err == nil {
-			w.layout, err = newLayout(schema)
+			w.layout, err = newLayout(schema, o.ParquetOptions)
 		}
 	} else if err = w.check(); err == nil {
 		compression := textCompression
@@ -94,7 +94,7 @@ func (w *Writer) Options() Options { return w.options }
 // Open starts a file.
 func (w *Writer) Open(out io.Writer) Encoder {
 	if w.options.Format == Parquet {
-		return newParquet(w.layout, w.codec, w.options.CreatedBy, &w.scratches, out)
+		return w.openParquet(out)
 	}
 	return w.pieces(out, w.options.CSV)
 }

@@ -19,6 +19,8 @@ type layout struct {
 	elements []format.SchemaElement
 	orders   []format.ColumnOrder
 	leaves   []leaf
+	// sort is empty when rows keep their order.
+	sort []sortKey
 }
 
 // leaf is a Parquet column: values, and the way to them from a top-level column.
@@ -28,14 +30,26 @@ type leaf struct {
 	steps  []int
 	typ    column.Type
 	path   []string
+	// name is the path as users write it, in which lists have no part.
+	name string
 	// maxDef counts the optional and repeated nodes on the way, maxRep the repeated ones.
 	maxDef, maxRep uint8
+	bloom          bool
+}
+
+// sorting declares the order of the rows.
+func (l *layout) sorting() []format.SortingColumn {
+	var columns []format.SortingColumn
+	for _, k := range l.sort {
+		columns = append(columns, format.SortingColumn{ColumnIdx: int32(k.leaf), Descending: k.descending})
+	}
+	return columns
 }
 
 // maxDepth bounds the nesting of a schema: levels are bytes, and readers recurse.
 const maxDepth = 32
 
-func newLayout(schema *column.Schema) (*layout, error) {
+func newLayout(schema *column.Schema, o ParquetOptions) (*layout, error) {
 	l := &layout{schema: schema}
 	if len(schema.Fields) == 0 {
 		return nil, fmt.Errorf("a parquet file needs at least one column")
@@ -47,7 +61,7 @@ func newLayout(schema *column.Schema) (*layout, error) {
 			return nil, err
 		}
 		root.fields = append(root.fields, field{parquet.Optional(node), f.Name})
-		l.addLeaves(leaf{column: i, typ: f.Type, path: []string{f.Name}, maxDef: 1})
+		l.addLeaves(leaf{column: i, typ: f.Type, path: []string{f.Name}, name: f.Name, maxDef: 1})
 	}
 	// The library knows best how to spell the schema in a footer, so it writes an empty file.
 	w := parquet.NewWriter(io.Discard, parquet.NewSchema("millrace", root))
@@ -59,13 +73,16 @@ func newLayout(schema *column.Schema) (*layout, error) {
 	if len(l.orders) != len(l.leaves) {
 		return nil, fmt.Errorf("parquet schema has %d columns instead of %d", len(l.orders), len(l.leaves))
 	}
+	if err := l.choose(o); err != nil {
+		return nil, err
+	}
 	return l, nil
 }
 
 // addLeaves appends the leaves at and below at.
 func (l *layout) addLeaves(at leaf) {
-	below := func(step int, t column.Type, def, rep uint8, names ...string) {
-		next := leaf{column: at.column, typ: t, maxDef: at.maxDef + def, maxRep: at.maxRep + rep}
+	below := func(step int, t column.Type, name string, def, rep uint8, names ...string) {
+		next := leaf{column: at.column, typ: t, name: name, maxDef: at.maxDef + def, maxRep: at.maxRep + rep}
 		next.steps = append(append(next.steps, at.steps...), step)
 		next.path = append(append(next.path, at.path...), names...)
 		l.addLeaves(next)
@@ -73,10 +90,10 @@ func (l *layout) addLeaves(at leaf) {
 	switch at.typ.Kind {
 	case column.Struct:
 		for i, f := range at.typ.Fields {
-			below(i, f.Type, 1, 0, f.Name)
+			below(i, f.Type, at.name+"."+f.Name, 1, 0, f.Name)
 		}
 	case column.List:
-		below(0, *at.typ.Elem, 2, 1, "list", "element")
+		below(0, *at.typ.Elem, at.name, 2, 1, "list", "element")
 	default:
 		l.leaves = append(l.leaves, at)
 	}

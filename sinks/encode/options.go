@@ -27,13 +27,14 @@ func Formats() []Format { return []Format{Parquet, NDJSON, JSON, CSV, Avro, Raw}
 // Compression of a file, or of what it consists of: the pages of Parquet, the blocks of Avro.
 type Compression string
 
-// The compressions. Deflate is Avro's own, which has no gzip.
+// The compressions. Deflate is Avro's own, which has no gzip; LZ4Raw is Parquet's.
 const (
 	None    Compression = "none"
 	Zstd    Compression = "zstd"
 	Snappy  Compression = "snappy"
 	Gzip    Compression = "gzip"
 	Deflate Compression = "deflate"
+	LZ4Raw  Compression = "lz4_raw"
 )
 
 // Options of a Writer.
@@ -46,6 +47,7 @@ type Options struct {
 	// CreatedBy is the name of the application that Parquet files carry. It must not change with
 	// time, or a redone file would differ.
 	CreatedBy string
+	ParquetOptions
 	// CSV and Raw are looked at for the format of that name alone.
 	CSV CSVOptions
 	Raw RawOptions
@@ -100,6 +102,9 @@ func (o Options) problems() []config.Problem {
 	default:
 		report("compression", "unknown compression %q; want %s", o.Compression, either(allowed))
 	}
+	if o.Format == Parquet {
+		problems = append(problems, o.ParquetOptions.problems()...)
+	}
 	if o.Format == CSV {
 		problems = append(problems, o.CSV.problems()...)
 	}
@@ -108,7 +113,10 @@ func (o Options) problems() []config.Problem {
 
 // compressions are those that the format has.
 func (o Options) compressions() []Compression {
-	if o.Format == Avro {
+	switch o.Format {
+	case Parquet:
+		return []Compression{Zstd, Snappy, Gzip, LZ4Raw, None}
+	case Avro:
 		return []Compression{Zstd, Snappy, Deflate, None}
 	}
 	return []Compression{Zstd, Snappy, Gzip, None}

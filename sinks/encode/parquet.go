@@ -12,14 +12,6 @@ import (
 	"github.com/millrace-io/millrace/engine/column"
 )
 
-// A row group ends at whichever of these comes first. It is held in memory, compressed, until
-// then, so the third bounds memory where pages hardly compress.
-const (
-	groupRows  = 500_000
-	groupBytes = 64 << 20
-	groupHeld  = 20 << 20
-)
-
 // batchRows is how many rows go to one column before the next column has its turn.
 const batchRows = 4096
 
@@ -28,6 +20,7 @@ const batchRows = 4096
 type parquetFile struct {
 	layout    *layout
 	scratches *sync.Pool
+	options   ParquetOptions
 	createdBy string
 	out       io.Writer
 	written   int64
@@ -45,11 +38,19 @@ type parquetFile struct {
 	failed error
 }
 
-func newParquet(l *layout, c codec, createdBy string, scratches *sync.Pool, out io.Writer) *parquetFile {
-	f := &parquetFile{layout: l, scratches: scratches, createdBy: createdBy, out: out}
+// openParquet starts a file of the writer's.
+func (w *Writer) openParquet(out io.Writer) Encoder {
+	l := w.layout
+	f := &parquetFile{
+		layout: l, scratches: &w.scratches, options: w.options.ParquetOptions.withDefaults(),
+		createdBy: w.options.CreatedBy, out: out,
+	}
 	f.chunks = make([]chunk, len(l.leaves))
 	for i := range l.leaves {
-		f.chunks[i] = newChunk(&l.leaves[i], c)
+		f.chunks[i] = newChunk(&l.leaves[i], w.codec)
+	}
+	if len(l.sort) > 0 {
+		return newSorter(f)
 	}
 	return f
 }
@@ -63,18 +64,21 @@ func (f *parquetFile) Add(b *column.Batch) error {
 		return err
 	}
 	for done, n := 0, b.Selected(); done < n; {
-		step := min(n-done, batchRows, groupRows-int(f.open))
-		r := rows{from: done, to: done + step}
-		if b.Selection != nil {
-			r = rows{idx: b.Selection[done : done+step]}
-		}
-		if err := f.addRows(b, r); err != nil {
-			f.failed = err
+		step := min(n-done, batchRows, f.options.GroupRows-int(f.open))
+		if err := f.take(b, rowsOf(b, done, step)); err != nil {
 			return err
 		}
 		done += step
 	}
 	return nil
+}
+
+// take adds rows of a batch that was checked; there is room for them in the row group.
+func (f *parquetFile) take(b *column.Batch, r rows) error {
+	if f.failed == nil {
+		f.failed = f.addRows(b, r)
+	}
+	return f.failed
 }
 
 func (f *parquetFile) addRows(b *column.Batch, r rows) error {
@@ -92,7 +96,7 @@ func (f *parquetFile) addRows(b *column.Batch, r rows) error {
 	}
 	f.rows += int64(r.len())
 	f.open += int64(r.len())
-	if f.open < groupRows && raw < groupBytes && held < groupHeld {
+	if f.open < int64(f.options.GroupRows) && raw < f.options.GroupBytes && held < groupHeld {
 		return nil
 	}
 	return f.closeGroup(s)
@@ -121,18 +125,24 @@ func (f *parquetFile) Memory() int64 {
 
 // Flush implements Encoder: it ends the row group.
 func (f *parquetFile) Flush() error {
-	if f.failed != nil || f.open == 0 {
-		return f.failed
-	}
-	s := f.scratches.Get().(*scratch)
-	defer f.scratches.Put(s)
-	if f.failed = f.closeGroup(s); f.failed != nil {
-		return f.failed
+	if err := f.endGroup(); err != nil {
+		return err
 	}
 	for i := range f.chunks {
 		f.chunks[i].release()
 	}
 	return nil
+}
+
+// endGroup writes the open row group if there is one.
+func (f *parquetFile) endGroup() error {
+	if f.failed != nil || f.open == 0 {
+		return f.failed
+	}
+	s := f.scratches.Get().(*scratch)
+	defer f.scratches.Put(s)
+	f.failed = f.closeGroup(s)
+	return f.failed
 }
 
 // Finish implements Encoder.
@@ -186,7 +196,7 @@ func (f *parquetFile) closeGroup(s *scratch) error {
 	}
 	group := format.RowGroup{
 		NumRows: f.open, FileOffset: f.written, Ordinal: int16(len(f.groups)),
-		Columns: make([]format.ColumnChunk, len(f.chunks)),
+		Columns: make([]format.ColumnChunk, len(f.chunks)), SortingColumns: f.layout.sorting(),
 	}
 	if len(f.groups) > maxGroups {
 		return fmt.Errorf("more than %d row groups in one parquet file", maxGroups)
@@ -201,11 +211,16 @@ func (f *parquetFile) closeGroup(s *scratch) error {
 		k.describe(&columnIndex[i])
 		meta := &group.Columns[i].MetaData
 		if err := f.writeChunk(k, meta, &offsetIndex[i], s); err != nil {
-			return fmt.Errorf("write column %s: %w", k.leaf.path[0], err)
+			return fmt.Errorf("write column %s: %w", k.leaf.name, err)
 		}
 		group.TotalByteSize += meta.TotalUncompressedSize
 		group.TotalCompressedSize += meta.TotalCompressedSize
-		k.reset()
+	}
+	for i := range f.chunks {
+		if err := f.writeBloom(&f.chunks[i], &group.Columns[i].MetaData, s); err != nil {
+			return fmt.Errorf("write bloom filter of column %s: %w", f.chunks[i].leaf.name, err)
+		}
+		f.chunks[i].reset()
 	}
 	f.groups = append(f.groups, group)
 	f.columnIndexes = append(f.columnIndexes, columnIndex)

@@ -10,6 +10,9 @@ import (
 // raw is the size of the chunk's part of the row group before compression.
 func (k *chunk) raw() int64 {
 	n := int64(k.values.size() + 4*len(k.ids) + len(k.levels.defs))
+	if k.dict != nil {
+		n += int64(k.dict.size())
+	}
 	for i := range k.pages {
 		n += int64(k.pages[i].size)
 	}
@@ -178,7 +181,7 @@ func (k *chunk) reset() {
 
 // release lets go of memory that only serves speed.
 func (k *chunk) release() {
-	k.pages, k.unused, k.dict, k.ids = nil, nil, nil, nil
+	k.pages, k.unused, k.dict, k.ids, k.hashes = nil, nil, nil, nil, nil
 	k.values = values{physical: k.values.physical}
 	k.levels.defs, k.levels.reps = nil, nil
 }
