@@ -61,8 +61,8 @@ func (c *Config) Validate() []config.Problem {
 		report("dir", "path and dir exclude each other; keep path for one file or dir for a file for each chunk")
 	case c.Dir != "" && c.Append:
 		report("append", "goes with path; the files of a directory are always new")
-	case c.Path != "" && c.Prefix != "":
-		report("prefix", "goes with dir; name the directories of the one file in path")
+	case c.Path != "" && (c.Prefix != "" || c.ErrorPrefix != "" || c.Timezone != ""):
+		report("prefix", "prefix, error_prefix and timezone go with dir; name the directories of the one file in path")
 	case c.Path != "" && len(c.PartitionBy) > 0:
 		report("partition_by", "one file has no partitions; use dir instead of path")
 	}
@@ -136,6 +136,7 @@ func open(c Config, env sinks.Env) (sinks.Sink, error) {
 	o := output{config: c, env: env}
 	if c.Dir != "" {
 		settings.Layout, settings.Root, settings.HashInName = c.Layout, filepath.ToSlash(c.Dir)+"/", true
+		settings.Segment = 255 // of most file systems
 		if o.chunk, err = objects.New(settings); err != nil {
 			return nil, err
 		}

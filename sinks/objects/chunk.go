@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/sinks/encode"
 )
 
@@ -17,10 +20,14 @@ type Settings struct {
 	Layout Layout
 	// Root is put before all keys.
 	Root string
+	// Segment is how many bytes a part of a key between slashes may have; 0 means any number.
+	Segment int
 	// HashInName ends names with the beginning of the hash of the rows, for stores that keep no
 	// metadata beside an object.
 	HashInName bool
 	Identity   flow.Identity
+	// Generation is the hash of the consumer's configuration, for the metadata.
+	Generation string
 	Writer     *encode.Writer
 	// Open starts an object; nil is the Writer's.
 	Open   func(io.Writer) encode.Encoder
@@ -31,63 +38,88 @@ type Settings struct {
 	Memory int64
 }
 
-// Chunk is the open chunk: one object for each partition that has rows. One goroutine uses it.
+// Chunk is the open chunk: one object for each partition that has rows. One goroutine uses it,
+// except for Stats.
+//
+// Without partitions rows are encoded as they come. Otherwise they are staged, for an encoder in
+// each of many partitions would hold more memory than the rows, and take most of its time for a
+// few rows each: see stage.
 type Chunk struct {
 	settings Settings
 	writer   *encode.Writer
 	task     string
+	names    names
 	// partitioner is nil when all rows go to one object.
 	partitioner *partitioner
-	// limit is how many bytes of memory the objects may take before the largest are flushed.
+	stage       stage
+	// limit is how many bytes the open objects may take before the largest are flushed.
 	limit int64
 	// columns is how many the rows have, which decides what a flush costs.
 	columns int
 
-	parts map[string]*part
-	// touched are the partitions of the batch at hand.
-	touched []*part
-	rowKey  []byte
-	rows    int64
-	encoded int64
-	memory  int64
+	// parts are the partitions by the values of their keys, paths by their spelling: a text that
+	// is spelled like null is in the partition of null.
+	parts, paths map[string]*part
+	// list is all partitions in the order they came.
+	list []*part
+	// admitted counts the partitions that each shard brought.
+	admitted map[record.ShardID]int
+	rowKey   []byte
+	rows     int64
+	// encoded and memory are those of the open objects.
+	encoded, memory int64
+	// encoders is how many objects are open.
+	encoders int
 	// drained is set while no part is worth a flush, so that none is looked for.
 	drained bool
+	// finished is the objects of staged rows, one behind the other.
+	finished spool
+	// ratio is the encoded size of staged rows to their size in the stage, as it was in the last chunk.
+	ratio float64
 	// frozen are the objects of the planned chunk by key.
 	frozen map[string]*part
+	stats  stats
 }
-
-// part is the open object of a partition.
-type part struct {
-	path    string
-	encoder encode.Encoder
-	spool   spool
-	rows    int64
-	hash    column.RowHash
-	// selection is the rows of the batch at hand.
-	selection []int32
-	// encoded and memory are what was last added to the chunk's sums.
-	encoded, memory int64
-	// done is set once the object was created.
-	done bool
-}
-
-// partOverhead is the memory of a partition beside what its encoder reports, roughly.
-const partOverhead = 512
 
 // New makes an empty chunk. Errors name the mistake's place in the configuration.
 func New(s Settings) (*Chunk, error) {
 	if s.Open == nil {
 		s.Open = s.Writer.Open
 	}
-	c := &Chunk{
-		settings: s, writer: s.Writer, task: TaskName(s.Identity), limit: s.Memory / 4 * 3, columns: len(s.Schema.Fields),
+	names, problems := s.Layout.parse()
+	if len(problems) > 0 {
+		return nil, &config.PathError{Path: problems[0].Path, Err: errors.New(problems[0].Message)}
 	}
+	c := &Chunk{
+		settings: s, writer: s.Writer, task: TaskName(s.Identity), names: names,
+		limit: s.Memory / 4 * 3, columns: len(s.Schema.Fields), ratio: firstRatio(s.Writer.Options()),
+	}
+	c.finished.dir = s.Dir
 	if len(s.Layout.PartitionBy) == 0 {
 		return c, nil
 	}
 	var err error
+	c.stage.init(s.Schema, s.Dir, stageMemory(s.Memory))
+	c.limit = s.Memory / 2
 	c.partitioner, err = newPartitioner(s.Layout.PartitionBy, s.Schema)
 	return c, err
+}
+
+// stageMemory is how much of the memory the stage takes.
+func stageMemory(memory int64) int64 {
+	const least, most = 256 << 10, 32 << 20
+	if memory <= 0 {
+		return most
+	}
+	return min(max(memory/4, least), most)
+}
+
+// firstRatio guesses how much smaller rows get.
+func firstRatio(o encode.Options) float64 {
+	if o.Compression == encode.None {
+		return 1
+	}
+	return 0.3
 }
 
 // Start removes what an earlier process left in the directory of spools.
@@ -100,25 +132,36 @@ func (c *Chunk) Start() error {
 
 // Open describes the chunk.
 func (c *Chunk) Open() flow.Open {
-	return flow.Open{Rows: c.rows, Encoded: c.encoded, Memory: c.memory}
+	return flow.Open{
+		Rows: c.rows, Encoded: c.encoded + int64(float64(c.stage.total)*c.ratio), Memory: c.held(),
+	}
+}
+
+// held is the memory of everything, in bytes.
+func (c *Chunk) held() int64 {
+	return c.memory + c.stage.memory() + int64(len(c.list))*partOverhead + int64(cap(c.finished.memory))
 }
 
 // Add routes the selected rows of b to their partitions. It does not keep b.
 func (c *Chunk) Add(b *column.Batch) (flow.Outcome, error) {
-	if b.Selected() == 0 {
+	n := int64(b.Selected())
+	if n == 0 {
 		return flow.Outcome{}, nil
 	}
 	if c.parts == nil {
-		c.parts = make(map[string]*part)
+		c.parts, c.paths = make(map[string]*part), make(map[string]*part)
 	}
-	n := int64(b.Selected())
 	outcome := flow.Outcome{Counts: flow.Counts{In: n, Passed: n}}
+	defer c.publishStats()
 	if c.partitioner == nil {
 		p := c.parts[""]
 		if p == nil {
-			p = c.open("", "")
+			p = c.join("", nil)
+			c.parts[""] = p
 		}
-		return outcome, c.addTo(p, b)
+		p.arrived(b)
+		c.rows += n
+		return outcome, c.encode(p, b)
 	}
 	rejects, err := c.route(b)
 	if err != nil {
@@ -127,23 +170,21 @@ func (c *Chunk) Add(b *column.Batch) (flow.Outcome, error) {
 	outcome.Rejects = rejects
 	outcome.Counts.Bad = int64(len(rejects))
 	outcome.Counts.Passed -= outcome.Counts.Bad
-	for _, p := range c.touched {
-		if err := c.addTo(p, b.With(p.selection)); err != nil {
-			return flow.Outcome{}, err
-		}
-	}
+	c.rows += outcome.Counts.Passed
 	return outcome, nil
 }
 
-// route gives each touched partition its selection.
+// route stages the selected rows of b for their partitions.
 func (c *Chunk) route(b *column.Batch) ([]flow.Reject, error) {
 	if err := c.partitioner.eval(b); err != nil {
+		return nil, err
+	}
+	if err := c.stage.check(b); err != nil {
 		return nil, err
 	}
 	var rejects []flow.Reject
 	var last *part
 	var lastKey []byte
-	c.touched = c.touched[:0]
 	for i := range b.Selected() {
 		row := i
 		if b.Selection != nil {
@@ -152,136 +193,127 @@ func (c *Chunk) route(b *column.Batch) ([]flow.Reject, error) {
 		c.rowKey = c.partitioner.appendKey(c.rowKey[:0], row)
 		p := last
 		if last == nil || string(c.rowKey) != string(lastKey) {
-			if p = c.parts[string(c.rowKey)]; p == nil {
-				path, reject := c.partitioner.path(row)
-				if reject != nil {
-					rejects = append(rejects, *reject)
-					continue
-				}
-				p = c.open(string(c.rowKey), path)
+			var reject *flow.Reject
+			if p, reject = c.partition(row, b.Origin.Shard); reject != nil {
+				rejects = append(rejects, *reject)
+				continue
 			}
 			last, lastKey = p, append(lastKey[:0], c.rowKey...)
 		}
-		if len(p.selection) == 0 {
-			c.touched = append(c.touched, p)
+		if b.Origin.Arrivals != nil {
+			p.oldest = min(p.oldest, b.Origin.Arrivals[row])
 		}
-		p.selection = append(p.selection, int32(row))
+		c.stage.add(b, row, p)
+		if c.stage.full() {
+			if err := c.drain(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return rejects, nil
 }
 
-func (c *Chunk) open(key, path string) *part {
-	p := &part{path: path, spool: spool{dir: c.settings.Dir}}
-	p.encoder = c.settings.Open(&p.spool)
-	c.parts[key] = p
+// partition is that of a row, whose key is in rowKey.
+func (c *Chunk) partition(row int, shard record.ShardID) (*part, *flow.Reject) {
+	p := c.parts[string(c.rowKey)]
+	if p != nil && c.settings.Layout.MaxPartitions == 0 {
+		return p, nil
+	}
+	var values []string
+	var path string
+	if p == nil {
+		var err error
+		if values, err = c.partitioner.values(row); err == nil {
+			path = c.partitioner.path(values)
+			err = c.checkKey(values)
+		}
+		if err != nil {
+			return nil, &flow.Reject{Row: row, Code: "partition-value", Reason: err.Error()}
+		}
+		p = c.paths[path]
+	}
+	if !c.admit(p, shard) {
+		return nil, &flow.Reject{Row: row, Code: "partition-overflow", Reason: fmt.Sprintf(
+			"the chunk has max_partitions (%d) partitions of this shard already", c.settings.Layout.MaxPartitions)}
+	}
+	if p == nil {
+		p = c.join(path, values)
+	}
+	if c.settings.Layout.MaxPartitions > 0 && !slices.Contains(p.shards, shard) {
+		p.shards = append(p.shards, shard)
+	}
+	c.parts[string(c.rowKey)] = p
+	return p, nil
+}
+
+// admit reports whether rows of a shard may go to p, nil for a new one. Each shard counts for
+// itself, because rows come in the same order again only within a shard: a redone chunk must
+// reject the same ones.
+func (c *Chunk) admit(p *part, shard record.ShardID) bool {
+	most := c.settings.Layout.MaxPartitions
+	if most == 0 || p != nil && slices.Contains(p.shards, shard) {
+		return true
+	}
+	if c.admitted[shard] >= most {
+		return false
+	}
+	if c.admitted == nil {
+		c.admitted = make(map[record.ShardID]int)
+	}
+	c.admitted[shard]++
+	return true
+}
+
+// join makes a new partition.
+func (c *Chunk) join(path string, values []string) *part {
+	p := &part{index: int32(len(c.list)), path: path, values: values, oldest: math.MaxInt64}
+	c.list = append(c.list, p)
+	c.paths[path] = p
 	return p
-}
-
-func (c *Chunk) addTo(p *part, b *column.Batch) error {
-	defer func() { p.selection = p.selection[:0] }()
-	if err := p.encoder.Add(b); err != nil {
-		return err
-	}
-	n := int64(b.Selected())
-	p.rows += n
-	c.rows += n
-	p.hash.Add(column.HashRows(b))
-	c.count(p)
-	return c.relieve(p)
-}
-
-// count brings the sums up to date with what a part holds.
-func (c *Chunk) count(p *part) {
-	encoded := p.encoder.Size()
-	memory := p.encoder.Memory() + int64(cap(p.spool.memory)+4*cap(p.selection)) + partOverhead
-	c.encoded += encoded - p.encoded
-	c.memory += memory - p.memory
-	p.encoded, p.memory = encoded, memory
-}
-
-// A part's row group is ended early when the part holds smallestFlush, and as much again for each
-// column as its description in the footer takes several times, which stays in memory. Less would
-// make files of tiny row groups and free nothing, so then the task cuts the chunk.
-const (
-	smallestFlush  = 256 << 10
-	flushPerColumn = 4 << 10
-)
-
-func (c *Chunk) worthFlush(p *part) bool {
-	return p.memory >= max(smallestFlush, flushPerColumn*int64(c.columns))
-}
-
-// relieve writes the largest parts to disk while memory is short. last is the part that grew.
-func (c *Chunk) relieve(last *part) error {
-	c.drained = c.drained && !c.worthFlush(last)
-	for c.limit > 0 && c.memory > c.limit && !c.drained {
-		largest := last
-		for _, p := range c.parts {
-			if p.memory > largest.memory {
-				largest = p
-			}
-		}
-		if c.drained = !c.worthFlush(largest); c.drained {
-			return nil
-		}
-		if err := largest.flush(); err != nil {
-			return err
-		}
-		before := c.memory
-		c.count(largest)
-		if c.memory >= before {
-			return nil
-		}
-	}
-	return nil
-}
-
-func (p *part) flush() error {
-	if err := p.encoder.Flush(); err != nil {
-		return err
-	}
-	err := p.spool.spill()
-	p.spool.memory = nil
-	return err
-}
-
-// freeze completes the objects and returns them by path, which is the order of their keys.
-func (c *Chunk) freeze() ([]*part, error) {
-	var all []*part
-	for _, p := range c.parts {
-		if err := c.finish(p); err != nil {
-			return nil, err
-		}
-		all = append(all, p)
-	}
-	slices.SortFunc(all, func(a, b *part) int { return strings.Compare(a.path, b.path) })
-	return all, nil
-}
-
-// finish completes the object of p, whose encoder lets go of its memory. The object itself goes to
-// disk when memory is short.
-func (c *Chunk) finish(p *part) error {
-	if err := p.encoder.Finish(); err != nil {
-		return err
-	}
-	p.selection = nil
-	c.count(p)
-	if c.limit <= 0 || c.memory <= c.limit || len(p.spool.memory) < smallestFlush {
-		return nil
-	}
-	err := p.spool.spill()
-	p.spool.memory = nil
-	c.count(p)
-	return err
 }
 
 // Drop forgets everything; the chunk is empty and open again.
 func (c *Chunk) Drop() error {
-	var err error
-	for _, p := range c.parts {
-		err = errors.Join(err, p.spool.drop())
+	err := errors.Join(c.stage.drop(), c.finished.drop())
+	for _, p := range c.list {
+		if p.own != nil {
+			err = errors.Join(err, p.own.drop())
+		}
 	}
-	c.parts, c.touched, c.frozen = nil, nil, nil
-	c.rows, c.encoded, c.memory, c.drained = 0, 0, 0, false
+	c.finished = spool{dir: c.settings.Dir}
+	c.parts, c.paths, c.list, c.admitted, c.frozen = nil, nil, nil, nil, nil
+	c.rows, c.encoded, c.memory, c.encoders, c.drained = 0, 0, 0, 0, false
+	c.publishStats()
 	return err
+}
+
+// freeze completes the objects and returns them by path.
+func (c *Chunk) freeze() ([]*part, error) {
+	all := slices.Clone(c.list)
+	slices.SortFunc(all, func(a, b *part) int { return strings.Compare(a.path, b.path) })
+	c.stage.sort(len(c.list))
+	for _, p := range all {
+		if err := c.finish(p); err != nil {
+			return nil, err
+		}
+	}
+	c.learn(all)
+	c.publishStats()
+	return all, c.stage.drop()
+}
+
+// learn takes the ratio of sizes for the next chunk.
+func (c *Chunk) learn(all []*part) {
+	if c.stage.total < 1<<20 {
+		return
+	}
+	var n int64
+	for _, p := range all {
+		if p.own == nil {
+			n += p.size
+		}
+	}
+	if n > 0 {
+		c.ratio = float64(n) / float64(c.stage.total)
+	}
 }

@@ -97,13 +97,13 @@ func TestManyColumnsInManyPartitionsStayWithinTheMemory(t *testing.T) {
 					t.Fatal(err)
 				}
 				held := liveHeap() - before
-				if held > 2*memory || c.memory > 2*memory {
-					t.Errorf("batch %d: %d bytes held, %d reported, of %d", i, held, c.memory, memory)
+				if held > 2*memory || c.held() > 2*memory {
+					t.Errorf("batch %d: %d bytes held, %d reported, of %d", i, held, c.held(), memory)
 				}
-				if held > c.memory*5/4+(1<<20) || c.memory > held*5/4+(1<<20) {
-					t.Errorf("batch %d: %d bytes held, %d reported", i, held, c.memory)
+				if held > c.held()*5/4+(1<<20) || c.held() > held*5/4+(1<<20) {
+					t.Errorf("batch %d: %d bytes held, %d reported", i, held, c.held())
 				}
-				if c.memory <= memory {
+				if c.held() <= memory {
 					continue
 				}
 				cuts++

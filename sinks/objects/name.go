@@ -2,10 +2,12 @@ package objects
 
 import (
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/flow"
 )
@@ -18,7 +20,71 @@ func TaskName(id flow.Identity) string {
 // chunkDigits is how many digits a chunk's number has at least, so that names sort in their order.
 const chunkDigits = 10
 
-func stem(task string, chunk int64) string { return fmt.Sprintf("%s-%0*d", task, chunkDigits, chunk) }
+// maxKey is how many bytes a key may have (S3 user guide, object keys).
+const maxKey = 1024
+
+// stem begins the last part of a key.
+func (c *Chunk) stem(chunk int64) string { return fmt.Sprintf("%s-%0*d", c.task, chunkDigits, chunk) }
+
+// key is that of a part's object. Two partitions whose values are spelled alike where the prefix
+// has them side by side get different ones; parts come in the same order whenever a chunk is redone.
+func (c *Chunk) key(p *part, cut flow.Cut) string {
+	at := cut.Now
+	if p.oldest != math.MaxInt64 {
+		at = time.UnixMilli(p.oldest)
+	}
+	stem := c.stem(cut.Chunk)
+	dir := c.directory(values{time: at, keys: p.values, seed: stem + "/" + p.path})
+	end := c.writer.Options().Extension()
+	if c.settings.HashInName {
+		end = "-" + p.hash.String()[:8] + end
+	}
+	key := dir + stem + end
+	for n := 2; c.frozen[key] != nil; n++ {
+		key = fmt.Sprintf("%s%s-p%d%s", dir, stem, n, end)
+	}
+	return key
+}
+
+// directory is a key without its last part.
+func (c *Chunk) directory(v values) string {
+	dir := c.names.prefix.append([]byte(c.settings.Root), v)
+	for i, name := range c.names.keys {
+		if !c.names.prefix.hasKey(i) {
+			dir = append(append(append(append(dir, name...), '='), v.keys[i]...), '/')
+		}
+	}
+	return string(dir)
+}
+
+// checkKey reports partition values that together are too long for a key or a part of one.
+func (c *Chunk) checkKey(keys []string) error {
+	// Of all times this one has the longest spelling, roughly.
+	longest := time.Date(2026, 9, 30, 23, 59, 59, 999_999_999, time.UTC)
+	dir := c.directory(values{time: longest, keys: keys})[len(c.settings.Root):]
+	if n := len(dir) + len(c.stem(1)) + 64; n > maxKey {
+		return fmt.Errorf("the values of partition_by make a key of about %d bytes; the limit is %d", n, maxKey)
+	}
+	if c.settings.Segment == 0 {
+		return nil
+	}
+	for s := range strings.SplitSeq(dir, "/") {
+		if len(s) > c.settings.Segment {
+			return fmt.Errorf("the values of partition_by make a directory's name of %d bytes; the limit is %d", len(s), c.settings.Segment)
+		}
+	}
+	return nil
+}
+
+// Static is the beginning of all keys up to the first expression, without the root.
+func (l *Layout) Static() string {
+	names, _ := l.parse()
+	if len(names.prefix) == 0 || names.prefix[0].kind != pieceText {
+		return ""
+	}
+	text := names.prefix[0].text
+	return text[:strings.LastIndexByte(text, '/')+1]
+}
 
 // ChunkOf is the number of the chunk in the last part of a name that begins with the task's.
 func ChunkOf(name string, id flow.Identity) (chunk int64, ok bool) {
@@ -38,19 +104,23 @@ const (
 	MetaHash   = "millrace-hash"
 	MetaReason = "millrace-reason"
 	MetaRanges = "millrace-ranges"
+	MetaConfig = "millrace-config"
 )
 
 // maxRanges bounds the ranges in the metadata, which S3 limits to 2 KiB in all. The checkpoint has
 // them in any case.
 const maxRanges = 1 << 10
 
-func metadata(task string, cut flow.Cut, o flow.Object) map[string]string {
+func (c *Chunk) metadata(cut flow.Cut, o flow.Object) map[string]string {
 	m := map[string]string{
-		MetaTask:   task,
+		MetaTask:   c.task,
 		MetaChunk:  strconv.FormatInt(cut.Chunk, 10),
 		MetaRows:   strconv.FormatInt(o.Rows, 10),
 		MetaHash:   o.Hash,
 		MetaReason: cut.Reason,
+	}
+	if c.settings.Generation != "" {
+		m[MetaConfig] = c.settings.Generation
 	}
 	var ranges []string
 	for shard, r := range cut.Ranges {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
-	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sql"
 )
 
@@ -114,22 +113,29 @@ func (p *partitioner) appendKey(dst []byte, row int) []byte {
 	return dst
 }
 
-// path is the directories of a row, each with a slash at its end. A row whose value is too long
-// for a key has none.
-func (p *partitioner) path(row int) (string, *flow.Reject) {
-	var path strings.Builder
+// values are those of a row, escaped. Error: one is too long for a key.
+func (p *partitioner) values(row int) ([]string, error) {
+	values := make([]string, len(p.columns))
 	for i, c := range p.columns {
 		value := nullPartition
 		if !c.IsNull(row) {
 			value = escape(column.AppendText(nil, c, row))
 		}
 		if len(value) > maxPartitionValue {
-			return "", &flow.Reject{Row: row, Code: "partition-value", Reason: fmt.Sprintf(
-				"the value of %s takes %d bytes in the key of an object; the limit is %d", p.names[i], len(value), maxPartitionValue)}
+			return nil, fmt.Errorf("the value of %s takes %d bytes in the key of an object; the limit is %d", p.names[i], len(value), maxPartitionValue)
 		}
-		path.WriteString(p.names[i] + "=" + value + "/")
+		values[i] = value
 	}
-	return path.String(), nil
+	return values, nil
+}
+
+// path is the directories of escaped values, each with a slash at its end.
+func (p *partitioner) path(values []string) string {
+	var path strings.Builder
+	for i, v := range values {
+		path.WriteString(p.names[i] + "=" + v + "/")
+	}
+	return path.String()
 }
 
 // escape spells a value so that it cannot be taken for something else in a path, as Hive does.

@@ -35,9 +35,9 @@ func TestPartitionValuesAreSpelledOut(t *testing.T) {
 			c.column.Offsets[1] = int32(len(c.column.Bytes))
 		}
 		p := partitioner{names: []string{"v"}, columns: []*column.Column{&c.column}}
-		path, reject := p.path(0)
-		if path != "v="+c.want+"/" || reject != nil {
-			t.Errorf("%v: %s, want %s (%v)", c.column.Type, path, c.want, reject)
+		values, err := p.values(0)
+		if err != nil || p.path(values) != "v="+c.want+"/" {
+			t.Errorf("%v: %s, want %s (%v)", c.column.Type, values, c.want, err)
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -43,25 +45,21 @@ func (c *Chunk) Plan(cut flow.Cut) (flow.Plan, error) {
 	plan := flow.Plan{Cut: cut}
 	c.frozen = make(map[string]*part, len(parts))
 	for _, p := range parts {
-		o := p.describe(c.key(p, cut.Chunk))
+		o := p.describe(c.key(p, cut))
 		c.frozen[o.Key] = p
 		plan.Objects = append(plan.Objects, o)
 	}
+	slices.SortFunc(plan.Objects, func(a, b flow.Object) int { return strings.Compare(a.Key, b.Key) })
 	return plan, nil
-}
-
-func (c *Chunk) key(p *part, chunk int64) string {
-	name := stem(c.task, chunk)
-	if c.settings.HashInName {
-		name += "-" + p.hash.String()[:8]
-	}
-	return c.settings.Root + c.settings.Layout.Static() + p.path + name + c.writer.Options().Extension()
 }
 
 // Put calls create for each object of the planned chunk, from several goroutines. Objects that it
 // returned nil for are not created again when Put is repeated. Error: permanent, if the plan is not that of this
 // chunk.
 func (c *Chunk) Put(ctx context.Context, plan flow.Plan, create func(context.Context, Object) error) error {
+	if err := c.finished.settle(); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(uploads)
 	for _, planned := range plan.Objects {
@@ -92,10 +90,10 @@ func (c *Chunk) Put(ctx context.Context, plan flow.Plan, create func(context.Con
 }
 
 func (c *Chunk) object(cut flow.Cut, planned flow.Object, p *part) (Object, error) {
-	content, err := p.spool.content()
+	content, err := c.content(p)
 	return Object{
 		Key: planned.Key, ContentType: c.writer.Options().ContentType(),
-		Metadata: metadata(c.task, cut, planned), Content: content, Size: p.spool.size(), CRC: p.spool.crc,
+		Metadata: c.metadata(cut, planned), Content: content, Size: p.size, CRC: p.crc,
 	}, err
 }
 
@@ -113,5 +111,5 @@ func (c *Chunk) Whole() (*Object, flow.Object, error) {
 
 // describe is the part in a plan.
 func (p *part) describe(key string) flow.Object {
-	return flow.Object{Key: key, Rows: p.rows, Hash: p.hash.String(), Bytes: p.spool.size()}
+	return flow.Object{Key: key, Rows: p.rows, Hash: p.hash.String(), Bytes: p.size}
 }

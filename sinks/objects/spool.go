@@ -73,6 +73,15 @@ func (s *spool) append(p []byte) (int, error) {
 
 func (s *spool) size() int64 { return s.filed + int64(len(s.memory)) }
 
+// settle makes content free of side effects, for those who call it from several goroutines.
+func (s *spool) settle() error {
+	if s.file == nil {
+		return nil
+	}
+	_, err := s.content()
+	return err
+}
+
 // content is the whole object. It is read at any place, as often as need be.
 func (s *spool) content() (io.ReaderAt, error) {
 	if s.file == nil {

@@ -1,0 +1,298 @@
+package objects
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/millrace-io/millrace/engine/column"
+)
+
+// stage holds rows of many partitions until they are encoded, partition by partition. They are
+// kept row by row, so that a full stage can be written to disk in the order of the partitions,
+// and each of them finds its rows there in one piece.
+type stage struct {
+	schema *column.Schema
+	dir    string
+	// most is how many bytes stay in memory.
+	most int64
+	// blocks hold the rows. Only one that gets a very large row is reallocated.
+	blocks [][]byte
+	// held is the memory of the blocks.
+	held int64
+	rows []staged
+	// order is the rows by partition, ends where those of each partition end; set by sort.
+	order, ends []int32
+	// total is the bytes of all rows of the chunk, in memory and on disk.
+	total int64
+	file  *os.File
+	filed int64
+
+	builders []*column.Builder
+	buffer   []byte
+	reader   bufio.Reader
+}
+
+// staged is a row in the stage.
+type staged struct {
+	part, block int32
+	from, to    int32
+}
+
+// run is rows of one partition in the stage's file.
+type run struct {
+	from, size int64
+}
+
+const (
+	stageBlock = 256 << 10
+	// stagedBytes is the memory of a row beside its bytes: staged, and its place in order.
+	stagedBytes = 20
+	// readRows and readBytes bound the batches that staged rows are encoded in.
+	readRows  = 8192
+	readBytes = 1 << 20
+)
+
+func (s *stage) init(schema *column.Schema, dir string, most int64) {
+	s.schema, s.dir, s.most = schema, dir, most
+	for _, f := range schema.Fields {
+		s.builders = append(s.builders, column.NewBuilder(f.Type))
+	}
+}
+
+// memory is what the stage holds, in bytes.
+func (s *stage) memory() int64 {
+	return s.held + int64(cap(s.rows))*16 + int64(cap(s.order)+cap(s.ends))*4 + int64(cap(s.buffer))
+}
+
+func (s *stage) full() bool {
+	return s.held+int64(len(s.rows))*stagedBytes >= s.most
+}
+
+// check reports a batch that is not of the schema.
+func (s *stage) check(b *column.Batch) error {
+	if len(b.Columns) != len(s.schema.Fields) {
+		return fmt.Errorf("batch of %d columns for a schema of %d", len(b.Columns), len(s.schema.Fields))
+	}
+	for i, c := range b.Columns {
+		if f := s.schema.Fields[i]; c == nil || c.Type.Kind != f.Type.Kind {
+			return fmt.Errorf("the batch has no column %q of type %s", f.Name, f.Type)
+		}
+	}
+	return nil
+}
+
+// add copies a row.
+func (s *stage) add(b *column.Batch, row int, p *part) {
+	n := len(s.blocks)
+	if n == 0 || cap(s.blocks[n-1])-len(s.blocks[n-1]) < stageBlock/8 {
+		s.blocks = append(s.blocks, make([]byte, 0, stageBlock))
+		s.held += stageBlock
+		n++
+	}
+	block := s.blocks[n-1]
+	s.held -= int64(cap(block))
+	from := len(block)
+	for _, c := range b.Columns {
+		block = appendValue(block, c, row)
+	}
+	s.blocks[n-1] = block
+	s.held += int64(cap(block))
+	s.rows = append(s.rows, staged{part: p.index, block: int32(n - 1), from: int32(from), to: int32(len(block))})
+	s.total += int64(len(block) - from)
+}
+
+// sort orders the rows by partition, keeping their order within one.
+func (s *stage) sort(parts int) {
+	s.ends = append(s.ends[:0], make([]int32, parts+1)...)
+	for i := range s.rows {
+		s.ends[s.rows[i].part+1]++
+	}
+	for i := range parts {
+		s.ends[i+1] += s.ends[i]
+	}
+	s.order = append(s.order[:0], make([]int32, len(s.rows))...)
+	// Each entry moves from where its partition begins to where it ends.
+	for i := range s.rows {
+		p := s.rows[i].part
+		s.order[s.ends[p]] = int32(i)
+		s.ends[p]++
+	}
+}
+
+// of are the rows of a partition, after sort.
+func (s *stage) of(p *part) []int32 {
+	if int(p.index) >= len(s.ends)-1 {
+		return nil
+	}
+	from := int32(0)
+	if p.index > 0 {
+		from = s.ends[p.index-1]
+	}
+	return s.order[from:s.ends[p.index]]
+}
+
+func (s *stage) bytes(row int32) []byte {
+	r := s.rows[row]
+	return s.blocks[r.block][r.from:r.to]
+}
+
+// size is how many bytes a partition has in memory, after sort.
+func (s *stage) size(p *part) int64 {
+	var n int64
+	for _, row := range s.of(p) {
+		n += int64(s.rows[row].to - s.rows[row].from)
+	}
+	return n
+}
+
+// spill writes the rows of a partition to the file.
+func (s *stage) spill(p *part) error {
+	rows := s.of(p)
+	if len(rows) == 0 {
+		return nil
+	}
+	from := s.filed + int64(len(s.buffer))
+	for _, row := range rows {
+		text := s.bytes(row)
+		s.buffer = append(binary.AppendUvarint(s.buffer, uint64(len(text))), text...)
+		if len(s.buffer) >= readBytes {
+			if err := s.write(); err != nil {
+				return err
+			}
+		}
+	}
+	p.runs = append(p.runs, run{from: from, size: s.filed + int64(len(s.buffer)) - from})
+	return nil
+}
+
+// write moves the buffer to the file.
+func (s *stage) write() error {
+	if len(s.buffer) == 0 {
+		return nil
+	}
+	if s.file == nil {
+		f, err := os.CreateTemp(s.dir, spoolPattern)
+		if err != nil {
+			return fmt.Errorf("spool rows: %w", err)
+		}
+		s.file = f
+	}
+	if _, err := s.file.WriteAt(s.buffer, s.filed); err != nil {
+		return fmt.Errorf("spool rows: %w", err)
+	}
+	s.filed += int64(len(s.buffer))
+	s.buffer = s.buffer[:0]
+	return nil
+}
+
+// empty forgets the rows in memory; a block stays for the next ones.
+func (s *stage) empty() {
+	s.held = 0
+	if len(s.blocks) > 0 {
+		clear(s.blocks[1:])
+		s.blocks = s.blocks[:1]
+		s.blocks[0] = s.blocks[0][:0]
+		s.held = int64(cap(s.blocks[0]))
+	}
+	s.rows, s.order, s.ends = s.rows[:0], s.order[:0], s.ends[:0]
+}
+
+// drop forgets everything.
+func (s *stage) drop() error {
+	s.blocks, s.rows, s.order, s.ends, s.buffer = nil, nil, nil, nil, nil
+	s.total, s.filed, s.held = 0, 0, 0
+	if s.file == nil {
+		return nil
+	}
+	f := s.file
+	s.file = nil
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// read calls add with all rows of a partition, those on disk first.
+func (s *stage) read(p *part, add func(*column.Batch) error) error {
+	b := batcher{stage: s, add: add}
+	for _, r := range p.runs {
+		if err := s.readRun(r, &b); err != nil {
+			return fmt.Errorf("read spooled rows: %w", err)
+		}
+	}
+	for _, row := range s.of(p) {
+		if err := b.row(s.bytes(row)); err != nil {
+			return err
+		}
+	}
+	return b.flush()
+}
+
+func (s *stage) readRun(r run, b *batcher) error {
+	s.reader.Reset(io.NewSectionReader(s.file, r.from, r.size))
+	for {
+		n, err := binary.ReadUvarint(&s.reader)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil && n > uint64(r.size) {
+			err = errTorn
+		}
+		if err != nil {
+			return err
+		}
+		s.buffer = slices.Grow(s.buffer[:0], int(n))[:n]
+		if _, err := io.ReadFull(&s.reader, s.buffer); err != nil {
+			return err
+		}
+		if err := b.row(s.buffer); err != nil {
+			return err
+		}
+	}
+}
+
+// batcher makes batches of staged rows.
+type batcher struct {
+	stage *stage
+	add   func(*column.Batch) error
+	rows  int
+	bytes int
+}
+
+func (b *batcher) row(text []byte) error {
+	rest := text
+	for i, f := range b.stage.schema.Fields {
+		var err error
+		if rest, err = readValue(b.stage.builders[i], &f.Type, rest); err != nil {
+			return err
+		}
+	}
+	b.rows++
+	b.bytes += len(text)
+	if b.rows < readRows && b.bytes < readBytes {
+		return nil
+	}
+	return b.flush()
+}
+
+func (b *batcher) flush() error {
+	if b.rows == 0 {
+		return nil
+	}
+	s := b.stage
+	columns := make([]*column.Column, len(s.builders))
+	for i, x := range s.builders {
+		columns[i] = x.Reuse()
+	}
+	batch, err := column.NewBatch(s.schema, columns)
+	if err == nil {
+		err = b.add(batch)
+	}
+	for _, x := range s.builders {
+		x.Reset()
+	}
+	b.rows, b.bytes = 0, 0
+	return err
+}
