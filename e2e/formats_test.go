@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,7 +160,8 @@ func unwrap(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for key, inner := range v {
-			if len(v) == 1 && (strings.HasPrefix(key, "row.") || strings.Contains("array boolean int long float double string bytes", strings.SplitN(key, ".", 2)[0])) {
+			base, _, _ := strings.Cut(key, ".")
+			if len(v) == 1 && slices.Contains([]string{"row", "array", "boolean", "int", "long", "float", "double", "string", "bytes"}, base) {
 				return unwrap(inner)
 			}
 			v[key] = unwrap(inner)
