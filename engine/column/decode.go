@@ -20,8 +20,10 @@ type Options struct {
 	Rest string
 	// Fixed columns are those whose values must fit, whatever Rest says.
 	Fixed []string
-	// Text lets string columns that are not fixed take numbers and booleans, as they are written.
-	Text bool
+	// Text lets string columns, but for those that are Strict, take numbers and booleans, as they are
+	// written.
+	Text   bool
+	Strict []string
 	// Misfit, if not nil, is told of each top-level field that the schema does not have and of each
 	// value that does not fit a column which is not fixed; for an unknown field within a value, of
 	// the whole value. What it gets is valid until it returns.

@@ -5,7 +5,8 @@ type field struct {
 	name   string
 	typ    Type
 	wanted bool
-	// rest is set for the column that takes what has no place; fixed and text are as in Options.
+	// rest is set for the column that takes what has no place; fixed and text say what Options say of
+	// the field.
 	rest, fixed, text bool
 	b                 *builder
 	// seen is the object instance that last had the field.

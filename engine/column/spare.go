@@ -47,7 +47,7 @@ func (d *Decoder) openSpare() {
 			continue
 		}
 		f.fixed = slices.Contains(d.o.Fixed, f.name)
-		f.within(f, d.o.Text && !f.fixed)
+		f.within(f, d.o.Text && !slices.Contains(d.o.Strict, f.name))
 	}
 	if d.o.Rest != "" || d.o.Misfit != nil {
 		d.spare = s

@@ -105,6 +105,18 @@ func TestMisfitsAreTold(t *testing.T) {
 	}
 }
 
+func TestStrictStringsTakeStringsOnly(t *testing.T) {
+	schema := &Schema{Fields: []Field{{"a", Type{Kind: String}}, {"b", Type{Kind: String}}}}
+	d := NewDecoder(schema, nil, Options{Text: true, Strict: []string{"a"}, Fixed: []string{"a", "b"}})
+	var bad *RowError
+	if err := d.Add([]byte(`{"a":1}`), 0, 0); !errors.As(err, &bad) || bad.Code != CodeMismatch {
+		t.Error(err)
+	}
+	if err := d.Add([]byte(`{"b":1}`), 0, 0); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRestAllocatesNothingInTheLongRun(t *testing.T) {
 	d := NewDecoder(&Schema{Fields: []Field{{"seq", Type{Kind: BigInt}}, {"_rest", Type{Kind: JSON}}}}, nil, Options{Rest: "_rest"})
 	events := clickEvents(1000)

@@ -15,12 +15,13 @@ import (
 const Format = 1
 
 type document struct {
-	Format  int       `json:"format"`
-	Version int64     `json:"version"`
-	Created time.Time `json:"created"`
-	Origin  string    `json:"origin"`
-	Fields  []field   `json:"fields"`
-	Fixed   []string  `json:"fixed,omitempty"`
+	Format   int       `json:"format"`
+	Version  int64     `json:"version"`
+	Created  time.Time `json:"created"`
+	Origin   string    `json:"origin"`
+	Fields   []field   `json:"fields"`
+	Declared []string  `json:"declared,omitempty"`
+	Fixed    []string  `json:"fixed,omitempty"`
 }
 
 // field is a column. Type is a string; a list or struct has List or Struct instead.
@@ -37,7 +38,8 @@ func Encode(v Version) ([]byte, error) {
 		return nil, err
 	}
 	return json.Marshal(document{
-		Format: Format, Version: v.Number, Created: v.Created, Origin: v.Origin, Fields: encodeFields(v.Schema.Fields), Fixed: v.Fixed,
+		Format: Format, Version: v.Number, Created: v.Created, Origin: v.Origin, Fields: encodeFields(v.Schema.Fields),
+		Declared: v.Declared, Fixed: v.Fixed,
 	})
 }
 
@@ -77,7 +79,10 @@ func Decode(value []byte) (Version, error) {
 	if err != nil {
 		return Version{}, err
 	}
-	v := Version{Number: d.Version, Schema: &column.Schema{Fields: fields}, Fixed: d.Fixed, Origin: d.Origin, Created: d.Created}
+	v := Version{
+		Number: d.Version, Schema: &column.Schema{Fields: fields}, Declared: d.Declared, Fixed: d.Fixed,
+		Origin: d.Origin, Created: d.Created,
+	}
 	if n := count(fields); n > MaxFields {
 		return Version{}, fmt.Errorf("%d fields are more than %d", n, MaxFields)
 	}

@@ -42,9 +42,10 @@ type Version struct {
 	// Number counts from 1; 0 is no version.
 	Number int64
 	Schema *column.Schema
-	// Fixed are the columns that keep their types: those that a person declared or that SQL reads. A
-	// value that they do not take makes the row bad.
-	Fixed []string
+	// Declared are the columns of the pipeline file's schema, Fixed others that something depends on,
+	// such as SQL. Both keep their types, and a value that they do not take makes the row bad. Strings
+	// that are declared are JSON strings only; others take any scalar as it is written.
+	Declared, Fixed []string
 	// Origin is one of the From constants.
 	Origin  string
 	Created time.Time
@@ -52,7 +53,7 @@ type Version struct {
 
 // Options are what a decoder of the version is made with.
 func (v Version) Options() column.Options {
-	o := column.Options{Fixed: v.Fixed, Text: true}
+	o := column.Options{Fixed: slices.Concat(v.Declared, v.Fixed), Text: true, Strict: v.Declared}
 	if i := v.Schema.Index(Rest); i >= 0 && v.Schema.Fields[i].Type.Kind == column.JSON {
 		o.Rest = Rest
 	}
@@ -61,7 +62,8 @@ func (v Version) Options() column.Options {
 
 // Same reports whether two versions decode records alike.
 func (v Version) Same(o Version) bool {
-	return v.Schema != nil && o.Schema != nil && row(v).Equal(row(o)) && slices.Equal(v.Fixed, o.Fixed)
+	return v.Schema != nil && o.Schema != nil && row(v).Equal(row(o)) &&
+		slices.Equal(v.Fixed, o.Fixed) && slices.Equal(v.Declared, o.Declared)
 }
 
 func row(v Version) column.Type { return column.Type{Kind: column.Struct, Fields: v.Schema.Fields} }
@@ -253,7 +255,7 @@ func (o *Observer) widen(have Version, add bool) (Version, bool) {
 	changed := false
 	for _, name := range o.names {
 		t, ok := o.seen[name].Type()
-		if !ok || slices.Contains(have.Fixed, name) {
+		if !ok || slices.Contains(have.Fixed, name) || slices.Contains(have.Declared, name) {
 			continue
 		}
 		i := next.Schema.Index(name)
