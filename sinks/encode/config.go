@@ -19,10 +19,10 @@ type Settings struct {
 	// Type is parquet, ndjson (a JSON object a line), json (one array), csv, avro (container files)
 	// or raw (the bytes of one column).
 	Type Format `yaml:"type" enum:"parquet,ndjson,json,csv,avro,raw"`
-	// Compression is zstd, snappy, gzip (deflate for avro) or none. Parquet and Avro are compressed
+	// Compression is zstd, snappy, gzip (deflate for avro), lz4_raw (parquet alone) or none. Parquet and Avro are compressed
 	// with zstd by default, raw is not; ndjson, json and csv are compressed with zstd by the s3 sink
 	// and not compressed by the file sink.
-	Compression Compression `yaml:"compression" enum:"zstd,snappy,gzip,deflate,none"`
+	Compression Compression `yaml:"compression" enum:"zstd,snappy,gzip,lz4_raw,deflate,none"`
 	// Level of the compression: 1 (fastest, the default) to 22 for zstd, 1 to 9 (default 6) for gzip
 	// and deflate.
 	Level int `yaml:"level"`
@@ -36,9 +36,27 @@ type Settings struct {
 	Null string `yaml:"null"`
 	// LineBreak (csv) is crlf, as RFC 4180 has it, or lf.
 	LineBreak string `yaml:"line_break" enum:"crlf,lf"`
+	// Bloom (parquet) lists the columns that get a bloom filter, so that readers who look for a value
+	// skip the row groups without it; a field of a struct is written a.b. It takes 10 bits a
+	// distinct value, and pays where values are many and looked for one at a time.
+	Bloom []string `yaml:"bloom"`
+	// Sort (parquet) lists columns that the rows of each row group are sorted by, "price DESC" for
+	// falling; nulls come last. Readers skip more, and files become smaller. The rows of a
+	// row group are held in memory for it.
+	Sort []string `yaml:"sort"`
+	// RowGroup (parquet) says where a row group ends: at the rows or the size, whichever comes first.
+	RowGroup RowGroup `yaml:"row_group"`
 	// Column (raw) is the column whose bytes are written: a string, binary or json. It can be left
 	// out when there is but one.
 	Column string `yaml:"column"`
+}
+
+// RowGroup says how large a row group becomes. It ends earlier when memory is short.
+type RowGroup struct {
+	// Rows in it, 500,000 by default.
+	Rows int `yaml:"rows" min:"0"`
+	// Size of its values before compression, 64MiB by default and at most 1GiB.
+	Size config.Size `yaml:"size" min:"0"`
 }
 
 // formatsOf are the formats that a key belongs to; nil for all of them.
@@ -50,6 +68,8 @@ func formatsOf(key string) []Format {
 		return []Format{CSV, Raw}
 	case "column":
 		return []Format{Raw}
+	case "bloom", "sort", "row_group":
+		return []Format{Parquet}
 	}
 	return nil
 }
@@ -119,6 +139,11 @@ func (c *Config) Options() Options {
 		o.CSV = CSVOptions{NoHeader: !c.Header, Null: c.Null, LF: c.LineBreak == "lf"}
 		if c.Delimiter != "" {
 			o.CSV.Delimiter = c.Delimiter[0]
+		}
+	case Parquet:
+		o.Bloom, o.GroupRows, o.GroupBytes = c.Bloom, c.RowGroup.Rows, int64(c.RowGroup.Size)
+		for _, text := range c.Sort {
+			o.Sort = append(o.Sort, ParseSort(text))
 		}
 	case Raw:
 		o.Raw = RawOptions{Column: c.Column, Delimiter: c.Delimiter}

@@ -45,6 +45,9 @@ func TestFormatIsANameOrABlock(t *testing.T) {
 		"format: {type: avro, compression: zstd, level: 3}": {Format: Avro, Compression: Zstd, Level: 3},
 		`format: {type: csv, header: false, delimiter: "\t", null: '\N', line_break: lf}`: {
 			Format: CSV, Compression: Gzip, CSV: CSVOptions{NoHeader: true, Delimiter: '\t', Null: `\N`, LF: true}},
+		"format: {bloom: [user_id, geo.lat], sort: [country, price DESC], row_group: {rows: 1000, size: 16MiB}, compression: lz4_raw}": {
+			Format: Parquet, Compression: LZ4Raw, ParquetOptions: ParquetOptions{Bloom: []string{"user_id", "geo.lat"},
+				Sort: []SortColumn{{Column: "country"}, {Column: "price", Descending: true}}, GroupRows: 1000, GroupBytes: 16 << 20}},
 		`format: {type: raw, column: body, delimiter: "\n"}`: {Format: Raw, Compression: None, Raw: RawOptions{Column: "body", Delimiter: "\n"}},
 	} {
 		got, err := decodeBlock(text)
@@ -70,6 +73,9 @@ func TestMistakesInFormatNamePathAndCure(t *testing.T) {
 		"format: {type: csv, compression: deflate}":           `lake.yaml:1:21: format.compression: deflate goes with avro alone; write compression: gzip`,
 		"format: {type: avro, compression: gzip}":             `lake.yaml:1:22: format.compression: avro has deflate, which is gzip without a header; write compression: deflate`,
 		"format: {type: avro, compression: snappy, level: 1}": `lake.yaml:1:43: format.level: compression snappy has no level`,
+		"format: {type: csv, sort: [country]}":                `lake.yaml:1:21: format.sort: sort goes with type: parquet, and this is csv; remove it`,
+		"format: {row_group: {size: 2GiB}}":                   `format.row_group.size: a row group has at most 1 GiB`,
+		"format: {sort: [a, a DESC]}":                         `format.sort[1]: rows are sorted by a already`,
 		"format: {type: json, compression: zstd, level: 23}":  `lake.yaml:1:41: format.level: level 23 of zstd: want 1 to 22`,
 	} {
 		_, err := decodeBlock(text)
