@@ -28,7 +28,7 @@ type Config struct {
 	// raw, the files of a directory any.
 	Format encode.Config `yaml:"format"`
 	// Compression of the files of a directory, short for the one in format.
-	Compression encode.Compression `yaml:"compression" enum:"none,zstd,snappy,gzip,deflate"`
+	Compression encode.Compression `yaml:"compression" enum:"none,zstd,snappy,gzip,deflate,lz4_raw"`
 	// Append to a file that had content before the pipeline first wrote to it. Without it such a
 	// file is refused, because a pipeline that starts over would write its rows a second time.
 	Append bool `yaml:"append"`
