@@ -9,10 +9,6 @@ import (
 	"github.com/millrace-io/millrace/engine/record"
 )
 
-// reshardWidth is how many shards Reshard splits or merges in one step: writers to them wait until
-// the step is done.
-const reshardWidth = 16
-
 // Split divides an open shard in front of a hash key (Kinesis API, SplitShard). When it returns nil
 // the shard is closed, its children take its records, and Shards lists them. Writes to it wait
 // meanwhile. A crash leaves it done or undone, once the stream was opened again. Errors:
@@ -39,16 +35,17 @@ func (s *Stream) Merge(ctx context.Context, a, b record.ShardID) error {
 	return nil
 }
 
-// Reshard splits and merges until n open shards have even ranges (Kinesis API, UpdateShardCount). An
+// Reshard splits and merges until n open shards have even ranges (Kinesis API, UpdateShardCount). A
+// range that is even but for a few thousand of its keys stays, so that doubling splits each shard once. An
 // error or a crash may leave it half done: the stream works, and Reshard again goes on.
 func (s *Stream) Reshard(ctx context.Context, n int) error {
 	if n < 1 || n > maxShards {
 		return fmt.Errorf("reshard stream %q to %d shards: %w: want 1 to %d", s.name, n, ErrInvalid, maxShards)
 	}
-	ranges := record.EvenRanges(n)
+	width := reshardWidth(max(n, len(s.shards.Load().open)))
 	for more := true; more; {
 		err := s.change(ctx, func(d *document) (err error) {
-			more, err = d.reshape(ranges, reshardWidth, s.now())
+			more, err = d.reshape(evenRanges(d.ranges(), n), width, s.now())
 			if err == nil && !more {
 				err = errNoChange
 			}

@@ -35,6 +35,15 @@ func (d *document) mustBeOpen(id record.ShardID) (*Shard, error) {
 
 // split begins the split of an open shard in front of a key that lies in it, but is not its first.
 func (d *document) split(id record.ShardID, at record.HashKey, now time.Time) error {
+	if err := d.cut(id, at, now); err != nil {
+		return err
+	}
+	return d.checkCount()
+}
+
+// cut is split for a step of a reshard, in the middle of which there may be more shards than a stream
+// may have.
+func (d *document) cut(id record.ShardID, at record.HashKey, now time.Time) error {
 	s, err := d.mustBeOpen(id)
 	if err != nil {
 		return err
@@ -47,7 +56,7 @@ func (d *document) split(id record.ShardID, at record.HashKey, now time.Time) er
 	s.State = shardClosing
 	d.addChild(record.Range{Start: keys.Start, End: at.Prev()}, created, id)
 	d.addChild(record.Range{Start: at, End: keys.End}, created, id)
-	return d.checkCount()
+	return nil
 }
 
 // merge begins the merge of two open shards whose ranges adjoin.
@@ -120,61 +129,4 @@ func (d *document) settled(now time.Time) {
 		shards = append(shards, s)
 	}
 	d.State, d.Shards, d.Format = Active, shards, documentFormat
-}
-
-// reshape begins the splits and merges that bring the open shards one step closer to the ranges.
-// At most width shards change, so that writers wait for a few at a time. It reports whether there
-// was anything to do.
-func (d *document) reshape(ranges []record.Range, width int, now time.Time) (bool, error) {
-	changed, err := d.splitAt(ranges, width, now)
-	if changed || err != nil {
-		return changed, err
-	}
-	return d.mergeInto(ranges, width, now)
-}
-
-// splitAt splits open shards where a range begins within them, each once, in the middle of all
-// the places, so that the lineage stays shallow.
-func (d *document) splitAt(ranges []record.Range, width int, now time.Time) (changed bool, err error) {
-	i := 0
-	for _, s := range d.open() {
-		for i < len(ranges) && !s.Range.Start.Less(ranges[i].Start) {
-			i++
-		}
-		from := i
-		for i < len(ranges) && !s.Range.End.Less(ranges[i].Start) {
-			i++
-		}
-		if from == i || width == 0 {
-			continue
-		}
-		if err := d.split(s.ID, ranges[(from+i)/2].Start, now); err != nil {
-			return changed, err
-		}
-		changed = true
-		width--
-	}
-	return changed, nil
-}
-
-// mergeInto merges open shards that lie in the same range, two by two. No shard may cross the end
-// of a range.
-func (d *document) mergeInto(ranges []record.Range, width int, now time.Time) (changed bool, err error) {
-	open := d.open()
-	i := 0
-	for j := 0; j+1 < len(open) && width > 0; j++ {
-		for ranges[i].End.Less(open[j].Range.Start) {
-			i++
-		}
-		if ranges[i].End.Less(open[j+1].Range.End) {
-			continue
-		}
-		if err := d.merge(open[j].ID, open[j+1].ID, now); err != nil {
-			return changed, err
-		}
-		changed = true
-		width--
-		j++
-	}
-	return changed, nil
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sync"
+	"sync/atomic"
 
 	"github.com/millrace-io/millrace/engine/record"
 )
@@ -47,35 +49,69 @@ func (s *Stream) settle(ctx context.Context) (*shardMap, error) {
 
 // finish does what a document that is not at rest says.
 func (s *Stream) finish(ctx context.Context, d document) error {
+	err := each(d.in(shardClosing), func(sh Shard) error {
+		log, err := s.log(ctx, d, sh)
+		if err != nil {
+			return err
+		}
+		return log.Seal(ctx)
+	})
+	if err == nil {
+		err = each(d.in(ShardExpired), func(sh Shard) error { return s.backend.DeleteShard(ctx, s.name, sh.ID) })
+	}
+	if err == nil {
+		err = each(d.in(shardCreating), func(sh Shard) error { return s.createChild(ctx, d, sh) })
+	}
+	if err != nil || d.State != Creating {
+		return err
+	}
+	return each(d.Shards, func(sh Shard) error {
+		_, err := s.backend.Shard(ctx, s.name, sh.ID, s.options(d))
+		return err
+	})
+}
+
+// in are the shards in a state.
+func (d *document) in(state ShardState) []Shard {
+	var shards []Shard
 	for _, sh := range d.Shards {
-		switch sh.State {
-		case shardClosing:
-			log, err := s.log(ctx, d, sh)
-			if err == nil {
-				err = log.Seal(ctx)
-			}
-			if err != nil {
-				return err
-			}
-		case ShardExpired:
-			if err := s.backend.DeleteShard(ctx, s.name, sh.ID); err != nil {
-				return err
-			}
+		if sh.State == state {
+			shards = append(shards, sh)
 		}
 	}
-	for _, sh := range d.Shards {
-		if sh.State == shardCreating {
-			if err := s.createChild(ctx, d, sh); err != nil {
-				return err
-			}
-		}
-		if d.State == Creating {
-			if _, err := s.backend.Shard(ctx, s.name, sh.ID, s.options(d)); err != nil {
-				return err
-			}
-		}
+	return shards
+}
+
+const (
+	// fewShards are done one after the other.
+	fewShards = 4
+	// together is how many of more are done at once, so that they share what the disk does for a sync.
+	together = 16
+)
+
+// each does something with every shard, many at once, and returns an error that occurred. With fewer
+// than all done it can be done again.
+func each(shards []Shard, do func(Shard) error) error {
+	workers := together
+	if len(shards) <= fewShards {
+		workers = 1
 	}
-	return nil
+	var next atomic.Int64
+	errs := make([]error, workers)
+	var done sync.WaitGroup
+	for w := range workers {
+		done.Go(func() {
+			for errs[w] == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(shards) {
+					return
+				}
+				errs[w] = do(shards[i])
+			}
+		})
+	}
+	done.Wait()
+	return cmp.Or(errs...)
 }
 
 // createChild creates a shard's log behind its sealed parents.

@@ -107,7 +107,10 @@ type Backend struct {
 	buffers  sync.Pool
 	requests sync.Pool
 
-	mu      sync.Mutex
+	// changing is held to open shards, which may happen at once, and held alone to remove them.
+	changing sync.RWMutex
+
+	mu      sync.Mutex // guards what follows, and the maps of the streams
 	closed  bool
 	streams map[string]*streamDir
 }
@@ -117,9 +120,9 @@ var _ stream.Backend = (*Backend)(nil)
 // streamDir is what the open shards of one stream share.
 type streamDir struct {
 	logs map[record.ShardID]*Log
-	// synced is set while the names of the stream's directory and of those of its shards are known
-	// to be durable.
-	synced bool
+	// opening are closed when the shard was opened, or could not be.
+	opening map[record.ShardID]chan struct{}
+	names   names
 	// held is how many bytes the shards hold for consumers.
 	held atomic.Int64
 	// keyrings are shared by the shards.
@@ -203,33 +206,63 @@ func lockError(dir string, err error) error {
 	return e
 }
 
-// Shard implements stream.Backend. The options of the first call count.
+// Shard implements stream.Backend. The options of the first call count. Different shards are opened at
+// once.
 func (b *Backend) Shard(_ context.Context, name string, id record.ShardID, o stream.ShardOptions) (stream.Log, error) {
+	b.changing.RLock()
+	defer b.changing.RUnlock()
+	for {
+		s, l, opening, err := b.claim(name, id)
+		switch {
+		case err != nil:
+			return nil, err
+		case l != nil:
+			return l, nil
+		case opening != nil:
+			<-opening
+			continue
+		}
+		l, err = openLog(b, s, name, id, o)
+		b.mu.Lock()
+		close(s.opening[id])
+		delete(s.opening, id)
+		if err == nil {
+			s.logs[id] = l
+		}
+		b.mu.Unlock()
+		if err != nil {
+			return nil, fmt.Errorf("open %s of stream %q: %w", id, name, err)
+		}
+		return l, nil
+	}
+}
+
+// claim returns the log of a shard, or a channel to wait for if another call opens it. With neither the
+// caller has to open it.
+func (b *Backend) claim(name string, id record.ShardID) (*streamDir, *Log, chan struct{}, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, stream.ErrClosed
+		return nil, nil, nil, stream.ErrClosed
 	}
 	s := b.streams[name]
 	if s == nil {
-		s = &streamDir{logs: map[record.ShardID]*Log{}}
+		s = &streamDir{logs: map[record.ShardID]*Log{}, opening: map[record.ShardID]chan struct{}{}}
 		b.streams[name] = s
 	}
-	if l := s.logs[id]; l != nil {
-		return l, nil
+	if l, opening := s.logs[id], s.opening[id]; l != nil || opening != nil {
+		return s, l, opening, nil
 	}
-	l, err := openLog(b, s, name, id, o)
-	if err != nil {
-		return nil, fmt.Errorf("open %s of stream %q: %w", id, name, err)
-	}
-	s.logs[id] = l
-	return l, nil
+	s.opening[id] = make(chan struct{})
+	return s, nil, nil, nil
 }
 
 func (b *Backend) streamPath(name string) string { return path.Join(b.dir, "streams", fileName(name)) }
 
 // DeleteStream implements stream.Backend. The records are out of sight at once, also after a crash.
 func (b *Backend) DeleteStream(_ context.Context, name string) error {
+	b.changing.Lock()
+	defer b.changing.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -248,6 +281,8 @@ func (b *Backend) DeleteStream(_ context.Context, name string) error {
 
 // DeleteShard implements stream.Backend.
 func (b *Backend) DeleteShard(_ context.Context, name string, id record.ShardID) error {
+	b.changing.Lock()
+	defer b.changing.Unlock()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -314,6 +349,8 @@ func (b *Backend) logs() []*Log {
 
 // Close implements stream.Backend.
 func (b *Backend) Close() error {
+	b.changing.Lock()
+	defer b.changing.Unlock()
 	logs := b.logs()
 	b.mu.Lock()
 	defer b.mu.Unlock()

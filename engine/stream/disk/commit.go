@@ -332,6 +332,10 @@ func (l *Log) advance(x *index) {
 // when an earlier one is not.
 func (c *committer) fail(group []*request, err error) {
 	if c.file != nil {
+		if vfs.IsFull(err) {
+			// What did not fit would take the room that documents need. A failure costs only that.
+			_ = c.file.Truncate(c.head.length)
+		}
 		err = errors.Join(err, c.file.Close())
 		c.file = nil
 	}

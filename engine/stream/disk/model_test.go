@@ -27,7 +27,9 @@ func model(f faults, wrap func(vfs.FS) vfs.FS) streamtest.Model {
 func TestNothingIsLostByPowerCuts(t *testing.T) { runAll(t, model(faults{}, nil).Run, 100) }
 
 func streamModel(f faults, settings stream.Settings, wrap func(vfs.FS) vfs.FS) streamtest.StreamModel {
-	settings.SyncEvery = time.Hour // the model says when
+	if settings.Sync == stream.SyncInterval {
+		settings.SyncEvery = time.Hour // the model says when
+	}
 	return streamtest.StreamModel{Steps: 40, Settings: settings, Open: model(f, wrap).Open}
 }
 

@@ -7,6 +7,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
@@ -48,20 +50,43 @@ func openLog(b *Backend, s *streamDir, name string, id record.ShardID, o stream.
 func (l *Log) mkdir(exists bool) error {
 	fsys, dir := l.backend.fs, path.Dir(l.dir)
 	if _, err := fsys.List(l.dir); errors.Is(err, fs.ErrNotExist) && !exists {
-		l.stream.synced = false
 		if err := fsys.MkdirAll(l.dir); err != nil {
 			return err
 		}
+		l.stream.names.made.Add(1)
 	}
-	if l.stream.synced {
-		return nil
-	}
-	for _, d := range []string{dir, path.Dir(dir)} {
-		if err := fsys.SyncDir(d); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	return l.stream.names.sync(fsys, dir)
+}
+
+// names says which names of a stream's directories are known to be durable.
+type names struct {
+	// made counts the shards' directories that were made.
+	made atomic.Int64
+
+	mu sync.Mutex // held while names are synced, so that shards made meanwhile share the next sync
+	// stream is set once the name of the stream's directory is durable, and synced up to which of
+	// those made the shards' names are; one more than were made means that the first sync is done.
+	stream bool
+	shards int64
+}
+
+func (n *names) sync(fsys vfs.FS, dir string) error {
+	want := n.made.Load() + 1
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.shards < want {
+		want = n.made.Load() + 1
+		if err := fsys.SyncDir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		n.shards = want
 	}
-	l.stream.synced = true
+	if !n.stream {
+		if err := fsys.SyncDir(path.Dir(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		n.stream = true
+	}
 	return nil
 }
 
@@ -95,6 +120,9 @@ func (l *Log) list() error {
 			return err
 		}
 		l.segments = append(l.segments, &segment{first: first, size: size, arrival: -1})
+	}
+	if len(l.segments) == 0 {
+		return nil
 	}
 	// A name that was never synced must not vanish once its records were shown.
 	return fsys.SyncDir(l.dir)
