@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream/capacity"
 	"github.com/millrace-io/millrace/engine/stream/seal/master"
 	"github.com/millrace-io/millrace/pipelines"
@@ -63,7 +64,7 @@ func (r *running) await(what string, ok func(s pipelines.StreamStatus, rows int6
 		case err := <-r.done:
 			r.t.Fatalf("%s: the pipeline ended: %v", what, err)
 		case <-timeout.C:
-			r.t.Fatalf("%s: %+v", what, s)
+			r.t.Fatalf("%s: %+v", what, s.Streams[0])
 		}
 	}
 }
@@ -317,16 +318,50 @@ func TestStreamIsEncryptedWithTheKeyOfTheFile(t *testing.T) {
 	}
 }
 
-func TestMetricsTellOfEachStream(t *testing.T) {
+func TestHotKeyIsNamedInStatusAndMetrics(t *testing.T) {
 	address := freeAddress(t)
-	file, _ := pipelineFile(t, "shards: 2, sync: never, limits: kinesis", fmt.Sprintf("  in: {type: http, listen: %q, to: clicks}", address))
-	r := begin(t, file, t.TempDir(), nil)
-	admin, err := pipelines.ServeAdmin("127.0.0.1:0", r.run.Status, slog.New(slog.DiscardHandler))
+	file, rows := pipelineFile(t, "mode: on_demand", fmt.Sprintf("  in: {type: http, listen: %q, partition_key: user_id, to: clicks}", address))
+	r := beginWith(t, file, nil, pipelines.Options{
+		Data: t.TempDir(), LookEvery: 10 * time.Millisecond, Capacity: capacity.Options{ShardRecords: 10, Step: 100 * time.Millisecond},
+	})
+	awaitListening(t, address)
+	n := 0
+	s := r.await("a stuck shard", func(s pipelines.StreamStatus, _ int64) bool {
+		if len(s.Stuck) > 0 {
+			return true
+		}
+		var body []string
+		for range 50 {
+			body = append(body, fmt.Sprintf(`{"user_id":"celebrity","seq":%d}`, n))
+			n++
+		}
+		post(t, "http://"+address, "["+strings.Join(body, ",")+"]")
+		return false
+	})
+	hash := record.Hash([]byte("celebrity"))
+	if hot := s.Stuck[0]; hot.Shard != "shardId-000000000000" || hot.HashKey != hash.String() || hot.Part < 0.5 || hot.Load < 0.8 || s.Open != 1 {
+		t.Errorf("status: %+v", s)
+	}
+	want := fmt.Sprintf(`millrace_stream_stuck_shard_load{shard="shardId-000000000000",stream="clicks"} %v`, s.Stuck[0].Load)
+	if text := metrics(t, func() pipelines.Status { return pipelines.Status{Streams: []pipelines.StreamStatus{s}} }); !strings.Contains(text, want+"\n") {
+		t.Errorf("%s is missing in\n%s", want, text)
+	}
+	close(r.stop)
+	r.end()
+	checkRows(t, rows, n)
+}
+
+// metrics are what is scraped.
+func metrics(t *testing.T, status func() pipelines.Status) string {
+	t.Helper()
+	admin, err := pipelines.ServeAdmin("127.0.0.1:0", status, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer admin.Close()
-	answer, err := http.Get("http://" + admin.Addr() + "/metrics")
+	client := &http.Client{}
+	defer client.CloseIdleConnections()
+	answer, err := client.Get("http://" + admin.Addr() + "/metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -335,16 +370,23 @@ func TestMetricsTellOfEachStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(text)
+}
+
+func TestMetricsTellOfEachStream(t *testing.T) {
+	address := freeAddress(t)
+	file, _ := pipelineFile(t, "shards: 2, sync: never, limits: kinesis", fmt.Sprintf("  in: {type: http, listen: %q, to: clicks}", address))
+	r := begin(t, file, t.TempDir(), nil)
+	text := metrics(t, r.run.Status)
 	for _, line := range []string{
 		`millrace_durability_info{stream="clicks",sync="never"} 1`, `millrace_stream_open_shards{stream="clicks"} 2`,
 		`millrace_stream_throttled_writes_total{stream="clicks"} 0`, `millrace_stream_splits_total{stream="clicks"} 0`,
 		`millrace_stream_merges_total{stream="clicks"} 0`,
 	} {
-		if !strings.Contains(string(text), line+"\n") {
+		if !strings.Contains(text, line+"\n") {
 			t.Errorf("%s is missing", line)
 		}
 	}
 	close(r.stop)
 	r.end()
-	http.DefaultClient.CloseIdleConnections()
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -39,7 +40,7 @@ func (c *checkCommand) Run(a *app) error {
 		fmt.Fprintf(tw, "source\t%s\t%s\t→ %s\n", s.Name, s.Component.Type, s.To)
 	}
 	for _, s := range p.Streams {
-		fmt.Fprintf(tw, "stream\t%s\t%d %s\t%s\n", s.Name, s.Shards, plural(s.Shards, "shard"), columnsText(s.Schema))
+		fmt.Fprintf(tw, "stream\t%s\t%s\t%s\n", s.Name, shardsText(s), columnsText(s.Schema))
 	}
 	for _, q := range p.Queries {
 		fmt.Fprintf(tw, "query\t%s\tfrom %s\t%s\n", q.Name, q.Query.From(), columnsText(q.Query.Output()))
@@ -48,6 +49,14 @@ func (c *checkCommand) Run(a *app) error {
 		fmt.Fprintf(tw, "sink\t%s\t%s from %s\t%s\n", s.Name, s.Component.Type, s.From, p.Guarantee(s))
 	}
 	return tw.Flush()
+}
+
+// shardsText says how many shards a stream has.
+func shardsText(s *pipelines.Stream) string {
+	if s.Settings.Mode == stream.OnDemand {
+		return fmt.Sprintf("shards by load: %d to %s", s.Shards, maxShardsText(s.Settings.MaxShards))
+	}
+	return fmt.Sprintf("%d %s", s.Shards, plural(s.Shards, "shard"))
 }
 
 func columnsText(s *column.Schema) string {

@@ -121,7 +121,7 @@ func (g *Governor) meter(shard record.ShardID) *capacity.Meter {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if m = g.meters[shard]; m == nil {
-		m = g.o.Rules.Meter(uint64(shard))
+		m = g.rulesOf(g.stream.Settings()).Meter(uint64(shard))
 		g.meters[shard] = m
 	}
 	return m
