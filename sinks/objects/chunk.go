@@ -64,8 +64,10 @@ type Chunk struct {
 	list []*part
 	// admitted counts the partitions that each shard brought.
 	admitted map[record.ShardID]int
-	rowKey   []byte
-	rows     int64
+	// touched are the open objects with rows in the batch at hand.
+	touched []*part
+	rowKey  []byte
+	rows    int64
 	// encoded and memory are those of the open objects.
 	encoded, memory int64
 	// encoders is how many objects are open.
@@ -203,14 +205,50 @@ func (c *Chunk) route(b *column.Batch) ([]flow.Reject, error) {
 		if b.Origin.Arrivals != nil {
 			p.oldest = min(p.oldest, b.Origin.Arrivals[row])
 		}
-		c.stage.add(b, row, p)
-		if c.stage.full() {
-			if err := c.drain(); err != nil {
+		if p.encoder == nil {
+			if err := c.put(b, row, p); err != nil {
 				return nil, err
 			}
+			continue
 		}
+		if len(p.selection) == 0 {
+			c.touched = append(c.touched, p)
+		}
+		p.selection = append(p.selection, int32(row))
 	}
-	return rejects, nil
+	return rejects, c.encodeTouched(b)
+}
+
+// put stages a row.
+func (c *Chunk) put(b *column.Batch, row int, p *part) error {
+	c.stage.add(b, row, p)
+	if !c.stage.full() {
+		return nil
+	}
+	return c.drain()
+}
+
+// fewRows are not worth a call of an encoder.
+const fewRows = 32
+
+// encodeTouched takes the rows of b for the objects that are open. Many at once need no stage.
+func (c *Chunk) encodeTouched(b *column.Batch) error {
+	for _, p := range c.touched {
+		if len(p.selection) >= fewRows {
+			if err := c.encode(p, b.With(p.selection)); err != nil {
+				return err
+			}
+		} else {
+			for _, row := range p.selection {
+				if err := c.put(b, int(row), p); err != nil {
+					return err
+				}
+			}
+		}
+		p.selection = p.selection[:0]
+	}
+	c.touched = c.touched[:0]
+	return nil
 }
 
 // partition is that of a row, whose key is in rowKey.
@@ -281,7 +319,7 @@ func (c *Chunk) Drop() error {
 		}
 	}
 	c.finished = spool{dir: c.settings.Dir}
-	c.parts, c.paths, c.list, c.admitted, c.frozen = nil, nil, nil, nil, nil
+	c.parts, c.paths, c.list, c.admitted, c.touched, c.frozen = nil, nil, nil, nil, nil, nil
 	c.rows, c.encoded, c.memory, c.encoders, c.drained = 0, 0, 0, 0, false
 	c.publishStats()
 	return err

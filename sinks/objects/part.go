@@ -24,6 +24,8 @@ type part struct {
 	own  *spool
 	rows int64
 	hash column.RowHash
+	// selection is the rows of the batch at hand, once the object is open.
+	selection []int32
 	// runs are the pieces of the stage's file with its rows.
 	runs []run
 	// encoded and memory are what was last added to the chunk's sums.
@@ -81,7 +83,7 @@ func (p *part) add(b *column.Batch) error {
 // count brings the sums up to date with what an open object holds.
 func (c *Chunk) count(p *part) {
 	encoded := p.encoder.Size()
-	memory := p.encoder.Memory() + int64(cap(p.own.memory))
+	memory := p.encoder.Memory() + int64(cap(p.own.memory)+4*cap(p.selection))
 	c.encoded += encoded - p.encoded
 	c.memory += memory - p.memory
 	p.encoded, p.memory = encoded, memory
@@ -162,7 +164,7 @@ func (c *Chunk) finishOpen(p *part) error {
 		return err
 	}
 	c.count(p)
-	p.encoder, p.runs = nil, nil
+	p.encoder, p.runs, p.selection = nil, nil, nil
 	c.encoders--
 	if c.limit > 0 && c.memory > c.limit && len(p.own.memory) >= smallestFlush {
 		if err := p.own.spill(); err != nil {

@@ -79,7 +79,7 @@ func (s *stage) check(b *column.Batch) error {
 		return fmt.Errorf("batch of %d columns for a schema of %d", len(b.Columns), len(s.schema.Fields))
 	}
 	for i, c := range b.Columns {
-		if f := s.schema.Fields[i]; c == nil || c.Type.Kind != f.Type.Kind {
+		if f := &s.schema.Fields[i]; c == nil || c.Type.Kind != f.Type.Kind {
 			return fmt.Errorf("the batch has no column %q of type %s", f.Name, f.Type)
 		}
 	}
@@ -263,9 +263,10 @@ type batcher struct {
 
 func (b *batcher) row(text []byte) error {
 	rest := text
-	for i, f := range b.stage.schema.Fields {
+	fields := b.stage.schema.Fields
+	for i, builder := range b.stage.builders {
 		var err error
-		if rest, err = readValue(b.stage.builders[i], &f.Type, rest); err != nil {
+		if rest, err = readValue(builder, &fields[i].Type, rest); err != nil {
 			return err
 		}
 	}
