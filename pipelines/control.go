@@ -22,10 +22,14 @@ const (
 // openData opens the data directory. A process that has it and serves others, as pipelines do,
 // is not waited for.
 func openData(ctx context.Context, o Options) (*disk.Backend, error) {
+	files := o.FS
+	if files == nil {
+		files = vfs.OS{}
+	}
 	timeout := time.NewTimer(lockPatience)
 	defer timeout.Stop()
 	for {
-		b, err := disk.Open(vfs.OS{}, o.Data, disk.Options{Now: o.Now, Log: o.Log, Keys: Keyring})
+		b, err := disk.Open(files, o.Data, disk.Options{Now: o.Now, Log: o.Log, Keys: Keyring})
 		var locked *disk.LockedError
 		if !errors.As(err, &locked) {
 			return b, err

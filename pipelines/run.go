@@ -16,11 +16,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/engine/column/versions"
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/engine/record"
 	streams "github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/capacity"
 	"github.com/millrace-io/millrace/engine/stream/disk"
+	"github.com/millrace-io/millrace/engine/vfs"
 )
 
 // tidyEvery is how often expired segments are removed.
@@ -28,8 +30,9 @@ const tidyEvery = 30 * time.Second
 
 // Options are the settings of a run.
 type Options struct {
-	// Data is the data directory.
+	// Data is the data directory, and FS what it is on; nil means the operating system's.
 	Data string
+	FS   vfs.FS
 	// Drain starts no unbounded source and ends once what is stored is delivered.
 	Drain bool
 	// SkipDamaged goes on behind damaged records instead of stopping.
@@ -51,6 +54,8 @@ type Run struct {
 	o        Options
 	backend  *disk.Backend
 	feeds    map[string]*feed
+	// versions are those of the schemas that records decide on, by stream.
+	versions map[string]*versions.Stream
 	dead     *flow.DeadLetters
 	sources  []*sourceRun
 	tasks    []*consumerRun
@@ -68,7 +73,7 @@ func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{pipeline: p, o: o, backend: backend, feeds: map[string]*feed{}, began: o.Now(), halt: make(chan struct{})}
+	r := &Run{pipeline: p, o: o, backend: backend, feeds: map[string]*feed{}, versions: map[string]*versions.Stream{}, began: o.Now(), halt: make(chan struct{})}
 	// Nobody else can be alive, so the leases of a process that was killed are free.
 	if _, err := checkpoint.Vacate(ctx, backend.Meta()); err != nil {
 		return nil, errors.Join(err, r.Close())
@@ -89,6 +94,9 @@ func (r *Run) build(ctx context.Context) error {
 			return err
 		}
 		r.govern(s)
+		if err := r.followSchema(ctx, s); err != nil {
+			return err
+		}
 	}
 	for _, q := range r.pipeline.Queries {
 		spec := streams.Spec{Name: internalName(r.pipeline.Name, q.Name), Shards: q.Shards, Retention: r.retention(q)}
