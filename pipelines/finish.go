@@ -40,18 +40,29 @@ func (l *loader) pipeline() *Pipeline {
 	p := &Pipeline{File: l.file, Name: l.name, Memory: l.spec.Memory, Warnings: l.d.Warnings()}
 	for _, s := range l.streams {
 		p.Streams = append(p.Streams, &s.Stream)
+		if s.waits {
+			p.Unknown = append(p.Unknown, &s.Stream)
+		}
 	}
 	for _, s := range l.sources {
 		p.Sources = append(p.Sources, &s.Source)
 	}
 	for _, t := range l.transforms {
-		p.Transforms = append(p.Transforms, &t.Transform)
+		if t.opened != nil {
+			p.Transforms = append(p.Transforms, &t.Transform)
+		}
 	}
 	for _, q := range l.queries {
+		if q.Query.Query == nil {
+			continue
+		}
 		q.Generation = generation(q.Chain, "query", q.Text)
 		p.Queries = append(p.Queries, &q.Query)
 	}
 	for _, s := range l.sinks {
+		if s.Schema == nil {
+			continue
+		}
 		s.Generation = generation(s.Chain, s.Component.Type, s.Config)
 		p.Sinks = append(p.Sinks, &s.Sink)
 	}
@@ -69,12 +80,16 @@ func generation(c Chain, kind string, cfg any) string {
 	for _, t := range c.Steps {
 		steps = append(steps, step{t.Component.Type, t.Config})
 	}
+	schema := ""
+	if !c.Evolves {
+		schema = column.Type{Kind: column.Struct, Fields: c.Schema.Fields}.String()
+	}
 	text, err := json.Marshal(struct {
 		Steps           []step
 		Root, EventTime string
 		Delay           config.Duration
 		Schema          string
-	}{steps, c.Root, c.EventTime, config.Duration(c.Delay), column.Type{Kind: column.Struct, Fields: c.Schema.Fields}.String()})
+	}{steps, c.Root, c.EventTime, config.Duration(c.Delay), schema})
 	if err != nil {
 		// A configuration that JSON cannot hold, such as one with an infinite number.
 		text = fmt.Append(nil, kind, err)

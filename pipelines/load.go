@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/millrace-io/millrace/engine/column/versions"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sinks"
 	"github.com/millrace-io/millrace/sources"
@@ -17,6 +18,9 @@ import (
 type LoadOptions struct {
 	// Getenv looks up ${env:NAME}; nil means the process's environment.
 	Getenv func(name string) (string, bool)
+	// Schemas are those of streams whose records decide on them, by name. Without one, a stream with
+	// infer has the schema in its lock file or, before there is one, none: see Pipeline.Unknown.
+	Schemas map[string]versions.Version
 }
 
 // Load reads a pipeline file, checks it and resolves it. An error of type config.Errors holds every
@@ -36,7 +40,7 @@ func parse(path string, data []byte, c Components, o LoadOptions) (*Pipeline, er
 		getenv = os.LookupEnv
 	}
 	l := &loader{
-		components: c, file: path, spec: defaultFile(), nodes: make(map[string]*node),
+		components: c, file: path, spec: defaultFile(), nodes: make(map[string]*node), schemas: o.Schemas,
 		d: config.NewDecoder(path, config.Options{Getenv: getenv}),
 	}
 	root := l.d.Parse(data)
@@ -57,6 +61,7 @@ type loader struct {
 	file       string
 	d          *config.Decoder
 	spec       fileSpec
+	schemas    map[string]versions.Version
 
 	name       string
 	streams    []*stream
@@ -78,6 +83,8 @@ type (
 		spec    streamSpec
 		broken  bool
 		writers int
+		// waits is set while the schema is not known, which is no mistake.
+		waits bool
 	}
 	source struct {
 		Source
@@ -171,6 +178,7 @@ func (l *loader) loadStream(e *config.Entry[streamSpec]) {
 		Settings: spec.settings(),
 	}}
 	s.broken = s.Schema == nil && l.d.Reported(e.Node.Path+".schema")
+	l.findSchema(s)
 	l.checkEventTime(s)
 	l.streams = append(l.streams, s)
 	l.declare(&node{kind: "stream", id: e.ID, at: e.Node, stream: s})

@@ -8,9 +8,11 @@ package pipelines
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/column/versions"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
 	streams "github.com/millrace-io/millrace/engine/stream"
@@ -33,6 +35,9 @@ type Pipeline struct {
 	Transforms []*Transform
 	Queries    []*Query
 	Sinks      []*Sink
+	// Unknown are the streams whose schema is not known before a sample of their records; what reads
+	// from them is not in the lists.
+	Unknown []*Stream
 	// Warnings are what is allowed but hardly meant.
 	Warnings config.Errors
 }
@@ -44,6 +49,12 @@ type Stream struct {
 	Retention time.Duration
 	// Schema is nil for a stream of opaque records.
 	Schema *column.Schema
+	// Infer is nil when the file has the schema.
+	Infer *Infer
+	// Rest and Add say that unknown fields are kept, and become columns.
+	Rest, Add bool
+	// Version is that of a Schema that records decide on; its number is 0 until Resolve.
+	Version versions.Version
 	// EventTime is the timestamp column that windows go by, empty for none.
 	EventTime string
 	// Watermark is how far the watermark stays behind the latest event of a shard.
@@ -129,6 +140,23 @@ type Chain struct {
 	Delay     time.Duration
 	// Steps are the transforms on the way, the first one first.
 	Steps []*Transform
+	// Evolves says that Schema may change while the pipeline runs.
+	Evolves bool
+}
+
+// With is the chain for rows of another schema of its root.
+func (c Chain) With(in *column.Schema) (Chain, error) {
+	c.Schema, c.Steps = in, slices.Clone(c.Steps)
+	for i, t := range c.Steps {
+		opened, err := t.Component.Open(t.Config, in)
+		if err != nil {
+			return c, fmt.Errorf("transform %q: %w", t.Name, err)
+		}
+		step := *t
+		step.In, step.opened, step.Out = in, opened, opened.Schema()
+		c.Steps[i], in = &step, step.Out
+	}
+	return c, nil
 }
 
 // Output is the schema of the rows that leave the chain.

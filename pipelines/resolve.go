@@ -63,7 +63,7 @@ func (l *loader) checkEventTime(s *stream) {
 		}
 		return
 	}
-	if s.broken || at.Kind != config.Scalar {
+	if s.broken || s.waits || at.Kind != config.Scalar {
 		return
 	}
 	if s.Schema == nil {
@@ -170,8 +170,8 @@ func (l *loader) resolve(n *node, path []*node) {
 	switch {
 	case n.stream != nil:
 		s := n.stream
-		n.chain = Chain{Root: n.id, Schema: s.Schema, EventTime: s.EventTime, Delay: s.Watermark}
-		ok = !s.broken
+		n.chain = Chain{Root: n.id, Schema: s.Schema, EventTime: s.EventTime, Delay: s.Watermark, Evolves: s.Evolves()}
+		ok = !s.broken && !s.waits
 	case n.transform != nil:
 		ok = l.resolveTransform(n, path)
 	default:

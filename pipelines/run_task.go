@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sinks"
 )
@@ -62,6 +63,9 @@ func (r *Run) openSink(s *Sink, share int64) error {
 	common := r.taskConfig(s.Name, s.Chain, s.Start, s.Generation)
 	common.Kind, common.Type, common.Memory = "sink", s.Component.Type, share
 	common.Needs = s.Chain.Needs(s.Schema.Names())
+	if common.Evolution.Versions != nil {
+		common.Evolution.Rebuild = s.rebuild
+	}
 	c := &consumerRun{}
 	return r.openConsumer(c, s.Chain.Root, s.Parallelism, func(task int) (flow.Config, error) {
 		t := common
@@ -128,6 +132,9 @@ func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) 
 		Now:         r.o.Now,
 		Log:         r.o.Log,
 	}
+	if v := r.versions[chain.Root]; v != nil {
+		c.Evolution = flow.Evolution{Versions: v, Built: r.stream(chain.Root).Version}
+	}
 	if !r.expires(chain.Root) {
 		c.Input.Hold = in.holder()
 	}
@@ -136,12 +143,29 @@ func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) 
 
 // expires reports whether retention may take records of a stream that were not read yet.
 func (r *Run) expires(stream string) bool {
+	s := r.stream(stream)
+	return s != nil && s.ExpireOnLag
+}
+
+// stream is a declared one, nil if there is none of the name.
+func (r *Run) stream(name string) *Stream {
 	for _, s := range r.pipeline.Streams {
-		if s.Name == stream {
-			return s.ExpireOnLag
+		if s.Name == name {
+			return s
 		}
 	}
-	return false
+	return nil
+}
+
+// rebuild is what of the sink's tasks follows from the schema of its stream.
+func (s *Sink) rebuild(in *column.Schema) (flow.Shape, error) {
+	chain, err := s.Chain.With(in)
+	if err != nil {
+		return flow.Shape{}, err
+	}
+	out := chain.Output()
+	steps, err := chain.Open()
+	return flow.Shape{Steps: steps, Needs: chain.Needs(out.Names()), Output: out}, err
 }
 
 // Guarantee is what a sink promises as far as can be said without asking its destination.

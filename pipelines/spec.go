@@ -63,6 +63,13 @@ type streamSpec struct {
 	// lists and {field: type} for objects. A timestamp is RFC 3339 text or, as a JSON number,
 	// milliseconds since the epoch.
 	Schema schemaSpec `yaml:"schema"`
+	// Infer finds the schema in the first records instead, keeps it in a file for you to read and
+	// edit, and widens it as records come that do not fit. infer: {} is enough.
+	Infer inferSpec `yaml:"infer"`
+	// Unknown says what becomes of fields that the schema does not have: ignore drops them, rest keeps
+	// them in a json column named _rest, add does so too and makes columns of them from the next chunk
+	// on. Default: ignore with schema, rest with infer.
+	Unknown string `yaml:"unknown" enum:"ignore,rest,add"`
 	// EventTime is the timestamp field that says when the event of a record happened.
 	EventTime string `yaml:"event_time"`
 	// Watermark is how much later than its neighbours an event may come.
@@ -107,7 +114,7 @@ func (e *encryptionSpec) Validate() []config.Problem {
 func (s *streamSpec) SetDefaults() {
 	*s = streamSpec{
 		Shards: 1, Retention: config.Duration(24 * time.Hour), OnLag: "hold",
-		Mode: "provisioned", Limits: "none", Sync: "always", Compression: "none",
+		Mode: "provisioned", Limits: "none", Sync: "always", Compression: "none", Infer: defaultInfer(),
 	}
 }
 

@@ -74,6 +74,9 @@ type Stream struct {
 	prefix string
 	o      Options
 
+	// telling lets one Changed run at a time.
+	telling sync.Mutex
+
 	mu      sync.Mutex // guards what follows
 	current Version
 }
@@ -83,7 +86,7 @@ type Options struct {
 	// Add makes columns of unknown fields.
 	Add bool
 	Now func() time.Time
-	// Changed, if not nil, is told of each version that Extend wrote.
+	// Changed, if not nil, is told of the current version after Extend wrote one.
 	Changed func(Version)
 }
 
@@ -167,8 +170,10 @@ func (s *Stream) Extend(ctx context.Context, o *Observer) (Version, error) {
 		return v, err
 	}
 	o.reset()
-	if v.Number != before.Number && v.Origin == FromRecords && s.o.Changed != nil {
-		s.o.Changed(v)
+	if v.Number != before.Number && s.o.Changed != nil {
+		s.telling.Lock()
+		defer s.telling.Unlock()
+		s.o.Changed(s.Current())
 	}
 	return v, nil
 }
