@@ -109,6 +109,7 @@ func BenchmarkEncode(b *testing.B) {
 		{Format: Parquet, Compression: None}, {Format: Parquet, Compression: Snappy},
 		{Format: Parquet, Compression: Zstd, Level: 1}, {Format: Parquet, Compression: Zstd, Level: 3},
 		{Format: NDJSON, Compression: None}, {Format: NDJSON, Compression: Zstd, Level: 1},
+		{Format: CSV, Compression: None}, {Format: Avro, Compression: None}, {Format: Avro, Compression: Zstd, Level: 1},
 	} {
 		b.Run(fmt.Sprintf("%s/%s/%d", o.Format, o.Compression, o.Level), func(b *testing.B) {
 			w := writer(b, s, o)

@@ -108,7 +108,7 @@ func (w *Writer) Continue(out io.Writer) Encoder {
 }
 
 func (w *Writer) pieces(out io.Writer, csv CSVOptions) Encoder {
-	p := &pieces{schema: w.schema, out: out, limit: textPiece, buffers: &w.buffers}
+	p := &pieces{schema: w.schema, out: out, buffers: &w.buffers}
 	if w.compress != nil {
 		p.packer = text{w.compress}
 	}
@@ -118,7 +118,7 @@ func (w *Writer) pieces(out io.Writer, csv CSVOptions) Encoder {
 	case Raw:
 		p.format = w.verbatim
 	case Avro:
-		p.format, p.limit = avroRows{}, avroPiece
+		p.format = avroRows{}
 		p.packer = &avroBlocks{head: w.head, compress: w.compress, buffers: &w.buffers}
 	default:
 		p.format = objects{array: w.options.Format == JSON}

@@ -7,14 +7,11 @@ import (
 	"github.com/millrace-io/millrace/engine/column"
 )
 
-// textPiece and avroPiece are how many bytes of rows are gathered before they are compressed and
-// written. Of text, each piece is a zstd frame, gzip member or snappy stream of its own, which
-// readers take one after the other; so an open file holds no compressor, only this much text. Of
-// Avro it is a block, which readers hold whole.
-const (
-	textPiece = 512 << 10
-	avroPiece = 256 << 10
-)
+// pieceBytes is how many bytes of rows are gathered before they are compressed and written. Of text,
+// each piece is a zstd frame, gzip member or snappy stream of its own, which readers take one after
+// the other; so an open file holds no compressor, only this much text. Of Avro it is a block, which
+// readers hold whole.
+const pieceBytes = 512 << 10
 
 // rowFormat is the bytes of rows one by one. One file has one, used by one goroutine.
 type rowFormat interface {
@@ -39,8 +36,6 @@ type pieces struct {
 	format rowFormat
 	// packer is nil when pieces are written as they are.
 	packer packer
-	// limit is the size at which a piece is complete, in bytes.
-	limit int
 	// buffers are of type *[]byte and lent to the packer, so that open files share them.
 	buffers *sync.Pool
 	out     io.Writer
@@ -73,7 +68,7 @@ func (p *pieces) Add(b *column.Batch) error {
 		}
 		p.pending = p.format.row(p.pending, b, row, p.rows == 0)
 		p.rows++
-		if len(p.pending) >= p.limit {
+		if len(p.pending) >= pieceBytes {
 			if err := p.write(); err != nil {
 				return err
 			}
@@ -94,7 +89,7 @@ func (p *pieces) write() error {
 		*buffer, p.failed = p.packer.pack(*buffer, p.pending, p.rows-p.packed)
 		data = *buffer
 		// A row may be large; its buffer is not worth keeping.
-		if cap(*buffer) > 4*p.limit {
+		if cap(*buffer) > 4*pieceBytes {
 			*buffer = nil
 		}
 	}
@@ -105,7 +100,7 @@ func (p *pieces) write() error {
 	p.written += int64(len(data))
 	p.packed = p.rows
 	p.pending = p.pending[:0]
-	if cap(p.pending) > 4*p.limit {
+	if cap(p.pending) > 4*pieceBytes {
 		p.pending = nil
 	}
 	return p.failed

@@ -63,7 +63,7 @@ func TestCompressedLinesUnpackToTheSame(t *testing.T) {
 	s, rows := oneColumn(60_000, func(i int) string { return fmt.Sprintf("text %d", i) })
 	b := batchOf(s, rows)
 	plain := encodeBatches(t, writer(t, s, Options{Format: NDJSON, Compression: None}), b)
-	if len(plain) < 2*textPiece {
+	if len(plain) < 2*pieceBytes {
 		t.Fatalf("only %d bytes, so nothing is compressed in pieces", len(plain))
 	}
 	for _, c := range []Compression{Zstd, Gzip, Snappy} {
