@@ -78,8 +78,7 @@ func (t *Task) foreign(ctx context.Context, id record.ShardID) (mark int64, done
 	}
 	place := k.places[id]
 	b := shard.Log.Bounds()
-	// What is redone was read once, so its parents were read before.
-	if t.limits == nil && (!b.Closed || place.Next < b.Next) {
+	if !b.Closed || place.Next < b.Next {
 		k.waiting = true
 		return 0, false, nil
 	}
