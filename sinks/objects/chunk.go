@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -36,6 +37,8 @@ type Settings struct {
 	Dir string
 	// Memory is how many bytes the chunk may hold before it must be cut; spooling comes before.
 	Memory int64
+	// Log is told when nothing can be spooled; nil for nobody.
+	Log *slog.Logger
 }
 
 // Chunk is the open chunk: one object for each partition that has rows. One goroutine uses it,
@@ -80,6 +83,7 @@ type Chunk struct {
 	ratio float64
 	// frozen are the objects of the planned chunk by key.
 	frozen map[string]*part
+	disk   disk
 	stats  stats
 }
 
@@ -96,12 +100,13 @@ func New(s Settings) (*Chunk, error) {
 		settings: s, writer: s.Writer, task: TaskName(s.Identity), names: names,
 		limit: s.Memory / 4 * 3, columns: len(s.Schema.Fields), ratio: firstRatio(s.Writer.Options()),
 	}
-	c.finished.dir = s.Dir
+	c.disk.dir, c.disk.log = s.Dir, s.Log
+	c.finished.disk, c.stage.disk = &c.disk, &c.disk
 	if len(s.Layout.PartitionBy) == 0 {
 		return c, nil
 	}
 	var err error
-	c.stage.init(s.Schema, s.Dir, stageMemory(s.Memory))
+	c.stage.init(s.Schema, &c.disk, stageMemory(s.Memory))
 	c.limit = s.Memory / 2
 	c.partitioner, err = newPartitioner(s.Layout.PartitionBy, s.Schema)
 	return c, err
@@ -134,9 +139,14 @@ func (c *Chunk) Start() error {
 
 // Open describes the chunk.
 func (c *Chunk) Open() flow.Open {
-	return flow.Open{
+	o := flow.Open{
 		Rows: c.rows, Encoded: c.encoded + int64(float64(c.stage.total)*c.ratio), Memory: c.held(),
 	}
+	if c.stage.grace > 0 {
+		// The chunk has to be cut, whatever it holds.
+		o.Memory = max(o.Memory, c.settings.Memory+1)
+	}
+	return o
 }
 
 // held is the memory of everything, in bytes.
@@ -318,7 +328,6 @@ func (c *Chunk) Drop() error {
 			err = errors.Join(err, p.own.drop())
 		}
 	}
-	c.finished = spool{dir: c.settings.Dir}
 	c.parts, c.paths, c.list, c.admitted, c.touched, c.frozen = nil, nil, nil, nil, nil, nil
 	c.rows, c.encoded, c.memory, c.encoders, c.drained = 0, 0, 0, 0, false
 	c.publishStats()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -295,18 +296,46 @@ func TestNamesTooLongForAFileSystemAreBadRows(t *testing.T) {
 	}
 }
 
-// Full disks come and go. Rows that were not taken are replayed by a new process.
-func TestFullSpoolDiskIsNamed(t *testing.T) {
+// A chunk that cannot be spooled is smaller, and the disk is tried again with the next one.
+func TestFullSpoolDiskMakesChunksSmaller(t *testing.T) {
+	var log strings.Builder
+	dir := filepath.Join(t.TempDir(), "full")
 	c := newChunk(t, func(s *Settings) {
-		s.Layout, s.Memory = Layout{PartitionBy: []string{"a"}}, 1<<20
-		s.Dir = filepath.Join(t.TempDir(), "missing")
+		s.Layout, s.Memory, s.Dir = Layout{PartitionBy: []string{"a"}}, 1<<20, dir
+		s.Log = slog.New(slog.NewTextHandler(&log, nil))
 	})
-	var err error
-	for i := 0; i < 20_000 && err == nil; i++ {
-		_, err = c.Add(batches(i, of(fmt.Sprint(i%100), strings.Repeat("x", 100)))[0])
+	next := 0
+	fill := func() (rows int) {
+		for ; c.Open().Memory <= 1<<20 && rows < 20_000; rows++ {
+			addAll(t, c, batches(next, of(fmt.Sprint(rows%100), strings.Repeat("x", 100))))
+			next++
+		}
+		lines := 0
+		for _, text := range contents(t, c) {
+			lines += strings.Count(text, "\n")
+		}
+		if lines != rows {
+			t.Errorf("%d rows in, %d out", rows, lines)
+		}
+		if err := c.Drop(); err != nil {
+			t.Fatal(err)
+		}
+		return rows
 	}
-	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "spool rows") {
-		t.Error(err)
+	if rows := fill(); rows == 0 || rows > 4000 {
+		t.Errorf("%d rows without a disk", rows)
+	}
+	if text := log.String(); strings.Count(text, "cannot spool") != 1 || !strings.Contains(text, dir) {
+		t.Errorf("logged: %s", text)
+	}
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if rows := fill(); rows != 20_000 {
+		t.Errorf("%d rows with a disk", rows)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 

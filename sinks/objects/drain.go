@@ -2,25 +2,35 @@ package objects
 
 import "github.com/millrace-io/millrace/engine/column"
 
-// openColumns bounds the columns of all objects that are open at once; each takes memory and each
-// object a file of its own.
-const openColumns = 2048
+const (
+	// openColumns bounds the columns of all objects that are open at once; each takes memory and
+	// each object a file of its own.
+	openColumns = 2048
+	// stageGrace is how much more the stage holds before it tries again, once the disk took nothing.
+	// A batch has less, and after it the task cuts the chunk.
+	stageGrace = 8 << 20
+)
 
-// drain empties the stage: the rows of large partitions are encoded, those of the others go to disk.
+// drain empties the stage: the rows of large partitions are encoded, those of the others go to
+// disk. If the disk does not take them they stay, and the chunk is due to be cut.
 func (c *Chunk) drain() error {
 	s := &c.stage
 	s.sort(len(c.list))
+	var large, small []*part
 	for _, p := range c.list {
-		rows := s.of(p)
-		if len(rows) == 0 {
-			continue
+		switch {
+		case len(s.of(p)) == 0:
+		case p.encoder != nil || c.mayOpen(p, len(large)):
+			large = append(large, p)
+		default:
+			small = append(small, p)
 		}
-		if p.encoder == nil && !c.mayOpen(p) {
-			if err := s.spill(p); err != nil {
-				return err
-			}
-			continue
-		}
+	}
+	if len(small) > 0 && s.spill(small) != nil {
+		s.grace += stageGrace
+		return nil
+	}
+	for _, p := range large {
 		// What went to disk before stays there until the object is finished.
 		runs := p.runs
 		p.runs = nil
@@ -30,15 +40,13 @@ func (c *Chunk) drain() error {
 			return err
 		}
 	}
-	if err := s.write(); err != nil {
-		return err
-	}
 	s.empty()
 	return nil
 }
 
-func (c *Chunk) mayOpen(p *part) bool {
-	if c.encoders > 0 && (c.encoders+1)*c.columns > openColumns {
+// mayOpen reports whether p is worth an encoder beside those that are open or about to be.
+func (c *Chunk) mayOpen(p *part, others int) bool {
+	if n := c.encoders + others; n > 0 && (n+1)*c.columns > openColumns {
 		return false
 	}
 	return (c.limit <= 0 || c.memory < c.limit) && c.stage.size(p) >= c.worth()

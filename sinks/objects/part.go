@@ -1,7 +1,6 @@
 package objects
 
 import (
-	"fmt"
 	"hash/crc32"
 	"io"
 
@@ -60,7 +59,7 @@ func (p *part) arrived(b *column.Batch) {
 // encode adds the selected rows of b to the open object of p.
 func (c *Chunk) encode(p *part, b *column.Batch) error {
 	if p.encoder == nil {
-		p.own = &spool{dir: c.settings.Dir}
+		p.own = &spool{disk: &c.disk}
 		p.encoder = c.settings.Open(p.own)
 		c.encoders++
 	}
@@ -129,9 +128,8 @@ func (p *part) flush() error {
 	if err := p.encoder.Flush(); err != nil {
 		return err
 	}
-	err := p.own.spill()
-	p.own.memory = nil
-	return err
+	p.own.release()
+	return nil
 }
 
 // finish completes the object of p.
@@ -167,10 +165,7 @@ func (c *Chunk) finishOpen(p *part) error {
 	p.encoder, p.runs, p.selection = nil, nil, nil
 	c.encoders--
 	if c.limit > 0 && c.memory > c.limit && len(p.own.memory) >= smallestFlush {
-		if err := p.own.spill(); err != nil {
-			return err
-		}
-		p.own.memory = nil
+		p.own.release()
 	}
 	c.memory += int64(cap(p.own.memory)) - p.memory
 	p.memory = int64(cap(p.own.memory))
@@ -179,15 +174,11 @@ func (c *Chunk) finishOpen(p *part) error {
 }
 
 // content is the finished object.
-func (c *Chunk) content(p *part) (io.ReaderAt, error) {
+func (c *Chunk) content(p *part) io.ReaderAt {
 	if p.own != nil {
-		return p.own.content()
+		return p.own
 	}
-	all, err := c.finished.content()
-	if err != nil {
-		return nil, fmt.Errorf("read the spool: %w", err)
-	}
-	return io.NewSectionReader(all, p.from, p.size), nil
+	return io.NewSectionReader(&c.finished, p.from, p.size)
 }
 
 // measured counts what is written, for objects that share a spool.

@@ -57,9 +57,6 @@ func (c *Chunk) Plan(cut flow.Cut) (flow.Plan, error) {
 // returned nil for are not created again when Put is repeated. Error: permanent, if the plan is not that of this
 // chunk.
 func (c *Chunk) Put(ctx context.Context, plan flow.Plan, create func(context.Context, Object) error) error {
-	if err := c.finished.settle(); err != nil {
-		return err
-	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(uploads)
 	for _, planned := range plan.Objects {
@@ -77,11 +74,7 @@ func (c *Chunk) Put(ctx context.Context, plan flow.Plan, create func(context.Con
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			o, err := c.object(plan.Cut, planned, p)
-			if err != nil {
-				return err
-			}
-			err = create(ctx, o)
+			err := create(ctx, c.object(plan.Cut, planned, p))
 			p.done = err == nil
 			return err
 		})
@@ -89,12 +82,11 @@ func (c *Chunk) Put(ctx context.Context, plan flow.Plan, create func(context.Con
 	return group.Wait()
 }
 
-func (c *Chunk) object(cut flow.Cut, planned flow.Object, p *part) (Object, error) {
-	content, err := c.content(p)
+func (c *Chunk) object(cut flow.Cut, planned flow.Object, p *part) Object {
 	return Object{
 		Key: planned.Key, ContentType: c.writer.Options().ContentType(),
-		Metadata: c.metadata(cut, planned), Content: content, Size: p.size, CRC: p.crc,
-	}, err
+		Metadata: c.metadata(cut, planned), Content: c.content(p), Size: p.size, CRC: p.crc,
+	}
 }
 
 // Whole completes the one object of a chunk without partitions, for a sink that has names of its
@@ -105,8 +97,8 @@ func (c *Chunk) Whole() (*Object, flow.Object, error) {
 		return nil, flow.Object{}, err
 	}
 	planned := parts[0].describe("")
-	o, err := c.object(flow.Cut{}, planned, parts[0])
-	return &o, planned, err
+	o := c.object(flow.Cut{}, planned, parts[0])
+	return &o, planned, nil
 }
 
 // describe is the part in a plan.

@@ -1,13 +1,14 @@
 package objects
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 )
 
 // spoolMemory is how much of an object stays in memory before it goes to a file.
@@ -20,9 +21,57 @@ const spoolPattern = "object-*.spool"
 // Castagnoli is the polynomial of the checksum of objects, which S3 verifies.
 var Castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// spool is an encoded object that waits for its upload.
+// disk is where spools lie.
+type disk struct {
+	dir string
+	log *slog.Logger
+	// spilled counts bytes written.
+	spilled atomic.Int64
+	// failing is set from an error until something can be written.
+	failing atomic.Bool
+}
+
+// write appends p to *f at an offset; it creates the file first if there is none. An error leaves what was there, so that the same
+// bytes can be written again.
+func (d *disk) write(f **os.File, p []byte, at int64) error {
+	err := d.try(f, p, at)
+	if err == nil {
+		d.spilled.Add(int64(len(p)))
+		d.failing.Store(false)
+		return nil
+	}
+	if !d.failing.Swap(true) && d.log != nil {
+		d.log.Warn("cannot spool to disk; chunks are cut early to stay within the memory. Free space there", "dir", d.dir, "error", err)
+	}
+	return err
+}
+
+func (d *disk) try(f **os.File, p []byte, at int64) error {
+	if *f == nil {
+		created, err := os.CreateTemp(d.dir, spoolPattern)
+		if err != nil {
+			return err
+		}
+		*f = created
+	}
+	_, err := (*f).WriteAt(p, at)
+	return err
+}
+
+// discard closes and removes *f.
+func (d *disk) discard(f **os.File) error {
+	if *f == nil {
+		return nil
+	}
+	old := *f
+	*f = nil
+	return errors.Join(old.Close(), os.Remove(old.Name()))
+}
+
+// spool is an encoded object that waits for its upload. What the disk does not take stays in
+// memory, where it counts until the chunk is cut.
 type spool struct {
-	dir    string
+	disk   *disk
 	memory []byte
 	file   *os.File
 	// filed is how much is in the file; memory follows it.
@@ -34,75 +83,56 @@ type spool struct {
 func (s *spool) Write(p []byte) (int, error) {
 	s.crc = crc32.Update(s.crc, Castagnoli, p)
 	if len(s.memory)+len(p) > spoolMemory {
-		if err := s.spill(); err != nil {
-			return 0, err
-		}
+		s.spill()
 	}
-	if len(p) > spoolMemory {
-		return s.append(p)
+	if len(p) > spoolMemory && len(s.memory) == 0 && s.disk.write(&s.file, p, s.filed) == nil {
+		s.filed += int64(len(p))
+		return len(p), nil
 	}
 	s.memory = append(s.memory, p...)
 	return len(p), nil
 }
 
-// spill moves what is in memory to the file.
-func (s *spool) spill() error {
-	_, err := s.append(s.memory)
+// spill moves what is in memory to the file, if the disk takes it.
+func (s *spool) spill() {
+	if len(s.memory) == 0 || s.disk.write(&s.file, s.memory, s.filed) != nil {
+		return
+	}
+	s.filed += int64(len(s.memory))
 	s.memory = s.memory[:0]
-	return err
 }
 
-func (s *spool) append(p []byte) (int, error) {
-	if len(p) == 0 {
-		return 0, nil
+// release is spill that lets go of the memory too.
+func (s *spool) release() {
+	if s.spill(); len(s.memory) == 0 {
+		s.memory = nil
 	}
-	if s.file == nil {
-		f, err := os.CreateTemp(s.dir, spoolPattern)
-		if err != nil {
-			return 0, fmt.Errorf("spool an object: %w", err)
-		}
-		s.file = f
-	}
-	n, err := s.file.Write(p)
-	s.filed += int64(n)
-	if err != nil {
-		err = fmt.Errorf("spool an object: %w", err)
-	}
-	return n, err
 }
 
 func (s *spool) size() int64 { return s.filed + int64(len(s.memory)) }
 
-// settle makes content free of side effects, for those who call it from several goroutines.
-func (s *spool) settle() error {
-	if s.file == nil {
-		return nil
+// ReadAt implements io.ReaderAt. It may be called from several goroutines.
+func (s *spool) ReadAt(p []byte, at int64) (n int, err error) {
+	if at < s.filed {
+		n, err = s.file.ReadAt(p[:min(int64(len(p)), s.filed-at)], at)
+		if err != nil {
+			return n, fmt.Errorf("read a spool: %w", err)
+		}
 	}
-	_, err := s.content()
-	return err
-}
-
-// content is the whole object. It is read at any place, as often as need be.
-func (s *spool) content() (io.ReaderAt, error) {
-	if s.file == nil {
-		return bytes.NewReader(s.memory), nil
+	if n < len(p) && at+int64(n) < s.size() {
+		n += copy(p[n:], s.memory[at+int64(n)-s.filed:])
 	}
-	if err := s.spill(); err != nil {
-		return nil, err
+	if n < len(p) {
+		return n, io.EOF
 	}
-	s.memory = nil
-	return s.file, nil
+	return n, nil
 }
 
 // drop forgets the object.
 func (s *spool) drop() error {
-	s.memory = nil
-	if s.file == nil {
-		return nil
-	}
-	f := s.file
-	s.file = nil
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	err := s.disk.discard(&s.file)
+	*s = spool{disk: s.disk}
+	return err
 }
 
 // dropSpools removes what an earlier process left in a directory.

@@ -17,9 +17,11 @@ import (
 // and each of them finds its rows there in one piece.
 type stage struct {
 	schema *column.Schema
-	dir    string
+	disk   *disk
 	// most is how many bytes stay in memory.
 	most int64
+	// grace is how much more it may be because the disk takes nothing.
+	grace int64
 	// blocks hold the rows. Only one that gets a very large row is reallocated.
 	blocks [][]byte
 	// held is the memory of the blocks.
@@ -57,8 +59,8 @@ const (
 	readBytes = 1 << 20
 )
 
-func (s *stage) init(schema *column.Schema, dir string, most int64) {
-	s.schema, s.dir, s.most = schema, dir, most
+func (s *stage) init(schema *column.Schema, d *disk, most int64) {
+	s.schema, s.disk, s.most = schema, d, most
 	for _, f := range schema.Fields {
 		s.builders = append(s.builders, column.NewBuilder(f.Type))
 	}
@@ -70,7 +72,7 @@ func (s *stage) memory() int64 {
 }
 
 func (s *stage) full() bool {
-	return s.held+int64(len(s.rows))*stagedBytes >= s.most
+	return s.held+int64(len(s.rows))*stagedBytes >= s.most+s.grace
 }
 
 // check reports a batch that is not of the schema.
@@ -150,13 +152,28 @@ func (s *stage) size(p *part) int64 {
 	return n
 }
 
-// spill writes the rows of a partition to the file.
-func (s *stage) spill(p *part) error {
-	rows := s.of(p)
-	if len(rows) == 0 {
-		return nil
+// spill writes the rows of some partitions to the file. On an error none of them was written.
+func (s *stage) spill(parts []*part) error {
+	begin := s.filed
+	for i, p := range parts {
+		from := s.filed + int64(len(s.buffer))
+		err := s.spillRows(s.of(p))
+		if err == nil && i == len(parts)-1 {
+			err = s.write()
+		}
+		if err != nil {
+			for _, q := range parts[:i] {
+				q.runs = q.runs[:len(q.runs)-1]
+			}
+			s.filed, s.buffer = begin, nil
+			return err
+		}
+		p.runs = append(p.runs, run{from: from, size: s.filed + int64(len(s.buffer)) - from})
 	}
-	from := s.filed + int64(len(s.buffer))
+	return nil
+}
+
+func (s *stage) spillRows(rows []int32) error {
 	for _, row := range rows {
 		text := s.bytes(row)
 		s.buffer = append(binary.AppendUvarint(s.buffer, uint64(len(text))), text...)
@@ -166,24 +183,13 @@ func (s *stage) spill(p *part) error {
 			}
 		}
 	}
-	p.runs = append(p.runs, run{from: from, size: s.filed + int64(len(s.buffer)) - from})
 	return nil
 }
 
 // write moves the buffer to the file.
 func (s *stage) write() error {
-	if len(s.buffer) == 0 {
-		return nil
-	}
-	if s.file == nil {
-		f, err := os.CreateTemp(s.dir, spoolPattern)
-		if err != nil {
-			return fmt.Errorf("spool rows: %w", err)
-		}
-		s.file = f
-	}
-	if _, err := s.file.WriteAt(s.buffer, s.filed); err != nil {
-		return fmt.Errorf("spool rows: %w", err)
+	if err := s.disk.write(&s.file, s.buffer, s.filed); err != nil {
+		return err
 	}
 	s.filed += int64(len(s.buffer))
 	s.buffer = s.buffer[:0]
@@ -199,6 +205,7 @@ func (s *stage) empty() {
 		s.blocks[0] = s.blocks[0][:0]
 		s.held = int64(cap(s.blocks[0]))
 	}
+	s.grace = 0
 	s.rows, s.order, s.ends = s.rows[:0], s.order[:0], s.ends[:0]
 }
 
@@ -206,12 +213,8 @@ func (s *stage) empty() {
 func (s *stage) drop() error {
 	s.blocks, s.rows, s.order, s.ends, s.buffer = nil, nil, nil, nil, nil
 	s.total, s.filed, s.held = 0, 0, 0
-	if s.file == nil {
-		return nil
-	}
-	f := s.file
-	s.file = nil
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	s.grace = 0
+	return s.disk.discard(&s.file)
 }
 
 // read calls add with all rows of a partition, those on disk first.

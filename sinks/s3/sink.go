@@ -33,7 +33,7 @@ func newSink(c Config, env sinks.Env, servers *embedded.Pool) (*sink, error) {
 		return nil, &config.PathError{Path: "format", Err: err}
 	}
 	chunk, err := objects.New(objects.Settings{
-		Layout: c.Layout, Identity: env.Identity, Writer: writer, Schema: env.Schema, Dir: env.Dir, Memory: env.Memory,
+		Layout: c.Layout, Identity: env.Identity, Writer: writer, Schema: env.Schema, Dir: env.Dir, Memory: env.Memory, Log: env.Log,
 	})
 	if err != nil {
 		return nil, err
