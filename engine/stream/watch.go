@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -23,7 +24,7 @@ type watch struct {
 
 // Updated returns a channel that is closed when more can be read from some shard than at the
 // call, a shard is sealed, Shards changes, or the stream is closed. The first call starts a
-// goroutine per shard, which Close ends.
+// goroutine per open shard, which Close ends.
 func (s *Stream) Updated() <-chan struct{} {
 	w := &s.watch
 	w.mu.Lock()
@@ -53,16 +54,21 @@ func (w *watch) adopt(s *Stream, logs map[record.ShardID]Log) {
 	w.tell()
 }
 
-// follow starts a goroutine for each log that has none. mu must be held.
+// follow starts a goroutine for each log that has none and is not known to have ended. mu must be held.
 func (w *watch) follow(s *Stream, logs map[record.ShardID]Log) {
+	listed := map[Log]bool{}
 	for _, log := range logs {
-		if w.followed[log] {
+		listed[log] = true
+	}
+	maps.DeleteFunc(w.followed, func(log Log, _ bool) bool { return !listed[log] })
+	for _, log := range logs {
+		// A shard that takes no more has no news. One that was sealed through another Stream has.
+		if w.followed[log] || !s.shards.Load().takes(log) {
 			continue
 		}
 		w.followed[log] = true
 		f := &follower{stream: s, log: log, more: log.Updated(), seen: log.Bounds()}
-		// The shard may have been sealed through another Stream before.
-		f.seen.Closed = !s.shards.Load().takes(log)
+		f.seen.Closed = false
 		w.start(f)
 	}
 }
@@ -75,11 +81,11 @@ type follower struct {
 	more   <-chan struct{}
 }
 
-// run goes on until the log or the stream is closed.
+// run goes on until the log was sealed, or it or the stream is closed.
 func (f *follower) run(ctx context.Context) {
 	w := &f.stream.watch
 	f.look(ctx)
-	for {
+	for !f.seen.Closed {
 		select {
 		case <-ctx.Done():
 			return
