@@ -110,8 +110,9 @@ func TestShardsFollowTheLoadAndEveryRowIsDeliveredOnce(t *testing.T) {
   shop: {type: generate, kind: clicks, count: %d, rate: 15000, to: clicks}
   idle: {type: http, listen: %q, to: clicks}`, n, freeAddress(t)))
 	var log bytes.Buffer
+	data := t.TempDir()
 	r := beginWith(t, file, nil, pipelines.Options{
-		Data: t.TempDir(), Log: slog.New(slog.NewTextHandler(&log, nil)), LookEvery: 20 * time.Millisecond,
+		Data: data, Log: slog.New(slog.NewTextHandler(&log, nil)), LookEvery: 20 * time.Millisecond,
 		Capacity: capacity.Options{ShardRecords: 1000, Step: 100 * time.Millisecond, CoolDown: 4},
 	})
 	r.await("four shards", func(s pipelines.StreamStatus, _ int64) bool { return s.Open == 4 })
@@ -122,6 +123,12 @@ func TestShardsFollowTheLoadAndEveryRowIsDeliveredOnce(t *testing.T) {
 	close(r.stop)
 	r.end()
 	checkRows(t, rows, n)
+	// The file may ask for more shards than it did when the stream was made.
+	writePipeline(t, file, rows, "mode: on_demand, shards: 3", fmt.Sprintf("  idle: {type: http, listen: %q, to: clicks}", freeAddress(t)))
+	again := beginWith(t, file, nil, pipelines.Options{Data: data, LookEvery: 20 * time.Millisecond})
+	again.await("three shards", func(s pipelines.StreamStatus, _ int64) bool { return s.Open == 3 })
+	close(again.stop)
+	again.end()
 	for _, text := range []string{"split shardId-", "its load is", "merge shardId-", "mode=on_demand", "sync=always"} {
 		if !strings.Contains(log.String(), text) {
 			t.Errorf("the log does not say %q", text)

@@ -170,30 +170,36 @@ func TestSettingsHoldAtOnce(t *testing.T) {
 }
 
 func TestThrottledBatchIsStoredInNoShard(t *testing.T) {
+	for id, keys := range [][2]record.HashKey{{{}, record.MaxHashKey}, {record.MaxHashKey, {}}} {
+		throttledBatch(t, record.ShardID(id), keys[0], keys[1])
+	}
+}
+
+// throttledBatch leaves one of two shards with next to nothing; a key of each is given.
+func throttledBatch(t *testing.T, short record.ShardID, key, otherKey record.HashKey) {
 	r := newRig(t, 2, stream.Settings{Limits: stream.KinesisLimits}, governor.Options{})
-	// Shard 0 is left with next to nothing, shard 1 with everything.
 	one := &record.Batch{}
 	for range 990 {
-		one.AddExplicit(nil, record.HashKey{}, []byte("x"), 0)
+		one.AddExplicit(nil, key, []byte("x"), 0)
 	}
 	if err := r.TryWrite(t.Context(), one); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := r.Bounds()
 	var throttled *capacity.ThrottledError
-	if err := r.TryWrite(t.Context(), r.batch(100, "")); !errors.As(err, &throttled) || throttled.Shard != 0 {
+	if err := r.TryWrite(t.Context(), r.batch(100, "")); !errors.As(err, &throttled) || throttled.Shard != short {
 		t.Fatalf("a batch for both: %v", err)
 	}
 	if after, _ := r.Bounds(); after != before {
 		t.Errorf("%d records of a refused batch are stored", after-before)
 	}
-	// Nothing was taken from shard 1 either.
+	// Nothing was taken from the other shard either.
 	other := &record.Batch{}
 	for range 1000 {
-		other.AddExplicit(nil, record.MaxHashKey, []byte("x"), 0)
+		other.AddExplicit(nil, otherKey, []byte("x"), 0)
 	}
 	if err := r.TryWrite(t.Context(), other); err != nil {
-		t.Errorf("shard 1 has its second's worth: %v", err)
+		t.Errorf("the other shard has its second's worth: %v", err)
 	}
 }
 
