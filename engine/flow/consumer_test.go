@@ -47,14 +47,19 @@ type fuse struct {
 	at    int
 	after bool
 	seen  int
+	// kill ends the rest of the process.
+	kill context.CancelFunc
 }
 
 func (p *plant) effect(do func() error) error {
 	p.mu.Lock()
 	p.fuse.seen++
 	dead, last := p.fuse.at > 0 && p.fuse.seen > p.fuse.at, p.fuse.at > 0 && p.fuse.seen == p.fuse.at
-	after := p.fuse.after
+	after, kill := p.fuse.after, p.fuse.kill
 	p.mu.Unlock()
+	if last && kill != nil {
+		defer kill()
+	}
 	if dead || last && !after {
 		return flow.Permanent(errCrash)
 	}
@@ -338,33 +343,47 @@ func TestTasksShareAStreamInOrder(t *testing.T) {
 
 // Each run has another number of tasks, and dies at some effect but for the last.
 func TestRowsArriveOnceWithEveryNumberOfTasksWhereverACrashHits(t *testing.T) {
-	const runs = 4
-	crashes := 0
-	for seed := range uint64(60) {
-		r := rand.New(rand.NewPCG(seed, 7))
-		p := grown(t)
-		story := fmt.Sprintf("seed %d:", seed)
-		for run := range runs {
-			tasks := 1 + r.IntN(4)
-			p.fuse = fuse{}
-			if run < runs-1 {
-				p.fuse = fuse{at: 1 + r.IntN(60), after: r.IntN(2) == 0}
-			}
-			story += fmt.Sprintf(" %d tasks die at %d (%t),", tasks, p.fuse.at, p.fuse.after)
-			p.vacate()
-			err := p.consumer(site{tasks: tasks, rows: 1 + r.Int64N(9)}).Run(t.Context())
-			if err != nil && !errors.Is(err, errCrash) || err != nil && run == runs-1 {
-				t.Fatalf("%s: %v", story, err)
-			}
-			if err != nil {
-				crashes++
-			}
+	const seeds = 120
+	var crashes atomic.Int64
+	t.Run("seeds", func(t *testing.T) {
+		for seed := range uint64(seeds) {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				crashes.Add(mortal(t, rand.New(rand.NewPCG(seed, 7))))
+			})
 		}
-		p.complete(story)
+	})
+	if n := crashes.Load(); n < seeds {
+		t.Errorf("%d runs died, too few to prove anything", n)
 	}
-	if crashes < 60 {
-		t.Errorf("%d runs died, too few to prove anything", crashes)
+}
+
+// mortal runs a consumer several times and returns how often it died.
+func mortal(t *testing.T, r *rand.Rand) (crashes int64) {
+	const runs = 4
+	p := grown(t)
+	story := ""
+	for run := range runs {
+		tasks := 1 + r.IntN(4)
+		ctx, kill := context.WithCancel(t.Context())
+		p.fuse = fuse{}
+		if run < runs-1 {
+			p.fuse = fuse{at: 1 + r.IntN(60), after: r.IntN(2) == 0, kill: kill}
+		}
+		story += fmt.Sprintf(" %d tasks die at %d (%t),", tasks, p.fuse.at, p.fuse.after)
+		p.vacate()
+		err := p.consumer(site{tasks: tasks, rows: 1 + r.Int64N(9)}).Run(ctx)
+		died := ctx.Err() != nil
+		kill()
+		if err != nil && !died {
+			t.Fatalf("%s: %v", story, err)
+		}
+		if died {
+			crashes++
+		}
 	}
+	p.complete(story)
+	return crashes
 }
 
 // start runs a consumer until it ends by itself or is stopped.
@@ -552,4 +571,120 @@ func TestFewerTasksKeepTheSumsOfThoseThatWent(t *testing.T) {
 	if s.Steps[0].Passed != keys*10 || s.Before[0].Passed != keys*5 || s.Delivered.Rows != keys*10 || s.DeliveredBefore.Rows != keys*5 {
 		t.Errorf("passed %d, before %d, delivered %d, before %d", s.Steps[0].Passed, s.Before[0].Passed, s.Delivered.Rows, s.DeliveredBefore.Rows)
 	}
+}
+
+func TestRedoOnlyDeliversWhatWasPlannedAndNoMore(t *testing.T) {
+	w := newWorld(t)
+	w.write(row(0), row(1), row(2))
+	c := w.config(&sink{w: w})
+	c.RedoOnly = true
+	if err := flow.NewTask(c).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := checkpoint.Read(t.Context(), w.backend.Meta(), flow.Key(c.Identity)); !errors.Is(err, stream.ErrNotFound) {
+		t.Errorf("redoing nothing made a document: %v", err)
+	}
+	close(w.ended)
+	w.breaks = breaks{at: 3} // 1 opens the document, 2 plans, 3 puts
+	if err := flow.NewTask(w.config(&sink{w: w})).Run(t.Context()); !errors.Is(err, errCrash) {
+		t.Fatal(err)
+	}
+	w.breaks = breaks{}
+	w.write(row(3))
+	c = w.config(&sink{w: w})
+	c.RedoOnly = true
+	if err := flow.NewTask(c).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.delivered(); !slices.Equal(got, wantRows(3)) {
+		t.Errorf("delivered %q", got)
+	}
+	doc, err := checkpoint.Read(t.Context(), w.backend.Meta(), flow.Key(c.Identity))
+	if err != nil || doc.Pending != nil || doc.Chunk != 1 {
+		t.Errorf("the document is at chunk %d, pending %v: %v", doc.Chunk, doc.Pending, err)
+	}
+}
+
+func TestAgesOfWhatIsNotReadAndNotDelivered(t *testing.T) {
+	w := newWorld(t)
+	w.write(row(0))
+	var later atomic.Int64
+	c := w.config(&sink{w: w})
+	c.Trigger = flow.Trigger{}
+	c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	stop := make(chan struct{})
+	c.Stop = stop
+	task := flow.NewTask(c)
+	done := make(chan error)
+	go func() { done <- task.Run(t.Context()) }()
+	until(t, "the row to be read", func() bool { return task.Status().Steps[0].In == 1 })
+	later.Store(int64(time.Hour))
+	s := task.Status()
+	if s.OldestUndelivered < 3600 || s.OldestUndelivered > 3700 {
+		t.Errorf("a row that was read an hour ago and not delivered is %v s old", s.OldestUndelivered)
+	}
+	for _, sh := range s.Shards {
+		if sh.Lag != 0 || sh.Behind != 0 {
+			t.Errorf("all is read, and %s is %d records and %v s behind", sh.Shard, sh.Lag, sh.Behind)
+		}
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if s := task.Status(); s.OldestUndelivered != 0 {
+		t.Errorf("all is delivered, and the oldest is %v s old", s.OldestUndelivered)
+	}
+}
+
+// stuck is a sink that takes no rows for a while.
+type stuck struct {
+	sink
+	in, out chan struct{}
+}
+
+func (s *stuck) Add(ctx context.Context, b *column.Batch) (flow.Outcome, error) {
+	s.in <- struct{}{}
+	<-s.out
+	return s.sink.Add(ctx, b)
+}
+
+func TestLagInTimeIsTheAgeOfTheFirstUnreadRecord(t *testing.T) {
+	w := newWorld(t)
+	w.write(row(0))
+	var later atomic.Int64
+	h := &stuck{sink: sink{w: w}, in: make(chan struct{}), out: make(chan struct{})}
+	c := w.config(h)
+	c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	task := flow.NewTask(c)
+	done := make(chan error)
+	go func() { done <- task.Run(t.Context()) }()
+	<-h.in
+	h.out <- struct{}{}
+	until(t, "the row to be read", func() bool { return task.Status().Steps[1].In == 1 })
+	w.write(row(1))
+	<-h.in
+	for i := range 20 {
+		w.write(row(2 + i))
+	}
+	later.Store(int64(time.Hour))
+	var lag int64
+	var behind float64
+	for _, sh := range task.Status().Shards {
+		lag, behind = lag+sh.Lag, max(behind, sh.Behind)
+	}
+	if lag == 0 || behind < 3600 || behind > 3700 {
+		t.Errorf("%d records are unread, the first for %v s", lag, behind)
+	}
+	close(w.ended)
+	go func() {
+		for range h.in {
+			h.out <- struct{}{}
+		}
+	}()
+	h.out <- struct{}{}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	close(h.in)
 }
