@@ -105,6 +105,7 @@ const (
 	MetaReason = "millrace-reason"
 	MetaRanges = "millrace-ranges"
 	MetaConfig = "millrace-config"
+	MetaSchema = "millrace-schema"
 )
 
 // maxRanges bounds the ranges in the metadata, which S3 limits to 2 KiB in all. The checkpoint has
@@ -121,6 +122,9 @@ func (c *Chunk) metadata(cut flow.Cut, o flow.Object) map[string]string {
 	}
 	if c.settings.Generation != "" {
 		m[MetaConfig] = c.settings.Generation
+	}
+	if cut.Schema > 0 {
+		m[MetaSchema] = strconv.FormatInt(cut.Schema, 10)
 	}
 	var ranges []string
 	for shard, r := range cut.Ranges {

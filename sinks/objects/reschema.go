@@ -1,0 +1,26 @@
+package objects
+
+import (
+	"errors"
+	"io"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sinks/encode"
+)
+
+// Reschema makes an empty chunk take rows of another schema, which writer encodes; open is as in
+// Settings. After an error the chunk is as it was.
+func (c *Chunk) Reschema(schema *column.Schema, writer *encode.Writer, open func(io.Writer) encode.Encoder) error {
+	if c.rows > 0 || len(c.list) > 0 {
+		return errors.New("the chunk has rows of another schema")
+	}
+	s := c.settings
+	s.Schema, s.Writer, s.Open = schema, writer, open
+	next, err := New(s)
+	if err != nil {
+		return err
+	}
+	c.settings, c.writer, c.partitioner, c.columns = next.settings, next.writer, next.partitioner, next.columns
+	c.stage.schema, c.stage.builders = next.stage.schema, next.stage.builders
+	return nil
+}
