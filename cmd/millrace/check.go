@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -40,7 +41,7 @@ func (c *checkCommand) Run(a *app) error {
 		fmt.Fprintf(tw, "source\t%s\t%s\t→ %s\n", s.Name, s.Component.Type, s.To)
 	}
 	for _, s := range p.Streams {
-		fmt.Fprintf(tw, "stream\t%s\t%s\t%s\n", s.Name, shardsText(s), columnsText(s.Schema))
+		fmt.Fprintf(tw, "stream\t%s\t%s\t%s\n", s.Name, shardsText(s), schemaText(p, s))
 	}
 	for _, q := range p.Queries {
 		fmt.Fprintf(tw, "query\t%s\tfrom %s\t%s\n", q.Name, q.Query.From(), columnsText(q.Query.Output()))
@@ -57,6 +58,17 @@ func shardsText(s *pipelines.Stream) string {
 		return fmt.Sprintf("shards by load: %d to %s", s.Shards, maxShardsText(s.Settings.MaxShards))
 	}
 	return fmt.Sprintf("%d %s", s.Shards, plural(s.Shards, "shard"))
+}
+
+// schemaText says which columns a stream has and where they are from.
+func schemaText(p *pipelines.Pipeline, s *pipelines.Stream) string {
+	switch {
+	case slices.Contains(p.Unknown, s):
+		return fmt.Sprintf("the first run infers the schema and writes %s; what reads the stream is checked then", s.Infer.Lock)
+	case s.Infer != nil:
+		return columnsText(s.Schema) + " from " + s.Infer.Lock
+	}
+	return columnsText(s.Schema)
 }
 
 func columnsText(s *column.Schema) string {

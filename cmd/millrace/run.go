@@ -25,18 +25,21 @@ type runCommand struct {
 
 // Run runs the pipeline to its end or until a signal.
 func (c *runCommand) Run(a *app) error {
-	p, err := load(a, c.File)
+	ctx, stop, release := signals(a)
+	defer release()
+	options := pipelines.Options{
+		Data: c.Data, Drain: c.Drain, SkipDamaged: c.SkipDamaged, Stop: stop, Stdout: a.stdout, Log: a.log, Now: time.Now,
+	}
+	p, err := loaded(a)(pipelines.Resolve(ctx, c.File, components(), pipelines.ResolveOptions{
+		Load: loadOptions(), Run: options, Say: func(text string) { fmt.Fprintln(a.stderr, text) },
+	}))
 	if err != nil {
 		return err
 	}
 	// The garbage collector works harder near the budget; what must not grow beyond it is bounded
 	// where it is held.
 	debug.SetMemoryLimit(int64(p.Memory))
-	ctx, stop, release := signals(a)
-	defer release()
-	r, err := pipelines.Open(ctx, p, pipelines.Options{
-		Data: c.Data, Drain: c.Drain, SkipDamaged: c.SkipDamaged, Stop: stop, Stdout: a.stdout, Log: a.log, Now: time.Now,
-	})
+	r, err := pipelines.Open(ctx, p, options)
 	if err != nil {
 		return err
 	}
@@ -80,18 +83,26 @@ func (c *runCommand) print(a *app, r *pipelines.Run) error {
 
 // load reads a pipeline file and prints its warnings.
 func load(a *app, file string) (*pipelines.Pipeline, error) {
-	p, err := pipelines.Load(file, components(), pipelines.LoadOptions{Getenv: os.LookupEnv})
-	if err != nil {
-		var mistakes config.Errors
-		if errors.As(err, &mistakes) || errors.Is(err, fs.ErrNotExist) {
-			return nil, usageError{err}
+	return loaded(a)(pipelines.Load(file, components(), loadOptions()))
+}
+
+func loadOptions() pipelines.LoadOptions { return pipelines.LoadOptions{Getenv: os.LookupEnv} }
+
+// loaded prints the warnings of a pipeline and marks the mistakes in its file as the caller's.
+func loaded(a *app) func(*pipelines.Pipeline, error) (*pipelines.Pipeline, error) {
+	return func(p *pipelines.Pipeline, err error) (*pipelines.Pipeline, error) {
+		if err != nil {
+			var mistakes config.Errors
+			if errors.As(err, &mistakes) || errors.Is(err, fs.ErrNotExist) {
+				return nil, usageError{err}
+			}
+			return nil, err
 		}
-		return nil, err
+		for _, w := range p.Warnings {
+			fmt.Fprintln(a.stderr, "warning:", w)
+		}
+		return p, nil
 	}
-	for _, w := range p.Warnings {
-		fmt.Fprintln(a.stderr, "warning:", w)
-	}
-	return p, nil
 }
 
 func printJSON(a *app, value any) error {
