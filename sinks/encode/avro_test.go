@@ -62,3 +62,21 @@ func TestAvroSyncMarkersFollowFromTheRows(t *testing.T) {
 		t.Error("markers differ for the same rows, or are the same for others")
 	}
 }
+
+func TestAvroBlocksCountTheirOwnRows(t *testing.T) {
+	s, rows := oneColumn(1, func(int) string { return "x" })
+	var file bytes.Buffer
+	e := writer(t, s, Options{Format: Avro, Compression: None}).Open(&file)
+	for range 2 {
+		at := file.Len()
+		if err := e.Add(batchOf(s, rows)); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if at > 0 && file.Bytes()[at] != 2 {
+			t.Errorf("the second block has %d rows", file.Bytes()[at]/2)
+		}
+	}
+}

@@ -309,3 +309,10 @@ func TestNamesAndTypesOfFilesSayWhatTheyAre(t *testing.T) {
 		}
 	}
 }
+
+func TestBlanksAtTheEndsHaveQuotes(t *testing.T) {
+	c := newCSV(&column.Schema{}, CSVOptions{})
+	if got := string(c.field(c.field(c.field(nil, []byte(" a")), []byte("a ")), []byte("a b"))); got != `" a""a "a b` {
+		t.Errorf("%s", got)
+	}
+}
