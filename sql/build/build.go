@@ -150,6 +150,15 @@ func (b *Column) Text(v []byte) {
 	b.next()
 }
 
+// Elem is the column of the elements of a List. EndList makes those appended since one row.
+func (b *Column) Elem() *Column { return b.children[0] }
+
+// EndList appends a list of the elements that Elem got since the last row.
+func (b *Column) EndList() {
+	b.col.Offsets = append(b.col.Offsets, int32(b.children[0].Len()))
+	b.next()
+}
+
 // Rows appends rows of a column of the same type.
 func (b *Column) Rows(c *column.Column, rows []int32) {
 	for _, r := range rows {

@@ -39,8 +39,16 @@ func (c *compare) eval(x *exec) *column.Column {
 	switch c.l.typ().Kind {
 	case column.BigInt, column.Timestamp, column.Time:
 		compareBits(c.op, out, l.Int64s, r.Int64s, x.sel)
+	case interval.Kind:
+		compareBits(c.op, out, l.Int64s, r.Int64s, x.sel)
 	case column.Double:
 		compareBits(c.op, out, l.Float64s, r.Float64s, x.sel)
+	case column.Decimal:
+		if l.Type.Wide() {
+			c.wides(t, l, r, x.sel)
+		} else {
+			compareBits(c.op, out, l.Int64s, r.Int64s, x.sel)
+		}
 	default:
 		c.texts(t, l, r, x.sel)
 	}
@@ -81,6 +89,15 @@ func (c *compare) texts(t *temp, l, r *column.Column, sel []int32) {
 	}
 }
 
+func (c *compare) wides(t *temp, l, r *column.Column, sel []int32) {
+	out := t.col.Bools
+	for _, i := range sel {
+		if !t.col.IsNull(int(i)) && holds(c.op, wideAt(l, i).Cmp(wideAt(r, i))) {
+			out[i>>3] |= 1 << (i & 7)
+		}
+	}
+}
+
 // holds reports whether op holds between two values that compare as order says.
 func holds(op string, order int) bool {
 	switch op {
@@ -109,7 +126,7 @@ func (c *compare) filter(x *exec, dst []int32) []int32 {
 		}
 	}
 	kind := c.l.typ().Kind
-	if !ok || right.null || kind == column.String {
+	if !ok || right.null || !inWords(c.l.typ()) {
 		v := c.eval(x)
 		defer x.release(v)
 		if x.err != nil {
@@ -127,6 +144,15 @@ func (c *compare) filter(x *exec, dst []int32) []int32 {
 	default:
 		return keepIf(op, v.Int64s, right.i, v, x.sel, dst)
 	}
+}
+
+// inWords reports whether values of a type are compared as Int64s or Float64s.
+func inWords(t column.Type) bool {
+	switch t.Kind {
+	case column.BigInt, column.Double, column.Timestamp, column.Time, interval.Kind:
+		return true
+	}
+	return t.Kind == column.Decimal && !t.Wide()
 }
 
 func swapped(op string) string {

@@ -30,7 +30,7 @@ func (c *compiler) expr(e ast.Expr) (node, error) {
 		if e.Integer {
 			return &constant{t: bigint, i: e.Int, f: e.Float}, nil
 		}
-		return &constant{t: double, f: e.Float}, nil
+		return &constant{t: double, f: e.Float, exact: exactly(e.Text)}, nil
 	case *ast.String:
 		return &constant{t: text, s: []byte(e.Value)}, nil
 	case *ast.Bool:
@@ -41,8 +41,25 @@ func (c *compiler) expr(e ast.Expr) (node, error) {
 		return &constant{t: date, i: int64(e.Days)}, nil
 	case *ast.Timestamp:
 		return &constant{t: timestamp, i: e.Micros}, nil
+	case *ast.Clock:
+		return &constant{t: clock, i: e.Micros}, nil
+	case *ast.Bytes:
+		return &constant{t: binary, s: e.Value}, nil
 	case *ast.Interval:
-		return nil, e.Errorf("an INTERVAL can only be added to or taken from a timestamp or date")
+		if e.Value.Months != 0 {
+			return nil, e.Errorf("an INTERVAL of months can only be added to or taken from a timestamp or date, since months differ in length")
+		}
+		return &constant{t: interval, i: e.Value.Micros}, nil
+	case *ast.Array:
+		return c.array(e)
+	case *ast.Index:
+		return c.index(e)
+	case *ast.Member:
+		return c.member(e)
+	case *ast.JSON:
+		return c.json(e)
+	case *ast.Zoned:
+		return c.zoned(e)
 	case *ast.Negate:
 		return c.negate(e)
 	case *ast.Binary:
@@ -109,6 +126,10 @@ func (c *compiler) condition(e ast.Expr) (node, error) {
 		return c.in(e)
 	case *ast.Like:
 		return c.like(e)
+	case *ast.Regexp:
+		return c.regexp(e)
+	case *ast.Distinct:
+		return c.distinct(e)
 	}
 	return nil, e.Position().Errorf("this expression is not supported")
 }
@@ -205,15 +226,21 @@ func (c *compiler) negate(e *ast.Negate) (node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if isDecimal(x.typ()) {
+		return fold(&signedDecimal{x: x}, x), nil
+	}
+	if isInterval(x) {
+		return fold(&arithmetic{op: '-', t: interval, l: &constant{t: interval}, r: x}, x), nil
+	}
 	zero := &constant{t: bigint}
 	return c.arithmetic("-", zero, x, e.X)
 }
 
 func (c *compiler) binary(e *ast.Binary) (node, error) {
-	if i, ok := e.R.(*ast.Interval); ok && (e.Op == "+" || e.Op == "-") {
+	if i, ok := e.R.(*ast.Interval); ok && (e.Op == "+" || e.Op == "-") && i.Value.Months != 0 {
 		return c.shift(e.L, i.Value, e.Op == "-")
 	}
-	if i, ok := e.L.(*ast.Interval); ok && e.Op == "+" {
+	if i, ok := e.L.(*ast.Interval); ok && e.Op == "+" && i.Value.Months != 0 {
 		return c.shift(e.R, i.Value, false)
 	}
 	if e.Op == "||" {
@@ -254,11 +281,27 @@ func typeName(n node) string {
 	if untyped(n) {
 		return "null"
 	}
-	return n.typ().String()
+	return nameOf(n.typ())
+}
+
+// exactly is the text of a literal that a decimal can hold, else "".
+func exactly(text string) string {
+	if _, ok := literalType(text); ok {
+		return text
+	}
+	return ""
 }
 
 // arithmetic of integers is in bigint, of other numbers in double; / is always in double.
 func (c *compiler) arithmetic(op string, l, r node, at ast.Expr) (node, error) {
+	if n, ok, err := c.spans(op, l, r, at); ok {
+		return n, err
+	}
+	if op != "/" {
+		if a, b, ok := exact(l, r); ok {
+			return c.decimalArithmetic(op[0], l, r, a, b, at)
+		}
+	}
 	for _, n := range []node{l, r} {
 		if !untyped(n) && !isNumber(n.typ()) {
 			cure := ""
@@ -270,7 +313,7 @@ func (c *compiler) arithmetic(op string, l, r node, at ast.Expr) (node, error) {
 			case n.typ().Kind == column.Timestamp || n.typ().Kind == column.Date:
 				cure = "; use INTERVAL, or EPOCH(x) for seconds"
 			}
-			return nil, at.Position().Errorf("%s needs numbers, but an operand is of type %s%s", op, n.typ(), cure)
+			return nil, at.Position().Errorf("%s needs numbers, but an operand is of type %s%s", op, nameOf(n.typ()), cure)
 		}
 	}
 	t := double
@@ -301,8 +344,11 @@ func (c *compiler) pair(l, r node, at ast.Expr) (node, node, error) {
 		t = bigint
 	}
 	kernel, ok := comparableType(t)
+	if isDecimal(t) {
+		kernel = t
+	}
 	if !ok {
-		return nil, nil, at.Position().Errorf("values of type %s cannot be compared", t)
+		return nil, nil, at.Position().Errorf("values of type %s cannot be compared", nameOf(t))
 	}
 	out := [2]node{l, r}
 	for i, n := range out {
@@ -404,7 +450,7 @@ func (c *compiler) cast(e *ast.Cast) (node, error) {
 	case x.typ().Equal(t):
 		return x, nil
 	case !castable(x.typ().Kind, t.Kind):
-		return nil, e.Errorf("a %s cannot be cast to %s", x.typ(), t)
+		return nil, e.Errorf("a %s cannot be cast to %s", nameOf(x.typ()), t)
 	}
 	return fold(&convert{x: x, to: t}, x), nil
 }

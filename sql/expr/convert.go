@@ -3,11 +3,11 @@ package expr
 import (
 	"encoding/hex"
 	"math"
-	"math/big"
 	"strconv"
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/decimal"
 	"github.com/millrace-io/millrace/sql/temporal"
 )
 
@@ -29,14 +29,22 @@ func castable(from, to column.Kind) bool {
 		return false
 	}
 	switch {
+	case from == interval.Kind || to == interval.Kind || from == column.List || to == column.List || from == column.Struct || to == column.Struct:
+		return false
 	case from == to:
-		return to != column.List && to != column.Struct
+		return true
 	case to == column.String:
-		return from != column.List && from != column.Struct && from != column.Binary
+		return from != column.Binary
+	case to == column.Decimal:
+		return number(from) || from == column.Boolean || from == column.String
+	case to == column.UUID, to == column.Binary, to == column.JSON:
+		return from == column.String
+	case to == column.Time:
+		return from == column.String || from == column.Timestamp
 	case number(to):
 		return number(from) || from == column.Boolean || from == column.String || from == column.Decimal
 	case to == column.Boolean:
-		return number(from) || from == column.String
+		return number(from) || from == column.String || from == column.Decimal
 	case to == column.Timestamp:
 		return from == column.String || from == column.Date
 	case to == column.Date:
@@ -69,6 +77,14 @@ func (c *convert) eval(x *exec) *column.Column {
 		toTimestamp(t, in, x.sel)
 	case column.Date:
 		toDate(t, in, x.sel)
+	case column.Decimal:
+		toDecimal(t, in, x.sel)
+	case column.Time:
+		toClock(t, in, x.sel)
+	case column.UUID:
+		toUUID(t, in, x.sel)
+	case column.Binary, column.JSON:
+		toBytes(x, t, in)
 	}
 	x.release(in)
 	return &t.col
@@ -94,6 +110,14 @@ func toBigInt(t *temp, in *column.Column, sel []int32) {
 			}
 			v, ok := parseInt(in.Text(int(i)))
 			if out[i] = v; !ok {
+				t.setNull(i)
+			}
+		}
+	case column.Decimal:
+		for _, i := range sel {
+			v, ok := wideAt(in, i).Rescale(in.Type.Scale, 0, decimal.HalfAway)
+			n, fits := v.Int()
+			if out[i] = n; !ok || !fits {
 				t.setNull(i)
 			}
 		}
@@ -141,20 +165,8 @@ func number(c *column.Column, i int32) float64 {
 	case column.Double:
 		return c.Float64s[i]
 	default:
-		return decimal(c, i)
+		return wideAt(c, i).Float() / math.Pow10(c.Type.Scale)
 	}
-}
-
-func decimal(c *column.Column, i int32) float64 {
-	if !c.Type.Wide() {
-		return float64(c.Int64s[i]) / math.Pow10(c.Type.Scale)
-	}
-	v := new(big.Int).SetBytes(c.Fixed[16*i : 16*i+16])
-	if c.Fixed[16*i]&0x80 != 0 {
-		v.Sub(v, new(big.Int).Lsh(big.NewInt(1), 128))
-	}
-	f, _ := new(big.Float).SetInt(v).Float64()
-	return f / math.Pow10(c.Type.Scale)
 }
 
 func toInt(x *exec, t *temp, in *column.Column) {
@@ -338,7 +350,7 @@ func appendText(dst []byte, c *column.Column, i int32) []byte {
 	case column.UUID:
 		return appendUUID(dst, c.Fixed[16*i:16*i+16])
 	case column.Decimal:
-		return strconv.AppendFloat(dst, decimal(c, i), 'f', c.Type.Scale, 64)
+		return decimal.Append(dst, wideAt(c, i), c.Type.Scale)
 	default:
 		return append(dst, c.Text(int(i))...)
 	}
@@ -361,4 +373,74 @@ func appendUUID(dst, b []byte) []byte {
 		dst = hex.AppendEncode(dst, part)
 	}
 	return dst
+}
+
+func toClock(t *temp, in *column.Column, sel []int32) {
+	out := t.int64s()
+	for _, i := range sel {
+		switch {
+		case in.IsNull(int(i)):
+		case in.Type.Kind == column.String:
+			v, ok := temporal.ParseClock(in.Text(int(i)))
+			if out[i] = v; !ok {
+				t.setNull(i)
+			}
+		case in.Type.Kind == column.Timestamp:
+			out[i] = temporal.FloorMod(in.Int64s[i], temporal.Day)
+		default:
+			out[i] = in.Int64s[i]
+		}
+	}
+}
+
+func toUUID(t *temp, in *column.Column, sel []int32) {
+	out := t.sixteens()
+	for _, i := range sel {
+		if in.IsNull(int(i)) {
+			continue
+		}
+		if in.Type.Kind == column.UUID {
+			copy(out[16*i:16*i+16], in.Fixed[16*i:])
+		} else if !parseUUID(out[16*i:16*i+16], in.Text(int(i))) {
+			t.setNull(i)
+		}
+	}
+}
+
+// parseUUID reads the form 8-4-4-4-12 in either case.
+func parseUUID(dst, s []byte) bool {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return false
+	}
+	for _, p := range [][3]int{{0, 0, 8}, {4, 9, 13}, {6, 14, 18}, {8, 19, 23}, {10, 24, 36}} {
+		if _, err := hex.Decode(dst[p[0]:], s[p[1]:p[2]]); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// toBytes is text as bytes, or as JSON if it is some.
+func toBytes(x *exec, t *temp, in *column.Column) {
+	w := t.writer()
+	for _, i := range x.sel {
+		w.row(i)
+		if in.IsNull(int(i)) {
+			continue
+		}
+		v, ok := in.Text(int(i)), true
+		if t.col.Type.Kind == column.JSON && in.Type.Kind != column.JSON {
+			from := len(w.buf)
+			if w.buf, ok = appendCompact(w.buf, v); !ok {
+				w.buf = w.buf[:from]
+				t.setNull(i)
+			}
+		} else {
+			w.buf = append(w.buf, v...)
+		}
+		if w.full(x) {
+			break
+		}
+	}
+	w.finish()
 }

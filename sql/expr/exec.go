@@ -23,6 +23,7 @@ type exec struct {
 	free, live []*temp
 	lists      [][]int32
 	tables     map[tested][]byte
+	mappings   map[mapping]*mapped
 }
 
 // begin prepares for a batch; results of the last evaluation are no longer valid.
@@ -81,7 +82,7 @@ type temp struct {
 	f32          []float32
 	f64          []float64
 	off          []int32
-	bytes        []byte
+	bytes, fixed []byte
 }
 
 // temp is a column of x.n rows without nulls; the caller sets its values.
@@ -139,6 +140,13 @@ func (t *temp) float32s() []float32 {
 	t.f32 = sized(t.f32, t.col.Len)
 	t.col.Float32s = t.f32
 	return t.f32
+}
+
+// sixteens are 16 bytes a row.
+func (t *temp) sixteens() []byte {
+	t.fixed = sized(t.fixed, 16*t.col.Len)
+	t.col.Fixed = t.fixed
+	return t.fixed
 }
 
 // bits are all zero at first.

@@ -50,6 +50,9 @@ func Compile(e ast.Expr, s *Scope) (*Program, error) {
 	if untyped(root) {
 		root = &constant{t: text, null: true}
 	}
+	if isInterval(root) {
+		return nil, e.Position().Errorf("an INTERVAL cannot be a result; write EPOCH(…) for its seconds, or EPOCH_MS or EPOCH_US")
+	}
 	p := &Program{root: root}
 	for i, used := range c.used {
 		if used {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/decimal"
 	"github.com/millrace-io/millrace/sql/temporal"
 )
 
@@ -32,36 +33,111 @@ var LaterAggregates = []string{"stddev", "stddev_samp", "stddev_pop", "variance"
 
 // functions is a function and not a variable because the builders refer back to it.
 func functions() map[string]function {
+	txt, num := []column.Type{text}, []column.Type{bigint}
+	txtInt, txtIntTxt := []column.Type{text, bigint}, []column.Type{text, bigint, text}
 	m := map[string]function{
-		"upper":       {1, 1, mapping(func(dst, s []byte) []byte { return append(dst, bytes.ToUpper(s)...) })},
-		"lower":       {1, 1, mapping(func(dst, s []byte) []byte { return append(dst, bytes.ToLower(s)...) })},
-		"trim":        {1, 2, trimming(true, true)},
-		"ltrim":       {1, 2, trimming(true, false)},
-		"rtrim":       {1, 2, trimming(false, true)},
-		"length":      {1, 1, measuring(func(b []byte) int64 { return int64(utf8.RuneCount(b)) })},
-		"concat":      {1, -1, buildConcat},
-		"substring":   {2, 3, buildSubstring},
-		"coalesce":    {1, -1, buildCoalesce},
-		"nullif":      {2, 2, buildNullIf},
-		"if":          {3, 3, buildIf},
-		"abs":         {1, 1, numeric(absInt, math.Abs)},
-		"sign":        {1, 1, numeric(signInt, sign)},
-		"floor":       {1, 1, numeric(nil, math.Floor)},
-		"ceil":        {1, 1, numeric(nil, math.Ceil)},
-		"round":       {1, 2, buildRound},
-		"sqrt":        {1, 1, onDouble(math.Sqrt)},
-		"ln":          {1, 1, onDouble(math.Log)},
-		"exp":         {1, 1, onDouble(math.Exp)},
-		"mod":         {2, 2, buildMod},
-		"date":        {1, 1, buildDate},
-		"date_trunc":  {2, 2, buildTrunc},
-		"extract":     {2, 2, buildExtract},
-		"greatest":    {1, -1, extreme("greatest", ">")},
-		"least":       {1, -1, extreme("least", "<")},
-		"starts_with": {2, 2, buildStartsWith},
+		"upper":          {1, 1, mapping1(func(dst, s []byte) []byte { return append(dst, bytes.ToUpper(s)...) })},
+		"lower":          {1, 1, mapping1(func(dst, s []byte) []byte { return append(dst, bytes.ToLower(s)...) })},
+		"trim":           {1, 2, trimming(true, true)},
+		"ltrim":          {1, 2, trimming(true, false)},
+		"rtrim":          {1, 2, trimming(false, true)},
+		"length":         {1, 1, wholesOf(txt, func(v []value) (int64, bool) { return int64(utf8.RuneCount(v[0].s)), true })},
+		"octet_length":   {1, 1, buildOctets},
+		"concat_ws":      {2, -1, buildConcatWS},
+		"left":           {2, 2, texts(txtInt, left)},
+		"right":          {2, 2, texts(txtInt, right)},
+		"lpad":           {2, 3, texts(txtIntTxt, pad(true))},
+		"rpad":           {2, 3, texts(txtIntTxt, pad(false))},
+		"repeat":         {2, 2, texts(txtInt, repeat)},
+		"reverse":        {1, 1, texts(txt, reverse)},
+		"replace":        {3, 3, texts(txt, replace)},
+		"split_part":     {3, 3, texts([]column.Type{text, text, bigint}, splitPart)},
+		"initcap":        {1, 1, mapping1(initcap)},
+		"position":       {2, 2, wholesOf(txt, func(v []value) (int64, bool) { return place(v[1].s, v[0].s), true })},
+		"strpos":         {2, 2, wholesOf(txt, func(v []value) (int64, bool) { return place(v[0].s, v[1].s), true })},
+		"ends_with":      {2, 2, booleansOf(txt, func(v []value) bool { return bytes.HasSuffix(v[0].s, v[1].s) })},
+		"md5":            {1, 1, digest(md5Hex)},
+		"sha256":         {1, 1, digest(sha256Hex)},
+		"encode":         {2, 2, buildEncode},
+		"decode":         {2, 2, buildDecode},
+		"regexp_like":    {2, 2, buildRegexpLike},
+		"regexp_extract": {2, 3, buildExtractGroup},
+		"regexp_replace": {3, 3, buildRegexpReplace},
+		"split":          {2, 2, buildSplit},
+		"cardinality":    {1, 1, buildCardinality},
+		"array_contains": {2, 2, buildContains},
+		"element_at": {2, 2, func(c *compiler, e *ast.Call) (node, error) {
+			return c.index(&ast.Index{Pos: e.Pos, X: e.Args[0], I: e.Args[1]})
+		}},
+		"json_extract":        {2, 2, buildJSON(false, nil)},
+		"json_extract_string": {2, 2, buildJSON(true, nil)},
+		"json_value":          {2, 2, buildJSON(true, func(raw []byte) bool { return !nested(raw) })},
+		"json_query":          {2, 2, buildJSON(false, nested)},
+		"json_array_length":   {1, 1, buildJSONLength},
+		"concat":              {1, -1, buildConcat},
+		"substring":           {2, 3, texts([]column.Type{text, bigint}, substr)},
+		"coalesce":            {1, -1, buildCoalesce},
+		"nullif":              {2, 2, buildNullIf},
+		"if":                  {3, 3, buildIf},
+		"abs":                 {1, 1, buildAbs},
+		"sign":                {1, 1, numeric(signInt, sign)},
+		"floor":               {1, 1, whole(decimal.Floor, math.Floor)},
+		"ceil":                {1, 1, whole(decimal.Ceil, math.Ceil)},
+		"round":               {1, 2, rounding(decimal.HalfAway, math.Round)},
+		"trunc":               {1, 2, rounding(decimal.Truncate, math.Trunc)},
+		"power":               {2, 2, doubles(func(v []value) (float64, bool) { return math.Pow(v[0].f, v[1].f), true })},
+		"log":                 {1, 2, buildLog},
+		"log10":               {1, 1, onDouble(math.Log10)},
+		"log2":                {1, 1, onDouble(math.Log2)},
+		"cbrt":                {1, 1, onDouble(math.Cbrt)},
+		"sin":                 {1, 1, onDouble(math.Sin)},
+		"cos":                 {1, 1, onDouble(math.Cos)},
+		"tan":                 {1, 1, onDouble(math.Tan)},
+		"asin":                {1, 1, onDouble(math.Asin)},
+		"acos":                {1, 1, onDouble(math.Acos)},
+		"atan":                {1, 1, onDouble(math.Atan)},
+		"atan2":               {2, 2, doubles(func(v []value) (float64, bool) { return math.Atan2(v[0].f, v[1].f), true })},
+		"radians":             {1, 1, onDouble(func(f float64) float64 { return f * math.Pi / 180 })},
+		"degrees":             {1, 1, onDouble(func(f float64) float64 { return f * 180 / math.Pi })},
+		"pi":                  {0, 0, func(*compiler, *ast.Call) (node, error) { return &constant{t: double, f: math.Pi}, nil }},
+		"bitand":              {2, 2, wholesOf(num, func(v []value) (int64, bool) { return v[0].i & v[1].i, true })},
+		"bitor":               {2, 2, wholesOf(num, func(v []value) (int64, bool) { return v[0].i | v[1].i, true })},
+		"bitxor":              {2, 2, wholesOf(num, func(v []value) (int64, bool) { return v[0].i ^ v[1].i, true })},
+		"bitnot":              {1, 1, wholesOf(num, func(v []value) (int64, bool) { return ^v[0].i, true })},
+		"shift_left":          {2, 2, wholesOf(num, shifted(true))},
+		"shift_right":         {2, 2, wholesOf(num, shifted(false))},
+		"sqrt":                {1, 1, onDouble(math.Sqrt)},
+		"ln":                  {1, 1, onDouble(math.Log)},
+		"exp":                 {1, 1, onDouble(math.Exp)},
+		"mod":                 {2, 2, buildMod},
+		"date":                {1, 1, buildDate},
+		"date_trunc":          {2, 3, buildTrunc},
+		"date_diff":           {3, 3, buildDiff},
+		"last_day":            {1, 1, buildLastDay},
+		"dayname":             {1, 1, nameOfDay("%A")},
+		"monthname":           {1, 1, nameOfDay("%B")},
+		"make_date":           {3, 3, buildMakeDate},
+		"make_time":           {3, 3, buildMakeTime},
+		"make_timestamp":      {6, 6, buildMakeTimestamp},
+		"to_timestamp":        {1, 2, buildToTimestamp},
+		"format_timestamp":    {2, 2, buildFormat},
+		"epoch_ms":            {1, 1, sinceEpoch(temporal.Millisecond)},
+		"epoch_us":            {1, 1, sinceEpoch(1)},
+		"from_epoch":          {1, 1, fromEpoch(1e6)},
+		"from_epoch_ms":       {1, 1, fromEpoch(1e3)},
+		"from_epoch_us":       {1, 1, fromEpoch(1)},
+		"to_utc_timestamp":    {2, 2, buildToUTC},
+		"from_utc_timestamp":  {2, 2, buildFromUTC},
+		"extract":             {2, 2, buildExtract},
+		"greatest":            {1, -1, extreme("greatest", ">")},
+		"least":               {1, -1, extreme("least", "<")},
+		"starts_with":         {2, 2, buildStartsWith},
 	}
 	for alias, name := range map[string]string{"ucase": "upper", "lcase": "lower", "char_length": "length", "substr": "substring",
-		"character_length": "length", "ifnull": "coalesce", "nvl": "coalesce", "ceiling": "ceil", "date_part": "extract"} {
+		"character_length": "length", "ifnull": "coalesce", "nvl": "coalesce", "ceiling": "ceil", "date_part": "extract", "pow": "power", "truncate": "trunc", "datediff": "date_diff",
+		"array_length": "cardinality", "list_contains": "array_contains", "string_split": "split",
+		"regexp_matches": "regexp_like", "regex_replace": "regexp_replace", "strftime": "format_timestamp", "strptime": "to_timestamp",
+		"split_index": "split_part", "byte_length": "octet_length"} {
 		m[alias] = m[name]
 	}
 	for _, part := range temporal.Parts {
@@ -99,10 +175,12 @@ func (c *compiler) call(e *ast.Call) (node, error) {
 }
 
 func arity(f function) string {
-	words := []string{"no", "one", "two", "three"}
+	words := []string{"no", "one", "two", "three", "four", "five", "six"}
 	switch {
+	case f.max < 0 && f.min == 1:
+		return "at least one argument"
 	case f.max < 0:
-		return "at least " + words[f.min] + " argument"
+		return "at least " + words[f.min] + " arguments"
 	case f.min == f.max && f.min == 1:
 		return "one argument"
 	case f.min == f.max:
@@ -126,29 +204,23 @@ func (c *compiler) arg(e ast.Expr, t column.Type, function string) (node, error)
 		}
 	}
 	if !fits {
-		return nil, e.Position().Errorf("%s needs a %s here, but this is of type %s", strings.ToUpper(function), t, from)
+		return nil, e.Position().Errorf("%s needs a %s here, but this is of type %s", strings.ToUpper(function), t, nameOf(from))
 	}
 	return coerce(x, t, e.Position())
 }
 
-func mapping(fn func(dst, s []byte) []byte) func(*compiler, *ast.Call) (node, error) {
-	return func(c *compiler, e *ast.Call) (node, error) {
-		x, err := c.arg(e.Args[0], text, e.Name)
-		if err != nil {
-			return nil, err
-		}
-		return fold(&textMap{x: x, fn: fn}, x), nil
-	}
+// mapping1 is a function from text to text that never fails.
+func mapping1(fn func(dst, s []byte) []byte) func(*compiler, *ast.Call) (node, error) {
+	return texts([]column.Type{text}, func(dst []byte, v []value) ([]byte, bool) { return fn(dst, v[0].s), true })
 }
 
-func measuring(fn func([]byte) int64) func(*compiler, *ast.Call) (node, error) {
-	return func(c *compiler, e *ast.Call) (node, error) {
-		x, err := c.arg(e.Args[0], text, e.Name)
-		if err != nil {
-			return nil, err
-		}
-		return fold(&measure{x: x, fn: fn}, x), nil
+// buildOctets is the length in bytes.
+func buildOctets(c *compiler, e *ast.Call) (node, error) {
+	x, err := c.bytes(e.Args[0], e.Name)
+	if err != nil {
+		return nil, err
 	}
+	return foldStrict(&scalar{t: bigint, args: []node{x}, whole: func(v []value) (int64, bool) { return int64(len(v[0].s)), true }}), nil
 }
 
 func trimming(left, right bool) func(*compiler, *ast.Call) (node, error) {
@@ -161,7 +233,7 @@ func trimming(left, right bool) func(*compiler, *ast.Call) (node, error) {
 			}
 			set = s.Value
 		}
-		return mapping(trimmer(set, left, right))(c, &ast.Call{Pos: e.Pos, Name: e.Name, Args: e.Args[:1]})
+		return mapping1(trimmer(set, left, right))(c, &ast.Call{Pos: e.Pos, Name: e.Name, Args: e.Args[:1]})
 	}
 }
 
@@ -188,24 +260,6 @@ func buildConcat(c *compiler, e *ast.Call) (node, error) {
 		args[i] = n
 	}
 	return c.concat(args, e.Args, false)
-}
-
-func buildSubstring(c *compiler, e *ast.Call) (node, error) {
-	s := &substring{}
-	operands := []node{}
-	for i, into := range []*node{&s.x, &s.start, &s.length}[:len(e.Args)] {
-		t := bigint
-		if i == 0 {
-			t = text
-		}
-		n, err := c.arg(e.Args[i], t, e.Name)
-		if err != nil {
-			return nil, err
-		}
-		*into = n
-		operands = append(operands, n)
-	}
-	return fold(s, operands...), nil
 }
 
 func buildCoalesce(c *compiler, e *ast.Call) (node, error) {

@@ -2,6 +2,8 @@ package expr
 
 import (
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/build"
+	"github.com/millrace-io/millrace/sql/decimal"
 )
 
 var (
@@ -12,6 +14,10 @@ var (
 	text      = column.Type{Kind: column.String}
 	date      = column.Type{Kind: column.Date}
 	timestamp = column.Type{Kind: column.Timestamp}
+	clock     = column.Type{Kind: column.Time}
+	binary    = column.Type{Kind: column.Binary}
+	uuid      = column.Type{Kind: column.UUID}
+	jsonText  = column.Type{Kind: column.JSON}
 )
 
 // reference is a column of the batch, or a field within a struct column.
@@ -67,6 +73,10 @@ type constant struct {
 	i    int64
 	f    float64
 	s    []byte
+	// d is a decimal, in its scale; i has it too if it is narrow.
+	d decimal.Int128
+	// exact is the literal as written, for one with a point.
+	exact string
 }
 
 func (c *constant) typ() column.Type { return c.t }
@@ -90,8 +100,27 @@ func (c *constant) eval(x *exec) *column.Column {
 		}
 	case column.Int, column.Date:
 		fill(t.int32s(), int32(c.i))
-	case column.BigInt, column.Timestamp, column.Time:
+	case column.BigInt, column.Timestamp, column.Time, interval.Kind:
 		fill(t.int64s(), c.i)
+	case column.Decimal:
+		w := t.wides()
+		for _, i := range x.sel {
+			w.set(i, c.d, true)
+		}
+	case column.UUID:
+		b := t.sixteens()
+		for i := 0; i < len(b) && !c.null; i += 16 {
+			copy(b[i:], c.s)
+		}
+	case column.Binary, column.JSON:
+		w := t.writer()
+		for _, i := range x.sel {
+			w.row(i)
+			w.buf = append(w.buf, c.s...)
+		}
+		w.finish()
+	case column.List, column.Struct:
+		return nothing(x, t)
 	case column.Float:
 		fill(t.float32s(), float32(c.f))
 	case column.Double:
@@ -107,6 +136,16 @@ func (c *constant) eval(x *exec) *column.Column {
 	if c.null {
 		clear(t.nullable())
 	}
+	return &t.col
+}
+
+// nothing is a column of a list or struct in which every row is NULL.
+func nothing(x *exec, t *temp) *column.Column {
+	b := build.New(t.col.Type)
+	for range x.n {
+		b.Null()
+	}
+	t.col = *b.Finish()
 	return &t.col
 }
 
@@ -138,8 +177,15 @@ func fold(n node, operands ...node) node {
 		out.b = c.Bools.Get(0)
 	case column.Int, column.Date:
 		out.i = int64(c.Int32s[0])
-	case column.BigInt, column.Timestamp, column.Time:
+	case column.BigInt, column.Timestamp, column.Time, interval.Kind:
 		out.i = c.Int64s[0]
+	case column.Decimal:
+		out.d = wideAt(c, 0)
+		out.i = int64(out.d.Lo)
+	case column.UUID:
+		out.s = append([]byte(nil), c.Fixed[:16]...)
+	case column.Binary, column.JSON:
+		out.s = append([]byte(nil), c.Text(0)...)
 	case column.Float:
 		out.f = float64(c.Float32s[0])
 	case column.Double:

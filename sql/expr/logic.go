@@ -1,6 +1,9 @@
 package expr
 
-import "github.com/millrace-io/millrace/engine/column"
+import (
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/build"
+)
 
 // logic is AND or OR in three-valued logic.
 type logic struct {
@@ -319,8 +322,15 @@ func blend(x *exec, t *temp, parts []part, sel []int32) {
 		t.bits()
 	case column.Int, column.Date:
 		t.int32s()
-	case column.BigInt, column.Timestamp, column.Time, column.Decimal:
+	case column.BigInt, column.Timestamp, column.Time, interval.Kind:
 		t.int64s()
+	case column.Decimal:
+		t.wides()
+	case column.UUID:
+		t.sixteens()
+	case column.List, column.Struct:
+		blendNested(x, t, parts)
+		return
 	case column.Float:
 		t.float32s()
 	case column.Double:
@@ -344,11 +354,37 @@ func blend(x *exec, t *temp, parts []part, sel []int32) {
 				t.f32[i] = p.col.Float32s[i]
 			case column.Double:
 				t.f64[i] = p.col.Float64s[i]
+			case column.UUID:
+				copy(t.fixed[16*i:16*i+16], p.col.Fixed[16*i:])
 			default:
-				t.i64[i] = p.col.Int64s[i]
+				if t.col.Fixed != nil {
+					copy(t.fixed[16*i:16*i+16], p.col.Fixed[16*i:])
+				} else {
+					t.i64[i] = p.col.Int64s[i]
+				}
 			}
 		}
 	}
+}
+
+// blendNested copies lists and structs row by row.
+func blendNested(x *exec, t *temp, parts []part) {
+	from := make([]*column.Column, x.n)
+	for _, p := range parts {
+		for _, i := range p.rows {
+			from[i] = p.col
+		}
+	}
+	b := build.New(t.col.Type)
+	var row [1]int32
+	for i, c := range from {
+		if row[0] = int32(i); c == nil {
+			b.Null()
+		} else {
+			b.Rows(c, row[:])
+		}
+	}
+	t.col = *b.Finish()
 }
 
 func blendTexts(x *exec, t *temp, parts []part, sel []int32) {

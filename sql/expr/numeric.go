@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/decimal"
 	"github.com/millrace-io/millrace/sql/temporal"
 )
 
@@ -47,6 +48,11 @@ func numeric(ints func(int64) (int64, bool), floats func(float64) float64) func(
 		if err != nil {
 			return nil, err
 		}
+		if isDecimal(x.typ()) {
+			if x, err = coerce(x, double, e.Pos); err != nil {
+				return nil, err
+			}
+		}
 		if x.typ().Kind == column.Double {
 			return fold(onFloats(x, floats), x), nil
 		}
@@ -66,6 +72,9 @@ func (c *compiler) number(e ast.Expr, function string) (node, error) {
 	t := double
 	if isInteger(x.typ()) {
 		t = bigint
+	}
+	if isDecimal(x.typ()) {
+		return x, nil
 	}
 	if !untyped(x) && !isNumber(x.typ()) {
 		return nil, e.Position().Errorf("%s needs a number, but this is of type %s", strings.ToUpper(function), x.typ())
@@ -90,35 +99,114 @@ func onDouble(fn func(float64) float64) func(*compiler, *ast.Call) (node, error)
 	}
 }
 
-// buildRound rounds half away from zero, to a literal number of digits.
-func buildRound(c *compiler, e *ast.Call) (node, error) {
-	digits := int64(0)
-	if len(e.Args) == 2 {
-		n, ok := e.Args[1].(*ast.Number)
-		if !ok || !n.Integer || n.Int < -15 || n.Int > 15 {
-			return nil, e.Args[1].Position().Errorf("the digits of ROUND must be a number from -15 to 15")
+// rounding is ROUND, half away from zero, and TRUNC, to a literal number of digits.
+func rounding(mode decimal.Rounding, fn func(float64) float64) func(*compiler, *ast.Call) (node, error) {
+	return func(c *compiler, e *ast.Call) (node, error) {
+		digits := int64(0)
+		if len(e.Args) == 2 {
+			n, ok := e.Args[1].(*ast.Number)
+			if !ok || !n.Integer || n.Int < -15 || n.Int > 15 {
+				return nil, e.Args[1].Position().Errorf("the digits of %s must be a number from -15 to 15", upper(e.Name))
+			}
+			digits = n.Int
 		}
-		digits = n.Int
-	}
-	x, err := c.number(e.Args[0], e.Name)
-	if err != nil {
-		return nil, err
-	}
-	if x.typ().Kind == column.BigInt {
-		if digits >= 0 {
-			return x, nil
-		}
-		if x, err = coerce(x, double, e.Pos); err != nil {
+		x, err := c.number(e.Args[0], e.Name)
+		switch {
+		case err != nil:
 			return nil, err
+		case isDecimal(x.typ()):
+			return roundDecimal(x, int(digits), mode), nil
+		case x.typ().Kind == column.BigInt && digits >= 0:
+			return x, nil
+		case x.typ().Kind == column.BigInt:
+			return roundInt(x, int(-digits), mode), nil
 		}
+		return fold(onFloats(x, scaled(int(digits), fn)), x), nil
 	}
-	scale := math.Pow10(int(digits))
-	return fold(onFloats(x, func(f float64) float64 {
-		if v := math.Round(f*scale) / scale; finite(v) {
+}
+
+// scaled rounds at a decimal place. A value too large to have one there is left alone.
+func scaled(digits int, fn func(float64) float64) func(float64) float64 {
+	scale, down := math.Pow10(digits), digits < 0
+	if down {
+		scale = math.Pow10(-digits)
+	}
+	return func(f float64) float64 {
+		v := fn(f*scale) / scale
+		if down {
+			v = fn(f/scale) * scale
+		}
+		if finite(v) {
 			return v
 		}
 		return f
-	}), x), nil
+	}
+}
+
+// roundInt rounds whole numbers to tens, hundreds and so on.
+func roundInt(x node, digits int, mode decimal.Rounding) node {
+	unit, _ := decimal.Power(digits).Int()
+	return fold(&unary[int64]{t: bigint, x: x, fn: func(v int64) (int64, bool) {
+		n, _ := decimal.FromInt(v).Rescale(digits, 0, mode)
+		out, _ := n.Int()
+		return temporal.MulInt(out, unit)
+	}}, x)
+}
+
+// whole is FLOOR and CEIL.
+func whole(mode decimal.Rounding, fn func(float64) float64) func(*compiler, *ast.Call) (node, error) {
+	return func(c *compiler, e *ast.Call) (node, error) {
+		x, err := c.number(e.Args[0], e.Name)
+		if err == nil && isDecimal(x.typ()) {
+			return roundDecimal(x, 0, mode), nil
+		}
+		if err == nil && x.typ().Kind == column.Double {
+			return fold(onFloats(x, fn), x), nil
+		}
+		return x, err
+	}
+}
+
+// buildAbs is ABS.
+func buildAbs(c *compiler, e *ast.Call) (node, error) {
+	x, err := c.number(e.Args[0], e.Name)
+	if err == nil && isDecimal(x.typ()) {
+		return fold(&signedDecimal{x: x, abs: true}, x), nil
+	}
+	return numeric(absInt, math.Abs)(c, e)
+}
+
+// buildLog is LOG(x), of base 10, and LOG(base, x).
+func buildLog(c *compiler, e *ast.Call) (node, error) {
+	if len(e.Args) == 1 {
+		return onDouble(math.Log10)(c, e)
+	}
+	return doubles(func(v []value) (float64, bool) {
+		return math.Log(v[1].f) / math.Log(v[0].f), v[0].f > 0 && v[1].f > 0
+	})(c, e)
+}
+
+// doubles is a function of doubles; a result that is not finite is NULL.
+func doubles(fn func(v []value) (float64, bool)) func(*compiler, *ast.Call) (node, error) {
+	return func(c *compiler, e *ast.Call) (node, error) {
+		return c.scalar(e, 0, double, []column.Type{double}, &scalar{double: fn})
+	}
+}
+
+// shifted is x moved by a number of bits, 0 when all are moved out.
+func shifted(left bool) func(v []value) (int64, bool) {
+	return func(v []value) (int64, bool) {
+		switch n := v[1].i; {
+		case n < 0:
+			return 0, false
+		case n > 63:
+			return 0, true
+		case left:
+			return v[0].i << n, true
+		default:
+			return v[0].i >> n, true
+		}
+	}
 }
 
 func buildMod(c *compiler, e *ast.Call) (node, error) {
@@ -131,18 +219,6 @@ func buildDate(c *compiler, e *ast.Call) (node, error) {
 		return nil, err
 	}
 	return fold(&convert{x: x, to: date}, x), nil
-}
-
-func buildTrunc(c *compiler, e *ast.Call) (node, error) {
-	unit, err := unitOf(e.Args[0])
-	if err != nil {
-		return nil, err
-	}
-	x, err := c.arg(e.Args[1], timestamp, e.Name)
-	if err != nil {
-		return nil, err
-	}
-	return fold(&unary[int64]{t: timestamp, x: x, fn: func(v int64) (int64, bool) { return temporal.Trunc(unit, v) }}, x), nil
 }
 
 func unitOf(e ast.Expr) (string, error) {
@@ -168,6 +244,14 @@ func buildExtract(c *compiler, e *ast.Call) (node, error) {
 func (c *compiler) part(part string, e ast.Expr) (node, error) {
 	if !slices.Contains(temporal.Parts, part) {
 		return nil, e.Position().Errorf("unknown part %q%s", part, ast.DidYouMean(part, temporal.Parts))
+	}
+	switch part {
+	case "epoch":
+		return c.units(e, part, temporal.Second)
+	}
+	if x, err := c.expr(e); err == nil && x.typ().Kind == column.Time {
+		// A time of day has the parts of 1970-01-01.
+		return fold(&unary[int64]{t: bigint, x: x, fn: func(v int64) (int64, bool) { return temporal.Part(part, v), true }}, x), nil
 	}
 	x, err := c.arg(e, timestamp, part)
 	if err != nil {

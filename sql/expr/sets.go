@@ -84,8 +84,13 @@ func (c *compiler) inSet(x node, e *ast.In) (node, error) {
 			return nil, nil
 		}
 		left = l
-		k := r.(*constant)
+		k, ok := r.(*constant)
+		if !ok {
+			return nil, nil
+		}
 		switch k.t.Kind {
+		case column.Decimal, column.Binary, column.JSON:
+			return nil, nil
 		case column.Double:
 			floats[k.f] = struct{}{}
 		case column.String:
@@ -149,14 +154,17 @@ func (c *compiler) meet(exprs []ast.Expr, what string) ([]node, column.Type, err
 		if !ok {
 			return nil, t, e.Position().Errorf("%s have different types: %s and %s; cast one of them", what, typeName(meeting), typeName(n))
 		}
+		if k, ok := n.(*constant); ok && untyped(meeting) {
+			// A literal still takes the type of what comes behind it.
+			meeting = k
+			continue
+		}
 		meeting = &constant{t: t, null: true}
 	}
 	t := meeting.typ()
 	switch t.Kind {
 	case column.Invalid:
 		t = text
-	case column.List, column.Struct:
-		return nil, t, exprs[0].Position().Errorf("%s cannot be of type %s", what, t)
 	}
 	for i, n := range nodes {
 		var err error

@@ -10,61 +10,6 @@ import (
 	"github.com/millrace-io/millrace/sql/ast"
 )
 
-// textMap is a function from text to text.
-type textMap struct {
-	x  node
-	fn func(dst, s []byte) []byte
-}
-
-func (m *textMap) typ() column.Type { return text }
-
-func (m *textMap) eval(x *exec) *column.Column {
-	c := m.x.eval(x)
-	t := x.temp(text)
-	if x.err != nil {
-		return &t.col
-	}
-	t.nullsOf(c)
-	w := t.writer()
-	for _, i := range x.sel {
-		w.row(i)
-		if !c.IsNull(int(i)) {
-			w.buf = m.fn(w.buf, c.Text(int(i)))
-			if w.full(x) {
-				break
-			}
-		}
-	}
-	w.finish()
-	x.release(c)
-	return &t.col
-}
-
-// measure is a function from text to bigint.
-type measure struct {
-	x  node
-	fn func([]byte) int64
-}
-
-func (m *measure) typ() column.Type { return bigint }
-
-func (m *measure) eval(x *exec) *column.Column {
-	c := m.x.eval(x)
-	t := x.temp(bigint)
-	if x.err != nil {
-		return &t.col
-	}
-	t.nullsOf(c)
-	out := t.int64s()
-	for _, i := range x.sel {
-		if !c.IsNull(int(i)) {
-			out[i] = m.fn(c.Text(int(i)))
-		}
-	}
-	x.release(c)
-	return &t.col
-}
-
 // concat joins texts. With strict set, one NULL makes the whole NULL (||), else NULLs are
 // left out (CONCAT).
 type concat struct {
@@ -143,52 +88,6 @@ func (c *compiler) concat(args []node, at []ast.Expr, strict bool) (node, error)
 	return fold(&concat{strict: strict, args: args}, args...), nil
 }
 
-// substring is the characters from a start that counts from 1, at most length of them.
-type substring struct {
-	x, start node
-	// length is nil for the rest.
-	length node
-}
-
-func (n *substring) typ() column.Type { return text }
-
-func (n *substring) eval(x *exec) *column.Column {
-	c, start := n.x.eval(x), n.start.eval(x)
-	var length *column.Column
-	if n.length != nil {
-		length = n.length.eval(x)
-	}
-	t := x.temp(text)
-	if x.err != nil {
-		return &t.col
-	}
-	t.nullsOf(c, start)
-	if length != nil {
-		t.nullsOf(length)
-	}
-	w := t.writer()
-	for _, i := range x.sel {
-		w.row(i)
-		if t.col.IsNull(int(i)) {
-			continue
-		}
-		count := int64(1) << 40
-		if length != nil {
-			count = length.Int64s[i]
-		}
-		w.buf = append(w.buf, slice(c.Text(int(i)), start.Int64s[i], count)...)
-		if w.full(x) {
-			break
-		}
-	}
-	w.finish()
-	x.release(c, start)
-	if length != nil {
-		x.release(length)
-	}
-	return &t.col
-}
-
 // slice cuts characters out of s. A start below 1 uses up length, as in PostgreSQL.
 func slice(s []byte, start, length int64) []byte {
 	if length <= 0 || start > int64(len(s)) {
@@ -222,9 +121,16 @@ func (c *compiler) like(e *ast.Like) (node, error) {
 	if !untyped(x) && !isText(x) {
 		return nil, e.Errorf("LIKE needs a text, but this is of type %s", x.typ())
 	}
+	word := "LIKE"
+	if e.Fold {
+		word = "ILIKE"
+	}
 	pattern, ok := e.Pattern.(*ast.String)
 	if !ok {
-		return nil, e.Pattern.Position().Errorf("the pattern of LIKE must be a text literal")
+		return nil, e.Pattern.Position().Errorf("the pattern of %s must be a text literal", word)
+	}
+	if e.Fold {
+		pattern = &ast.String{Pos: pattern.Pos, Value: strings.ToLower(pattern.Value)}
 	}
 	escape := rune(-1)
 	if e.Escape != nil {
@@ -242,7 +148,11 @@ func (c *compiler) like(e *ast.Like) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := fold(&textTest{x: x, fn: p.match}, x)
+	match := p.match
+	if e.Fold {
+		match = func(b []byte) bool { return p.match(bytes.ToLower(b)) }
+	}
+	n := fold(&textTest{x: x, fn: match}, x)
 	if e.Not {
 		n = fold(&not{n}, n)
 	}

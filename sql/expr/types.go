@@ -3,6 +3,7 @@ package expr
 import (
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/decimal"
 )
 
 func isInteger(t column.Type) bool { return t.Kind == column.Int || t.Kind == column.BigInt }
@@ -17,11 +18,16 @@ func common(a, b node) (column.Type, bool) {
 	s, t := a.typ(), b.typ()
 	switch {
 	case s.Kind == column.Invalid:
-		return met(t), true
+		return t, true
 	case t.Kind == column.Invalid || s.Equal(t):
-		return met(s), true
+		return s, true
 	case isInteger(s) && isInteger(t):
 		return bigint, true
+	case isDecimal(s) || isDecimal(t):
+		if x, y, ok := exact(a, b); ok {
+			return meetDecimals(x, y), true
+		}
+		return double, isNumber(s) && isNumber(t)
 	case isNumber(s) && isNumber(t):
 		return double, true
 	case s.Kind == column.Date && t.Kind == column.Timestamp, s.Kind == column.Timestamp && t.Kind == column.Date:
@@ -34,22 +40,16 @@ func common(a, b node) (column.Type, bool) {
 	return column.Type{}, false
 }
 
-// met is what values of type t alone become where branches meet.
-func met(t column.Type) column.Type {
-	switch t.Kind {
-	case column.Decimal:
-		return double
-	case column.UUID:
-		return text
-	}
-	return t
-}
-
 func withText(t column.Type, other node) (column.Type, bool) {
 	switch t.Kind {
-	case column.Date, column.Timestamp:
+	case column.Date, column.Timestamp, column.Time:
 		return t, isConstant(other)
-	case column.UUID, column.JSON:
+	case column.UUID:
+		if isConstant(other) {
+			return uuid, true
+		}
+		return text, true
+	case column.JSON:
 		return text, true
 	}
 	return column.Type{}, false
@@ -62,6 +62,8 @@ func comparableType(t column.Type) (column.Type, bool) {
 		return bigint, true
 	case column.Float, column.Decimal:
 		return double, true
+	case interval.Kind:
+		return interval, true
 	case column.UUID:
 		return text, true
 	case column.List, column.Struct:
@@ -79,14 +81,19 @@ func coerce(n node, t column.Type, at ast.Pos) (node, error) {
 	if c, ok := n.(*constant); ok && c.null {
 		return &constant{t: t, null: true}, nil
 	}
+	if c, ok := n.(*constant); ok && c.exact != "" && t.Kind == column.Decimal {
+		if d, ok := decimal.Parse([]byte(c.exact), t.Precision, t.Scale); ok {
+			return &constant{t: t, d: d, i: int64(d.Lo)}, nil
+		}
+	}
 	if t.Kind == column.BigInt && (from.Kind == column.Date || from.Kind == column.Time) {
 		return fold(&convert{x: n, to: t}, n), nil
 	}
 	if !castable(from.Kind, t.Kind) {
-		return nil, at.Errorf("a value of type %s cannot be used as %s", from, t)
+		return nil, at.Errorf("a value of type %s cannot be used as %s", nameOf(from), nameOf(t))
 	}
 	out := fold(&convert{x: n, to: t}, n)
-	if c, ok := out.(*constant); ok && c.null {
+	if c, ok := out.(*constant); ok && c.null && from.Kind == column.String {
 		return nil, at.Errorf("'%s' is not of type %s", n.(*constant).s, t)
 	}
 	return out, nil
@@ -99,23 +106,47 @@ var typeNames = map[string]column.Type{
 	"real": {Kind: column.Float}, "float": {Kind: column.Float}, "float4": {Kind: column.Float},
 	"double": double, "double precision": double, "float8": double,
 	"varchar": text, "string": text, "text": text, "char": text, "character varying": text, "character": text,
+	"binary": binary, "varbinary": binary, "bytea": binary, "blob": binary, "bytes": binary,
+	"uuid": uuid, "json": jsonText, "jsonb": jsonText,
+	"time": clock, "time without time zone": clock,
+	"timestamptz": timestamp, "timestamp with time zone": timestamp,
 	"date": date, "timestamp": timestamp, "datetime": timestamp, "timestamp without time zone": timestamp,
 }
 
 // typeOf resolves the type of a CAST.
 func typeOf(n ast.TypeName) (column.Type, error) {
-	if n.Name == "decimal" || n.Name == "numeric" {
-		return column.Type{}, n.Errorf("CAST to decimal is not supported yet; cast to double")
+	if n.Elem != nil {
+		elem, err := typeOf(*n.Elem)
+		return column.Type{Kind: column.List, Elem: &elem}, err
+	}
+	switch n.Name {
+	case "decimal", "numeric", "dec":
+		return decimalOf(n)
 	}
 	t, ok := typeNames[n.Name]
-	if !ok {
-		return t, n.Errorf("unknown type %q; use boolean, int, bigint, float, double, varchar, date or timestamp", n.Name)
-	}
-	if len(n.Params) > 0 && t.Kind != column.String {
+	switch {
+	case !ok:
+		return t, n.Errorf("unknown type %q; use boolean, int, bigint, float, double, decimal(p, s), varchar, binary, date, time, timestamp, uuid or json", n.Name)
+	case len(n.Params) > 0 && t.Kind == column.String:
+		return t, n.Errorf("a text has no length limit; write %s without it, or use SUBSTR", n.Name)
+	case len(n.Params) > 0 && t.Kind != column.Timestamp && t.Kind != column.Time:
 		return t, n.Errorf("the type %s has no length", n.Name)
 	}
-	if len(n.Params) > 0 {
-		return t, n.Errorf("a text has no length limit; write %s without it, or use SUBSTR", n.Name)
+	return t, nil
+}
+
+func decimalOf(n ast.TypeName) (column.Type, error) {
+	t := column.Type{Kind: column.Decimal}
+	switch len(n.Params) {
+	case 1:
+		t.Precision = n.Params[0]
+	case 2:
+		t.Precision, t.Scale = n.Params[0], n.Params[1]
+	default:
+		return t, n.Errorf("a decimal has a number of digits and of decimals: decimal(18, 2)")
+	}
+	if t.Precision < 1 || t.Precision > decimal.MaxDigits || t.Scale < 0 || t.Scale > t.Precision {
+		return t, n.Errorf("%s is no type: a decimal has 1 to 38 digits, and no more decimals than digits", n)
 	}
 	return t, nil
 }

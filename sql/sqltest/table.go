@@ -6,12 +6,14 @@
 package sqltest
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/build"
+	"github.com/millrace-io/millrace/sql/decimal"
 	"github.com/millrace-io/millrace/sql/temporal"
 )
 
@@ -28,7 +30,8 @@ func Schema(text string) (*column.Schema, error) {
 }
 
 var kinds = map[string]column.Kind{"boolean": column.Boolean, "int": column.Int, "bigint": column.BigInt, "float": column.Float,
-	"double": column.Double, "string": column.String, "date": column.Date, "timestamp": column.Timestamp, "json": column.JSON}
+	"double": column.Double, "string": column.String, "date": column.Date, "timestamp": column.Timestamp, "json": column.JSON,
+	"time": column.Time, "uuid": column.UUID, "binary": column.Binary}
 
 func fields(text string) (out []column.Field, rest string, err error) {
 	for {
@@ -46,7 +49,10 @@ func fields(text string) (out []column.Field, rest string, err error) {
 			text = strings.TrimPrefix(text, "}")
 		} else {
 			text = strings.TrimSpace(text[end:])
-			if end = strings.IndexAny(text, ",}"); end < 0 {
+			if end = strings.IndexAny(text, ",}"); strings.HasPrefix(text, "[") {
+				end = strings.LastIndexByte(text[:strings.IndexAny(text+",", ",}")], ']') + 1
+			}
+			if end < 0 {
 				end = len(text)
 			}
 			if f.Type, err = typeOf(strings.TrimSpace(text[:end])); err != nil {
@@ -63,6 +69,10 @@ func fields(text string) (out []column.Field, rest string, err error) {
 }
 
 func typeOf(name string) (column.Type, error) {
+	if strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") {
+		elem, err := typeOf(name[1 : len(name)-1])
+		return column.Type{Kind: column.List, Elem: &elem}, err
+	}
 	var precision, scale int
 	if n, _ := fmt.Sscanf(name, "decimal(%d;%d)", &precision, &scale); n == 2 {
 		return column.Type{Kind: column.Decimal, Precision: precision, Scale: scale}, nil
@@ -174,6 +184,35 @@ func value(out *build.Column, t column.Type, cell string) error {
 		out.Int(v)
 	case column.String, column.JSON:
 		out.Text([]byte(strings.Trim(cell, "'")))
+	case column.Binary, column.UUID:
+		var v []byte
+		v, err = hex.DecodeString(strings.ReplaceAll(cell, "-", ""))
+		out.Text(v)
+	case column.Decimal:
+		v, ok := decimal.Parse([]byte(cell), t.Precision, t.Scale)
+		switch {
+		case !ok:
+			err = fmt.Errorf("%q is not a %s", cell, t)
+		case t.Wide():
+			var b [16]byte
+			v.Put(b[:])
+			out.Text(b[:])
+		default:
+			out.Int(int64(v.Lo))
+		}
+	case column.Time:
+		v, ok := temporal.ParseClock([]byte(cell))
+		if !ok {
+			err = fmt.Errorf("%q is not a time", cell)
+		}
+		out.Int(v)
+	case column.List:
+		for _, item := range strings.FieldsFunc(strings.Trim(cell, "[]"), func(r rune) bool { return r == ',' }) {
+			if err = value(out.Elem(), *t.Elem, item); err != nil {
+				return err
+			}
+		}
+		out.EndList()
 	case column.Float, column.Double:
 		var v float64
 		v, err = strconv.ParseFloat(cell, 64)
@@ -268,6 +307,26 @@ func Format(c *column.Column, i int) string {
 	case column.Timestamp:
 		s := strings.TrimSuffix(string(temporal.AppendTimestamp(nil, c.Int64s[i])), "Z")
 		return strings.TrimPrefix(s, day+"T")
+	case column.Binary:
+		return hex.EncodeToString(c.Text(i))
+	case column.UUID:
+		return hex.EncodeToString(c.Fixed[16*i : 16*i+16])
+	case column.Time:
+		return string(temporal.AppendClock(nil, c.Int64s[i]))
+	case column.Decimal:
+		v := decimal.Int128{}
+		if c.Type.Wide() {
+			v = decimal.FromBytes(c.Fixed[16*i:])
+		} else {
+			v = decimal.FromInt(c.Int64s[i])
+		}
+		return string(decimal.Append(nil, v, c.Type.Scale))
+	case column.List:
+		var items []string
+		for k := c.Offsets[i]; k < c.Offsets[i+1]; k++ {
+			items = append(items, Format(c.Children[0], int(k)))
+		}
+		return "[" + strings.Join(items, ",") + "]"
 	case column.Struct:
 		cells := make([]string, len(c.Children))
 		for k, child := range c.Children {

@@ -1,0 +1,128 @@
+package expr
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/millrace-io/millrace/sql/ast"
+)
+
+// maxPattern is how long a regular expression may be. Matching takes time proportional to it.
+const maxPattern = 1000
+
+// regularExpression compiles a literal regular expression, in RE2's syntax, once per query.
+func regularExpression(e ast.Expr, what string) (*regexp.Regexp, error) {
+	s, ok := e.(*ast.String)
+	switch {
+	case !ok:
+		return nil, e.Position().Errorf("the pattern of %s must be a text literal", what)
+	case len(s.Value) > maxPattern:
+		return nil, s.Errorf("the pattern has %d bytes; it may have %d", len(s.Value), maxPattern)
+	}
+	re, err := regexp.Compile(s.Value)
+	if err != nil {
+		return nil, s.Errorf("%q is no regular expression: %s", s.Value, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	return re, nil
+}
+
+func (c *compiler) regexp(e *ast.Regexp) (node, error) {
+	n, err := c.matches(e.X, e.Pattern, "REGEXP")
+	if err == nil && e.Not {
+		n = fold(&not{n}, n)
+	}
+	return n, err
+}
+
+func (c *compiler) matches(x, p ast.Expr, what string) (node, error) {
+	n, err := c.arg(x, text, what)
+	if err != nil {
+		return nil, err
+	}
+	re, err := regularExpression(p, what)
+	if err != nil {
+		return nil, err
+	}
+	return fold(&textTest{x: n, fn: re.Match}, n), nil
+}
+
+func buildRegexpLike(c *compiler, e *ast.Call) (node, error) {
+	return c.matches(e.Args[0], e.Args[1], "REGEXP_LIKE")
+}
+
+// buildExtractGroup is REGEXP_EXTRACT(x, pattern, group): NULL without a match.
+func buildExtractGroup(c *compiler, e *ast.Call) (node, error) {
+	x, err := c.arg(e.Args[0], text, e.Name)
+	if err != nil {
+		return nil, err
+	}
+	re, err := regularExpression(e.Args[1], "REGEXP_EXTRACT")
+	if err != nil {
+		return nil, err
+	}
+	group := 0
+	if len(e.Args) == 3 {
+		n, ok := e.Args[2].(*ast.Number)
+		if !ok || !n.Integer || n.Int < 0 || n.Int > int64(re.NumSubexp()) {
+			return nil, e.Args[2].Position().Errorf("the group must be a number from 0 to %d", re.NumSubexp())
+		}
+		group = int(n.Int)
+	}
+	return fold(&scalar{t: text, args: []node{x}, text: func(dst []byte, v []value) ([]byte, bool) {
+		var at []int
+		if group == 0 {
+			at = re.FindIndex(v[0].s)
+		} else {
+			at = re.FindSubmatchIndex(v[0].s)
+		}
+		if at == nil || at[2*group] < 0 {
+			return dst, false
+		}
+		return append(dst, v[0].s[at[2*group]:at[2*group+1]]...), true
+	}}, x), nil
+}
+
+// buildRegexpReplace is REGEXP_REPLACE(x, pattern, replacement): every match, \1 is a group.
+func buildRegexpReplace(c *compiler, e *ast.Call) (node, error) {
+	x, err := c.arg(e.Args[0], text, e.Name)
+	if err != nil {
+		return nil, err
+	}
+	re, err := regularExpression(e.Args[1], "REGEXP_REPLACE")
+	if err != nil {
+		return nil, err
+	}
+	s, ok := e.Args[2].(*ast.String)
+	if !ok {
+		return nil, e.Args[2].Position().Errorf("the replacement must be a text literal")
+	}
+	template, err := expansion(s, re.NumSubexp())
+	if err != nil {
+		return nil, err
+	}
+	return fold(&scalar{t: text, args: []node{x}, text: func(dst []byte, v []value) ([]byte, bool) {
+		return append(dst, re.ReplaceAll(v[0].s, template)...), true
+	}}, x), nil
+}
+
+// expansion turns \1 into the form of package regexp.
+func expansion(s *ast.String, groups int) ([]byte, error) {
+	var out []byte
+	for i := 0; i < len(s.Value); i++ {
+		switch c := s.Value[i]; {
+		case c == '$':
+			out = append(out, "$$"...)
+		case c != '\\':
+			out = append(out, c)
+		case i+1 < len(s.Value) && s.Value[i+1] == '\\':
+			out = append(out, '\\')
+			i++
+		case i+1 < len(s.Value) && s.Value[i+1] >= '0' && int(s.Value[i+1]-'0') <= groups:
+			out = append(out, '$', '{', s.Value[i+1], '}')
+			i++
+		default:
+			return nil, s.Errorf("a backslash stands before a group from 0 to %d, or before another one", groups)
+		}
+	}
+	return out, nil
+}
