@@ -36,6 +36,13 @@ var (
 	descObjects     = desc("sink_objects_total", "Objects a task has delivered.", "task")
 	descRowsOut     = desc("sink_rows_total", "Rows a task has delivered.", "task")
 	descBytesOut    = desc("sink_bytes_total", "Encoded bytes a task has delivered.", "task")
+	descObjectsBy   = desc("sink_objects_by_reason_total", "Objects of this run by the reason their chunk was cut.", "task", "reason")
+	descRowsBy      = desc("sink_rows_by_reason_total", "Rows delivered in this run by the reason their chunk was cut.", "task", "reason")
+	descBytesBy     = desc("sink_bytes_by_reason_total", "Encoded bytes delivered in this run by the reason their chunk was cut.", "task", "reason")
+	descRetries     = desc("task_retries_total", "Attempts of this run that failed and were made again.", "task")
+	descPartitions  = desc("sink_open_partitions", "Partitions of a sink's open chunk.", "task")
+	descMemory      = desc("sink_memory_bytes", "Memory of a sink by what holds it.", "task", "holder")
+	descSpilled     = desc("sink_spilled_bytes_total", "Bytes a sink wrote to local disk in this run because memory was short.", "task")
 	descChunks      = desc("task_chunks_total", "Chunks of this run by the reason they were cut.", "task", "reason")
 	descCommitted   = desc("task_committed_seconds", "When a task last committed, in seconds since the epoch.", "task")
 	descDeadLetters = desc("dead_letters_total", "Rejected rows kept in the dead-letter stream.", "stream")
@@ -101,6 +108,20 @@ func collectTask(t flow.Status, gauge func(*prometheus.Desc, float64, ...string)
 	for reason, n := range t.Cuts {
 		counter(descChunks, n, t.Name, reason)
 	}
+	for reason, d := range t.DeliveredBy {
+		counter(descObjectsBy, d.Objects, t.Name, reason)
+		counter(descRowsBy, d.Rows, t.Name, reason)
+		counter(descBytesBy, d.Bytes, t.Name, reason)
+	}
+	counter(descRetries, t.Retries, t.Name)
+	if t.Figures == nil {
+		return
+	}
+	gauge(descPartitions, float64(t.Figures.Partitions), t.Name)
+	for holder, n := range t.Figures.Memory {
+		gauge(descMemory, float64(n), t.Name, holder)
+	}
+	counter(descSpilled, t.Figures.Spilled, t.Name)
 }
 
 type outcome struct {

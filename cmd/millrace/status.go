@@ -47,6 +47,14 @@ func (c *statusCommand) Run(a *app) error {
 		for _, sh := range t.Shards {
 			fmt.Fprintf(tw, "%s\t%s\tnext record %s, %s behind\t%s\n", t.Name, sh.Shard, count(int64(sh.Next)), count(sh.Lag), watermarkText(sh.Watermark))
 		}
+		if f := t.Figures; f != nil {
+			held := int64(0)
+			for _, n := range f.Memory {
+				held += n
+			}
+			fmt.Fprintf(tw, "%s\topen chunk\t%s %s, %s in memory, %s spilled in this run\n",
+				t.Name, count(f.Partitions), plural(int(f.Partitions), "partition"), size(held), size(f.Spilled))
+		}
 		if t.Guarantee != "" {
 			fmt.Fprintf(tw, "%s\tguarantee\t%s\n", t.Name, t.Guarantee)
 		}

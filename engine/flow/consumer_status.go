@@ -36,6 +36,13 @@ func (s *Status) addRun(o Status) {
 	if s.Cuts == nil {
 		s.Cuts = map[string]int64{}
 	}
+	if s.DeliveredBy == nil {
+		s.DeliveredBy = map[string]checkpoint.Delivered{}
+	}
+	for reason, d := range o.DeliveredBy {
+		s.DeliveredBy[reason] = sum(s.DeliveredBy[reason], d)
+	}
+	s.Retries += o.Retries
 	for reason, n := range o.Cuts {
 		s.Cuts[reason] += n
 	}
@@ -130,6 +137,7 @@ func (s *Status) addPlace(o Status) {
 		s.State, s.Error = o.State, o.Error
 	}
 	s.Shards = append(s.Shards, o.Shards...)
+	s.Figures = s.Figures.add(o.Figures)
 	s.OldestUndelivered = max(s.OldestUndelivered, o.OldestUndelivered)
 	if o.Watermark != nil && (s.Watermark == nil || o.Watermark.Before(*s.Watermark)) {
 		s.Watermark = o.Watermark

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -52,6 +53,12 @@ type Status struct {
 	Committed *time.Time `json:"committed,omitempty"`
 	// Cuts counts this run's chunks by the reason they were cut.
 	Cuts map[string]int64 `json:"cuts,omitempty"`
+	// DeliveredBy is what this run delivered, by the reason chunks were cut.
+	DeliveredBy map[string]checkpoint.Delivered `json:"delivered_by,omitempty"`
+	// Retries counts this run's attempts that failed and were made again.
+	Retries int64 `json:"retries"`
+	// Figures of a processor that has them.
+	Figures *Figures `json:"figures,omitempty"`
 }
 
 // ShardStatus is a task's place in a shard.
@@ -95,7 +102,8 @@ type status struct {
 }
 
 func (s *status) init(t *Task) {
-	s.now = Status{Name: t.Identity.Name, Kind: t.Kind, Type: t.Type, From: t.Input.Name, State: "starting", Parallelism: max(t.Tasks, 1), Cuts: map[string]int64{}}
+	s.now = Status{Name: t.Identity.Name, Kind: t.Kind, Type: t.Type, From: t.Input.Name, State: "starting", Parallelism: max(t.Tasks, 1),
+		Cuts: map[string]int64{}, DeliveredBy: map[string]checkpoint.Delivered{}}
 	for _, step := range t.ledger {
 		s.now.Edges = append(s.now.Edges, Edge{Step: step.Name})
 		s.now.Steps = append(s.now.Steps, step)
@@ -108,6 +116,7 @@ func (s *status) init(t *Task) {
 func (t *Task) Status() Status {
 	out, logs, oldest := t.status.snapshot()
 	t.status.ages.fill(&out, logs, oldest, t.Now)
+	out.Figures = figures(t.Processor)
 	return out
 }
 
@@ -122,10 +131,7 @@ func (s *status) snapshot() (out Status, logs []stream.Log, oldest []int64) {
 	for i := range out.Edges {
 		out.Edges[i].Samples = slices.Clone(out.Edges[i].Samples)
 	}
-	out.Cuts = make(map[string]int64, len(s.now.Cuts))
-	for k, v := range s.now.Cuts {
-		out.Cuts[k] = v
-	}
+	out.Cuts, out.DeliveredBy = maps.Clone(s.now.Cuts), maps.Clone(s.now.DeliveredBy)
 	for i := range out.Shards {
 		out.Shards[i].Lag = max(int64(s.logs[i].Bounds().Next-out.Shards[i].Next), 0)
 	}
@@ -172,6 +178,7 @@ func (s *status) fault(err error) {
 		return
 	}
 	s.now.State, s.now.Error = "retrying", err.Error()
+	s.now.Retries++
 }
 
 func (s *status) end(err error) {
@@ -211,6 +218,7 @@ func (s *status) committed(doc checkpoint.Document, plan Plan, ledger []checkpoi
 	at := plan.Cut.Now
 	s.now.Committed = &at
 	s.now.Cuts[plan.Cut.Reason]++
+	s.now.DeliveredBy[plan.Cut.Reason] = sum(s.now.DeliveredBy[plan.Cut.Reason], delivered(plan))
 }
 
 // sample keeps a row of what leaves a step, now and then.

@@ -29,6 +29,9 @@ func (o *output) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
 
 func (o *output) Open() flow.Open { return o.chunk.Open() }
 
+// Figures implements flow.Figured.
+func (o *output) Figures() flow.Figures { return o.chunk.Figures() }
+
 func (o *output) Close() error {
 	if err := o.chunk.Drop(); err != nil {
 		return o.fail(err)

@@ -334,6 +334,9 @@ func TestFullSpoolDiskMakesChunksSmaller(t *testing.T) {
 	if rows := fill(); rows != 20_000 {
 		t.Errorf("%d rows with a disk", rows)
 	}
+	if f := c.Figures(); f.Spilled < 1<<20 || f.Partitions != 0 || f.Memory["staged_rows"] != 0 {
+		t.Errorf("after the chunks: %+v", f)
+	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}

@@ -114,6 +114,9 @@ func (s *sink) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
 
 func (s *sink) Open() flow.Open { return s.chunk.Open() }
 
+// Figures implements flow.Figured.
+func (s *sink) Figures() flow.Figures { return s.chunk.Figures() }
+
 // Plan completes the objects; their keys follow from the task and the chunk's number.
 func (s *sink) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
 	plan, err := s.chunk.Plan(cut)
