@@ -1,5 +1,7 @@
 package column
 
+import "encoding/binary"
+
 // field is a field of the schema as the decoder sees it.
 type field struct {
 	name   string
@@ -37,8 +39,10 @@ type object struct {
 // followed it last. Producers repeat themselves, so this saves nearly all look-ups.
 type link struct {
 	spelling string
-	field    *field
-	next     [2]*link
+	// head and tail are the first and the last eight bytes of a spelling that has as many.
+	head, tail uint64
+	field      *field
+	next       [2]*link
 	// seen is the object instance that last had the key, for keys without a field.
 	seen uint64
 }
@@ -161,7 +165,7 @@ func (d *Decoder) object(o *object, b []byte, i, depth int) int {
 	for i = space(b, i+1); i >= len(b) || b[i] != '}'; {
 		var f *field
 		key := i
-		if next := at.next[0]; next != nil && spelled(b, i, next.spelling) {
+		if next := at.next[0]; next != nil && next.at(b, i) {
 			at, f, i = next, next.field, space(b, i+len(next.spelling))
 		} else if at, f, i = d.key(o, at, b, i); i < 0 {
 			return i
@@ -205,8 +209,17 @@ func (d *Decoder) object(o *object, b []byte, i, depth int) int {
 	return i + 1
 }
 
-func spelled(b []byte, i int, spelling string) bool {
-	return len(b)-i >= len(spelling) && string(b[i:i+len(spelling)]) == spelling
+// at reports whether b has the key at i. Nearly every key has 8 to 16 bytes with its quotes, and two
+// loads then do for a call.
+func (l *link) at(b []byte, i int) bool {
+	n := len(l.spelling)
+	if len(b)-i < n {
+		return false
+	}
+	if n-8 <= 8 && n >= 8 {
+		return binary.LittleEndian.Uint64(b[i:]) == l.head && binary.LittleEndian.Uint64(b[i+n-8:]) == l.tail
+	}
+	return string(b[i:i+n]) == l.spelling
 }
 
 // in puts f's name in front of the path of the error.
@@ -230,7 +243,7 @@ func (o *object) fillNulls(epoch uint64) {
 
 // key reads the key at i that did not follow at last time, and learns that it does.
 func (d *Decoder) key(o *object, at *link, b []byte, i int) (*link, *field, int) {
-	if next := at.next[1]; next != nil && spelled(b, i, next.spelling) {
+	if next := at.next[1]; next != nil && next.at(b, i) {
 		at.next[0], at.next[1] = next, at.next[0]
 		return next, next.field, space(b, i+len(next.spelling))
 	}
@@ -258,6 +271,9 @@ func (o *object) link(spelling []byte, f *field) *link {
 	l := o.links[string(spelling)]
 	if l == nil && len(spelling) <= maxSpelling && len(o.links) < maxLinks+4*len(o.fields) {
 		l = &link{spelling: string(spelling), field: f}
+		if n := len(spelling); n >= 8 {
+			l.head, l.tail = binary.LittleEndian.Uint64(spelling), binary.LittleEndian.Uint64(spelling[n-8:])
+		}
 		o.links[l.spelling] = l
 	}
 	return l
