@@ -126,7 +126,7 @@ func yamlType(t column.Type) string {
 var plainName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // yamlWords would be no text without quotes.
-var yamlWords = regexp.MustCompile(`(?i)^(y|n|yes|no|on|off|true|false|null)$`)
+var yamlWords = regexp.MustCompile(`(?i)^(true|false|null)$`)
 
 // yamlName is a key in YAML.
 func yamlName(name string) string {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/column/versions"
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sinks"
 )
@@ -132,8 +133,11 @@ func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) 
 		Now:         r.o.Now,
 		Log:         r.o.Log,
 	}
-	if v := r.versions[chain.Root]; v != nil {
-		c.Evolution = flow.Evolution{Versions: v, Built: r.stream(chain.Root).Version}
+	switch s, v := r.stream(chain.Root), r.versions[chain.Root]; {
+	case v != nil:
+		c.Evolution = flow.Evolution{Versions: v, Built: s.Version}
+	case s != nil && s.Rest:
+		c.Input.Decode = versions.Version{Schema: s.Schema, Declared: withoutRest(s.Schema).Names()}.Options()
 	}
 	if !r.expires(chain.Root) {
 		c.Input.Hold = in.holder()

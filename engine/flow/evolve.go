@@ -59,7 +59,7 @@ func (t *Task) decodeWith(v versions.Version) {
 	if t.event >= 0 {
 		needs = append([]string{t.Input.EventTime}, needs...)
 	}
-	options := column.Options{}
+	options := t.Input.Decode
 	if t.Evolution.Versions != nil {
 		options = v.Options()
 		options.Misfit = t.evolving.observer.Observe

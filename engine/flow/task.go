@@ -30,6 +30,8 @@ type Input struct {
 	// Ended is closed once nothing more will be written in this run.
 	Ended  <-chan struct{}
 	Schema *column.Schema
+	// Decode says how records become rows, for a schema that is declared for good.
+	Decode column.Options
 	// EventTime is the timestamp column that watermarks go by, empty for none. Delay is how far
 	// the watermark stays behind the latest event of a shard.
 	EventTime string
