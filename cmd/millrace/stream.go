@@ -18,6 +18,7 @@ type streamCommand struct {
 	Create    streamCreate    `cmd:"" help:"Create a stream."`
 	List      streamList      `cmd:"" help:"List the streams."`
 	Describe  streamDescribe  `cmd:"" help:"Show a stream's shards: their hash keys, their load and where they come from."`
+	Consumers streamConsumers `cmd:"" help:"Show who reads a stream and how far they are behind."`
 	Put       streamPut       `cmd:"" help:"Put records into a stream: arguments, a file or standard input."`
 	Get       streamGet       `cmd:"" help:"Print the records of a stream, oldest first."`
 	Tail      streamTail      `cmd:"" help:"Print the newest records of a stream, and with --follow those to come."`

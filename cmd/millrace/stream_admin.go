@@ -272,7 +272,7 @@ type streamDelete struct {
 
 // Help is printed below the usage.
 func (streamDelete) Help() string {
-	return `The records are gone for good. A stream that a running pipeline uses is not deleted.
+	return `The records are gone for good, and so is where their consumers stood. A stream that a running pipeline uses is not deleted.
 
 Example:
   millrace stream delete clicks --yes`

@@ -64,6 +64,11 @@ func (s *session) List(ctx context.Context) ([]control.Stream, error) {
 	return again(ctx, s, func() ([]control.Stream, error) { return s.Admin.List(ctx) })
 }
 
+// Consumers implements control.Streams, like Describe.
+func (s *session) Consumers(ctx context.Context, name string) ([]control.Consumer, error) {
+	return again(ctx, s, func() ([]control.Consumer, error) { return s.Admin.Consumers(ctx, name) })
+}
+
 // Read implements control.Records, like Describe.
 func (s *session) Read(ctx context.Context, r control.ReadRequest) (control.Page, error) {
 	return unthrottled(ctx, func() (control.Page, error) {

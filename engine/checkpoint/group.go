@@ -71,6 +71,32 @@ func Groups(ctx context.Context, meta stream.Meta, name, incarnation string) ([]
 	return groups, nil
 }
 
+// Documents returns where the documents of all consumers lie that have a group on some stream.
+func Documents(ctx context.Context, meta stream.Meta) ([]string, error) {
+	keys, err := meta.List(ctx, leaseRoot)
+	if err != nil {
+		return nil, fmt.Errorf("list consumer groups: %w", err)
+	}
+	var documents []string
+	for _, key := range keys {
+		prefix, ok := strings.CutSuffix(key, groupKey)
+		if !ok || !strings.HasSuffix(prefix, "/") {
+			continue
+		}
+		doc, _, err := readGroup(ctx, meta, prefix)
+		if errors.Is(err, stream.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if doc.Tasks != nil {
+			documents = append(documents, doc.Tasks.Documents)
+		}
+	}
+	return documents, nil
+}
+
 // Holds returns the first record of each shard that some group on the stream has still to work on,
 // for stream.Log.SetHold. A shard that every group is done with has none.
 func Holds(ctx context.Context, meta stream.Meta, name, incarnation string, shards []ShardInfo) (map[record.ShardID]record.Ordinal, error) {

@@ -343,7 +343,7 @@ func TestTasksShareAStreamInOrder(t *testing.T) {
 
 // Each run has another number of tasks, and dies at some effect but for the last.
 func TestRowsArriveOnceWithEveryNumberOfTasksWhereverACrashHits(t *testing.T) {
-	const seeds = 120
+	const seeds = 60
 	var crashes atomic.Int64
 	t.Run("seeds", func(t *testing.T) {
 		for seed := range uint64(seeds) {

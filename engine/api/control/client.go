@@ -59,6 +59,11 @@ func (c *Client) Delete(ctx context.Context, name string) error {
 	return err
 }
 
+// Consumers implements Streams.
+func (c *Client) Consumers(ctx context.Context, name string) ([]Consumer, error) {
+	return call[[]Consumer](ctx, c, "consumers", name, none{})
+}
+
 // Split implements Shards.
 func (c *Client) Split(ctx context.Context, name string, shard record.ShardID, at *record.HashKey) error {
 	_, err := call[none](ctx, c, "split", name, splitRequest{shard, at})

@@ -41,8 +41,10 @@ type Streams interface {
 	Describe(ctx context.Context, name string) (Stream, error)
 	// Create makes a stream. Error: stream.ErrExists.
 	Create(ctx context.Context, spec Spec) error
-	// Delete removes a stream with all its records. Error: ErrInUse.
+	// Delete removes a stream with all its records, and where its consumers stood. Error: ErrInUse.
 	Delete(ctx context.Context, name string) error
+	// Consumers returns who reads the stream and where they stand, by group.
+	Consumers(ctx context.Context, name string) ([]Consumer, error)
 }
 
 // Shards of a stream change while it is written and read. Error: stream.ErrLimit.

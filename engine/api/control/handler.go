@@ -54,6 +54,7 @@ func Handler(a Admin) http.Handler {
 	verb(mux, "create", func(ctx context.Context, _ string, r Spec) (none, error) { return none{}, a.Create(ctx, r) })
 	verb(mux, "describe", func(ctx context.Context, name string, _ none) (Stream, error) { return a.Describe(ctx, name) })
 	verb(mux, "delete", func(ctx context.Context, name string, _ none) (none, error) { return none{}, a.Delete(ctx, name) })
+	verb(mux, "consumers", func(ctx context.Context, name string, _ none) ([]Consumer, error) { return a.Consumers(ctx, name) })
 	verb(mux, "split", func(ctx context.Context, name string, r splitRequest) (none, error) {
 		return none{}, a.Split(ctx, name, r.Shard, r.At)
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -74,29 +73,13 @@ func (l *Local) stream(ctx context.Context, name string) (*stream.Stream, error)
 	return s, err
 }
 
-// keep holds all records of a stream that is not shared, if the directory has consumers: they may
-// be of a pipeline that does not run now, and not all of them have read what retention would let
-// go of.
+// keep holds what consumers have not read of a stream that is not shared: they may be of a pipeline
+// that does not run now.
 func (l *Local) keep(ctx context.Context, s *stream.Stream) error {
-	consumers, err := l.consumers(ctx)
-	if err != nil || !consumers || l.shared[s.Name()] == s {
-		return err
+	if l.shared[s.Name()] == s {
+		return nil
 	}
-	for _, sh := range s.Shards() {
-		if log := s.Log(sh.ID); log != nil {
-			log.SetHold(0)
-		}
-	}
-	return nil
-}
-
-// consumers reports whether the directory has other documents than those of streams.
-func (l *Local) consumers(ctx context.Context) (bool, error) {
-	keys, err := l.backend.Meta().List(ctx, "")
-	if err != nil {
-		return false, fmt.Errorf("look for consumers: %w", err)
-	}
-	return slices.ContainsFunc(keys, func(k string) bool { return !strings.HasPrefix(k, "streams/") }), nil
+	return l.needs(ctx, s)
 }
 
 // Tidy removes what retention lets go of and no hold keeps. Those who run consumers set their
@@ -104,7 +87,14 @@ func (l *Local) consumers(ctx context.Context) (bool, error) {
 func (l *Local) Tidy(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	errs := []error{l.backend.Tidy(ctx, l.now())}
+	var errs []error
+	for _, s := range l.own {
+		errs = append(errs, l.needs(ctx, s))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	errs = []error{l.backend.Tidy(ctx, l.now())}
 	for _, streams := range []map[string]*stream.Stream{l.shared, l.own} {
 		for _, s := range streams {
 			errs = append(errs, s.Tidy(ctx))
@@ -217,7 +207,10 @@ func (l *Local) Delete(ctx context.Context, name string) error {
 			return err
 		}
 	}
-	return stream.Delete(ctx, l.backend, name)
+	if err := stream.Delete(ctx, l.backend, name); err != nil {
+		return err
+	}
+	return l.forget(ctx, name)
 }
 
 // Split implements Shards.
