@@ -121,9 +121,6 @@ sinks:
 		t.Errorf("status: %s", errs.text.String())
 	}
 	want(t, out.text.String(), "1 shard open, appends synced: every 100ms, limits of Kinesis (", "throttled)")
-	if strings.Contains(out.text.String(), "(no writes") || strings.Contains(out.text.String(), "(0 ") {
-		t.Errorf("nothing was throttled:\n%s", out.text.String())
-	}
 	if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
