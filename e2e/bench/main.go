@@ -57,6 +57,7 @@ type figures struct {
 func run() (err error) {
 	n := flag.Int("events", 2_000_000, "how many events")
 	runs := flag.Int("runs", 3, "how many runs; the median counts")
+	parquet := flag.Bool("parquet", false, "only the first example, in variants, in turns with DuckDB")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -89,6 +90,9 @@ func run() (err error) {
 		return err
 	}
 
+	if *parquet {
+		return b.parquet(ctx, *runs)
+	}
 	jobs := []struct {
 		name string
 		run  func(ctx context.Context, turn int) (figures, error)
@@ -148,11 +152,16 @@ func events(dir string, n int) (string, error) {
 	return path, os.Rename(tmp, path)
 }
 
-// millrace runs an example file in a fresh data directory.
+// example is the path of an example file.
+func (b *bench) example(name string) string {
+	return filepath.Join(b.root, "pipelines", "examples", name)
+}
+
+// millrace runs a pipeline file in a fresh data directory.
 func (b *bench) millrace(ctx context.Context, file, dir string, env ...string) (figures, error) {
 	process, err := rig.Command{
 		Path: b.binary,
-		Args: []string{"run", filepath.Join(b.root, "pipelines", "examples", file), "--data", filepath.Join(dir, "data"), "--json"},
+		Args: []string{"run", file, "--data", filepath.Join(dir, "data"), "--json"},
 		Env:  append(b.store.Env(), append(env, "EVENTS="+b.events)...),
 		Dir:  dir,
 	}.Start()
@@ -186,10 +195,15 @@ func (b *bench) lake(ctx context.Context, turn int) (figures, error) {
 	}
 	defer done()
 	prefix := fmt.Sprintf("lake-%d", turn)
-	f, err := b.millrace(ctx, "clicks_to_s3.yaml", dir, "PREFIX="+prefix)
+	f, err := b.millrace(ctx, b.example("clicks_to_s3.yaml"), dir, "PREFIX="+prefix)
 	if err != nil {
 		return f, err
 	}
+	return b.inBucket(ctx, prefix, dir, f)
+}
+
+// inBucket adds to f what was delivered under a prefix, and fails when events are lost or doubled.
+func (b *bench) inBucket(ctx context.Context, prefix, dir string, f figures) (figures, error) {
 	objects, err := b.store.Download(ctx, "bench", prefix+"/", filepath.Join(dir, "objects"))
 	if err != nil {
 		return f, err
@@ -197,7 +211,11 @@ func (b *bench) lake(ctx context.Context, turn int) (figures, error) {
 	for _, o := range objects {
 		f.objects, f.bytes = f.objects+1, f.bytes+o.Bytes
 	}
-	return f, b.expect(ctx, int64(b.n), fmt.Sprintf("SELECT COUNT(DISTINCT seq) FROM read_parquet('%s/objects/**/*.parquet')", dir))
+	table := fmt.Sprintf("read_parquet('%s/objects/**/*.parquet')", dir)
+	if err := b.expect(ctx, int64(b.n), "SELECT COUNT(*) FROM "+table); err != nil {
+		return f, err
+	}
+	return f, b.expect(ctx, int64(b.n), "SELECT COUNT(DISTINCT seq) FROM "+table)
 }
 
 // revenue measures the second example and counts the rows that went into its windows.
@@ -208,7 +226,7 @@ func (b *bench) revenue(ctx context.Context, _ int) (figures, error) {
 	}
 	defer done()
 	out := filepath.Join(dir, "revenue.ndjson")
-	f, err := b.millrace(ctx, "revenue.yaml", dir, "OUT="+out)
+	f, err := b.millrace(ctx, b.example("revenue.yaml"), dir, "OUT="+out)
 	if err != nil {
 		return f, err
 	}
