@@ -76,14 +76,15 @@ func (r *Run) openSink(s *Sink, share int64) error {
 			return t, err
 		}
 		sink, err := s.Component.Open(s.Config, sinks.Env{
-			Identity: t.Identity,
-			Schema:   s.Schema,
-			Dir:      dir,
-			Data:     r.o.Data,
-			Memory:   share,
-			Log:      r.o.Log.With("sink", s.Name),
-			Now:      r.o.Now,
-			Stdout:   r.o.Stdout,
+			Identity:   t.Identity,
+			Schema:     s.Schema,
+			Generation: s.Generation,
+			Dir:        dir,
+			Data:       r.o.Data,
+			Memory:     share,
+			Log:        r.o.Log.With("sink", s.Name),
+			Now:        r.o.Now,
+			Stdout:     r.o.Stdout,
 		})
 		if err != nil {
 			return t, err

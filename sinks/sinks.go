@@ -36,6 +36,8 @@ type Env struct {
 	Identity flow.Identity
 	// Schema of the rows.
 	Schema *column.Schema
+	// Generation is a hash of what the sink's output depends on in the pipeline file.
+	Generation string
 	// Dir is a directory of the sink's own for temporary files; it may be deleted between runs.
 	Dir string
 	// Data is the data directory, shared by all.

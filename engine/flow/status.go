@@ -152,8 +152,8 @@ func (s *status) started() {
 	s.now.State = "running"
 }
 
-// describe takes what a sink says of itself.
-func (s *status) describe(p Processor) {
+// describe takes what a sink says of itself and returns its guarantee.
+func (s *status) describe(p Processor) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if g, ok := p.(interface{ Guarantee() string }); ok {
@@ -162,6 +162,7 @@ func (s *status) describe(p Processor) {
 	if h, ok := p.(interface{ Hint() string }); ok {
 		s.now.Hint = h.Hint()
 	}
+	return s.now.Guarantee
 }
 
 func (s *status) schema(version int64) {

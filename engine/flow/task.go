@@ -120,6 +120,8 @@ type Task struct {
 	buffer  stream.Buffer
 	ledger  []checkpoint.Step
 	rejects []reject
+	// keeper is where rejected rows go, nil for the dead letters.
+	keeper RejectKeeper
 	marks   []int64
 	chunk   chunk
 	// limits are the ranges that are being redone, nil otherwise.
@@ -145,7 +147,7 @@ var errStopped = errors.New("stopped before the last chunk was delivered; the ne
 
 // NewTask makes a task that does nothing until Run.
 func NewTask(c Config) *Task {
-	t := &Task{Config: c, event: -1}
+	t := &Task{Config: c, event: -1, keeper: keeper(c.Processor)}
 	if t.Grace == 0 {
 		t.Grace = defaultGrace
 	}
@@ -198,7 +200,9 @@ func (t *Task) run(ctx context.Context) error {
 	if err := t.insist(ctx, grace, func(ctx context.Context) error { return t.Processor.Start(ctx, doc.State) }); err != nil {
 		return named(err)
 	}
-	t.status.describe(t.Processor)
+	if g := t.status.describe(t.Processor); g != "" {
+		t.Log.Info("delivering", "task", t.Identity.Name, "guarantee", g)
+	}
 	t.status.started()
 	if t.store.Document().Pending != nil {
 		if err := t.redo(ctx); err != nil {

@@ -104,6 +104,8 @@ const (
 	MetaHash   = "millrace-hash"
 	MetaReason = "millrace-reason"
 	MetaRanges = "millrace-ranges"
+	// MetaConfig is the generation of the configuration, MetaSchema the version of the stream's
+	// schema if it has versions.
 	MetaConfig = "millrace-config"
 	MetaSchema = "millrace-schema"
 )

@@ -33,7 +33,7 @@ func newSink(c Config, env sinks.Env, servers *embedded.Pool) (*sink, error) {
 		return nil, &config.PathError{Path: "format", Err: err}
 	}
 	chunk, err := objects.New(objects.Settings{
-		Layout: c.Layout, Identity: env.Identity, Writer: writer, Schema: env.Schema, Dir: env.Dir, Memory: env.Memory, Log: env.Log,
+		Layout: c.Layout, Identity: env.Identity, Writer: writer, Schema: env.Schema, Dir: env.Dir, Memory: env.Memory, Log: env.Log, Generation: env.Generation,
 	})
 	if err != nil {
 		return nil, err
@@ -51,6 +51,8 @@ func (s *sink) Guarantee() string {
 		return "exactly once, if the store honours If-None-Match, which is tried at the start"
 	case !s.store.conditionalPut:
 		return "AT LEAST ONCE: the store ignores If-None-Match, so two processes could write the same chunk; a restart finds its own objects by their keys"
+	case !s.store.conditionalComplete:
+		return "exactly once: objects are created with If-None-Match, in one request each because the store ignores it on CompleteMultipartUpload; at least once for objects beyond 5 GiB"
 	}
 	return "exactly once: objects are created with If-None-Match, and whoever repeats a chunk finds its own"
 }
@@ -77,6 +79,7 @@ func (s *sink) Start(ctx context.Context, _ json.RawMessage) error {
 	if err := s.store.probe(ctx, s.config.Static()+".millrace-probe-"+objects.TaskName(s.env.Identity)); err != nil {
 		return s.wrap(s.store.explain(err))
 	}
+	s.sweepOwn(ctx)
 	if !s.store.conditionalPut {
 		s.env.Log.Warn("AT LEAST ONCE: the store ignores If-None-Match on Put, so exactly-once delivery cannot be promised",
 			"endpoint", s.store.endpoint)
@@ -135,7 +138,7 @@ func (s *sink) Put(ctx context.Context, plan flow.Plan) error {
 }
 
 func (s *sink) putObject(ctx context.Context, o objects.Object) error {
-	if !s.store.conditionalPut {
+	if !s.store.conditional(o.Size) {
 		// Without conditions looking first is the best there is.
 		if done, err := s.compare(ctx, o); done || err != nil {
 			return err

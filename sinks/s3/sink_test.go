@@ -11,6 +11,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func TestObjectsSayWhatIsInThem(t *testing.T) {
 		}
 		want := map[string]string{
 			objects.MetaTask: "test-out-00c0ffee-0", objects.MetaChunk: "7", objects.MetaRows: "10", objects.MetaHash: plan.Objects[0].Hash,
-			objects.MetaReason: "size", objects.MetaRanges: "shardId-000000000000:1-9",
+			objects.MetaReason: "size", objects.MetaConfig: "feedc0de", objects.MetaSchema: "3", objects.MetaRanges: "shardId-000000000000:1-9",
 		}
 		if d := cmp.Diff(want, m); d != "" {
 			p.t.Error(d)
@@ -285,6 +286,46 @@ func objectOf(content []byte) objects.Object {
 	return objects.Object{
 		Key: "people/large", ContentType: "text/plain", Metadata: map[string]string{objects.MetaRows: "7"},
 		Content: bytes.NewReader(content), Size: int64(len(content)), CRC: crc32.Checksum(content, objects.Castagnoli),
+	}
+}
+
+// Uploads of other tasks are not touched.
+func TestUnfinishedUploadsOfTheTaskAreAborted(t *testing.T) {
+	p := onMinIO(t)
+	s := p.start()
+	o := objectOf(make([]byte, 7<<20))
+	begin := func(key string) {
+		if _, err := s.store.core.NewMultipartUpload(t.Context(), p.config.Bucket, key, minio.PutObjectOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unfinished := func(key string) int {
+		list, err := s.store.core.ListMultipartUploads(t.Context(), p.config.Bucket, key, "", "", "", 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(list.Uploads)
+	}
+	other := strings.Replace(key("", 1), "test-out", "test-other", 1)
+	begin(other)
+	begin(key("", 1))
+	begin(o.Key)
+	// MinIO lists the uploads of a key only.
+	mine := func(k string) bool {
+		_, ok := objects.ChunkOf(path.Base(k), s.env.Identity)
+		return ok
+	}
+	for k, want := range map[string]int{key("", 1): 1, other: 0} {
+		if n, err := s.store.sweep(t.Context(), k, mine); n != want || err != nil {
+			t.Errorf("%s: %d aborted, %v", k, n, err)
+		}
+	}
+	s.store.singlePut, s.store.partSize = 6<<20, 5<<20
+	if err := s.putObject(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	if a, b, c := unfinished(other), unfinished(key("", 1)), unfinished(o.Key); a != 1 || b != 0 || c != 0 {
+		t.Errorf("%d of the other task, %d and %d of this one are left", a, b, c)
 	}
 }
 

@@ -98,6 +98,11 @@ func loopback(u *url.URL) bool {
 
 func (s *store) close() { s.transport.CloseIdleConnections() }
 
+// conditional reports whether put refuses to replace an object of that size.
+func (s *store) conditional(size int64) bool {
+	return s.conditionalPut && (s.conditionalComplete || size <= mostSinglePut)
+}
+
 // put creates an object. Error: errExists, if the store honours conditions.
 func (s *store) put(ctx context.Context, o objects.Object) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout+time.Duration(o.Size/slowest)*time.Second)
@@ -133,6 +138,8 @@ func (s *store) putParts(ctx context.Context, o objects.Object) error {
 	for k, v := range o.Metadata {
 		opts.UserMetadata[k] = v
 	}
+	// Where only uploads of the very key are listed, this is when earlier ones are found.
+	_, _ = s.sweep(ctx, o.Key, func(key string) bool { return key == o.Key })
 	id, err := s.core.NewMultipartUpload(ctx, s.bucket, o.Key, opts)
 	if err != nil {
 		return exists(err)

@@ -138,7 +138,7 @@ func (p *place) open() *sink {
 	cfg := p.config
 	s, err := Component(p.pool).Open(&cfg, sinks.Env{
 		Identity: flow.Identity{Pipeline: "test", Name: "out", Incarnation: "00c0ffee", Task: 0},
-		Schema:   people, Dir: p.dir, Data: p.dir, Memory: p.memory,
+		Schema:   people, Generation: "feedc0de", Dir: p.dir, Data: p.dir, Memory: p.memory,
 		Log: slog.New(slog.NewTextHandler(p.logs, nil)), Now: time.Now,
 	})
 	if err != nil {
@@ -172,7 +172,7 @@ func (p *place) add(s *sink, batches ...*column.Batch) {
 }
 
 func cut(chunk int64) flow.Cut {
-	return flow.Cut{Chunk: chunk, Reason: "size", Now: time.Unix(1_760_000_000, 0),
+	return flow.Cut{Chunk: chunk, Reason: "size", Schema: 3, Now: time.Unix(1_760_000_000, 0),
 		Ranges: map[record.ShardID]flow.Range{0: {From: 1, To: 9}}}
 }
 
