@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -45,7 +46,10 @@ func (c *statusCommand) Run(a *app) error {
 	}
 	for _, t := range s.Tasks {
 		for _, sh := range t.Shards {
-			fmt.Fprintf(tw, "%s\t%s\tnext record %s, %s behind\t%s\n", t.Name, sh.Shard, count(int64(sh.Next)), count(sh.Lag), watermarkText(sh.Watermark))
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", t.Name, shardText(t.Parallelism, sh), lagText(sh), watermarkText(sh.Watermark))
+		}
+		if t.OldestUndelivered > 0 {
+			fmt.Fprintf(tw, "%s\tundelivered\tthe oldest record for %s\n", t.Name, ageText(t.OldestUndelivered))
 		}
 		if f := t.Figures; f != nil {
 			held := int64(0)
@@ -92,6 +96,22 @@ func streamText(x pipelines.StreamStatus) string {
 	}
 	if x.Encryption != "" {
 		text += ", encrypted"
+	}
+	return text
+}
+
+// shardText names a shard, and its task when there are several.
+func shardText(tasks int, sh flow.ShardStatus) string {
+	if tasks < 2 {
+		return sh.Shard
+	}
+	return fmt.Sprintf("%s, task %d", sh.Shard, sh.Task)
+}
+
+func lagText(sh flow.ShardStatus) string {
+	text := fmt.Sprintf("next record %s, %s behind", count(int64(sh.Next)), count(sh.Lag))
+	if sh.Lag > 0 {
+		text += " by " + ageText(sh.Behind)
 	}
 	return text
 }

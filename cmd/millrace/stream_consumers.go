@@ -19,7 +19,7 @@ type streamConsumers struct {
 // Help is printed below the usage.
 func (streamConsumers) Help() string {
 	return `Shows the sinks and queries that read the stream: for each shard which of their tasks reads it, which worker
-runs that task (nobody, when the pipeline is stopped), the fence under which its commits count, the next record, how
+runs that task (nobody after a stop; after a crash the one that was killed, until the next start), the fence under which its commits count, the next record, how
 many records are not delivered and how old the first of them is. Positions are those of the last commit.
 
 Example:
