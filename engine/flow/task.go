@@ -120,8 +120,6 @@ type Task struct {
 	buffer  stream.Buffer
 	ledger  []checkpoint.Step
 	rejects []reject
-	// keeper is where rejected rows go, nil for the dead letters.
-	keeper RejectKeeper
 	marks   []int64
 	chunk   chunk
 	// limits are the ranges that are being redone, nil otherwise.
@@ -147,7 +145,7 @@ var errStopped = errors.New("stopped before the last chunk was delivered; the ne
 
 // NewTask makes a task that does nothing until Run.
 func NewTask(c Config) *Task {
-	t := &Task{Config: c, event: -1, keeper: keeper(c.Processor)}
+	t := &Task{Config: c, event: -1}
 	if t.Grace == 0 {
 		t.Grace = defaultGrace
 	}
