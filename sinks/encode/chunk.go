@@ -51,6 +51,8 @@ type chunk struct {
 type page struct {
 	data    []byte
 	encoded bool
+	// packed is whether the values went through the codec.
+	packed bool
 	// size is that of header and body before compression.
 	size          int
 	entries, rows int
@@ -137,11 +139,15 @@ func (k *chunk) closePage(s *scratch) error {
 	if s.reps, err = k.levels.encodeReps(s.reps); err != nil {
 		return k.wrap(err)
 	}
-	compress := k.compress
-	if k.codec.even != nil && encoding == format.Plain && k.values.physical == format.ByteArray {
-		compress = k.compressTexts
+	p.packed = k.codec.compress != nil && (encoding == format.Plain || len(s.values) >= packedLeast)
+	body := s.values
+	if p.packed {
+		compress := k.compress
+		if k.codec.even != nil && encoding == format.Plain && k.values.physical == format.ByteArray {
+			compress = k.compressTexts
+		}
+		body, err = compress(s)
 	}
-	body, err := compress(s)
 	if err != nil {
 		return k.wrap(err)
 	}
@@ -182,6 +188,11 @@ func (k *chunk) encodeValues(p *page, s *scratch) (format.Encoding, error) {
 	s.values, encoding, err = k.values.encode(s.values)
 	return encoding, err
 }
+
+// packedLeast is the size from which values that are ids or deltas are compressed. They are packed in bits
+// already, so a codec takes longer to begin than it saves on less; files of many partitions are
+// full of such pages.
+const packedLeast = 512
 
 // evenness says whether texts of one length are written by the codec's own way for them, which is
 // decided on the first page of the file that has them.
@@ -242,7 +253,7 @@ func (k *chunk) assemble(p *page, encoding format.Encoding, body []byte, s *scra
 			Encoding:                   encoding,
 			DefinitionLevelsByteLength: int32(len(s.defs)),
 			RepetitionLevelsByteLength: int32(len(s.reps)),
-			IsCompressed:               thrift.New(k.codec.compress != nil),
+			IsCompressed:               thrift.New(p.packed),
 		}),
 	}
 	if err := encodeThrift(&s.header, &header); err != nil {
