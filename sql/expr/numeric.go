@@ -179,11 +179,28 @@ func buildAbs(c *compiler, e *ast.Call) (node, error) {
 // buildLog is LOG(x), of base 10, and LOG(base, x).
 func buildLog(c *compiler, e *ast.Call) (node, error) {
 	if len(e.Args) == 1 {
-		return onDouble(math.Log10)(c, e)
+		return onDouble(log10)(c, e)
 	}
 	return doubles(func(v []value) (float64, bool) {
 		return math.Log(v[1].f) / math.Log(v[0].f), v[0].f > 0 && v[1].f > 0
 	})(c, e)
+}
+
+// log2 is exact for powers of two. math.Log2 loses most digits next to 1.
+func log2(f float64) float64 {
+	if fraction, exponent := math.Frexp(f); fraction == 0.5 {
+		return float64(exponent - 1)
+	}
+	return math.Log(f) / math.Ln2
+}
+
+// log10 is exact for powers of ten.
+func log10(f float64) float64 {
+	v := math.Log(f) / math.Ln10
+	if r := math.Round(v); math.Abs(v-r) < 1e-9 && math.Pow10(int(r)) == f {
+		return r
+	}
+	return v
 }
 
 // doubles is a function of doubles; a result that is not finite is NULL.
