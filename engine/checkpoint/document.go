@@ -60,6 +60,30 @@ type Delivered struct {
 	Objects int64 `json:"objects"`
 	Rows    int64 `json:"rows"`
 	Bytes   int64 `json:"bytes"`
+	// ErrorObjects and ErrorRows are those of rejected rows, which are not in the sums above.
+	ErrorObjects int64 `json:"error_objects,omitempty"`
+	ErrorRows    int64 `json:"error_rows,omitempty"`
+}
+
+// Count adds an object.
+func (d *Delivered) Count(o Object) {
+	if o.Rejects {
+		d.ErrorObjects++
+		d.ErrorRows += o.Rows
+		return
+	}
+	d.Objects++
+	d.Rows += o.Rows
+	d.Bytes += o.Bytes
+}
+
+// Add sums two.
+func (d *Delivered) Add(o Delivered) {
+	d.Objects += o.Objects
+	d.Rows += o.Rows
+	d.Bytes += o.Bytes
+	d.ErrorObjects += o.ErrorObjects
+	d.ErrorRows += o.ErrorRows
 }
 
 // Counts says what became of input rows. In is the sum of the others and of the rows in flight.
@@ -141,6 +165,8 @@ type Object struct {
 	Hash string `json:"hash"`
 	// Bytes is the encoded size; it may differ when a plan is redone.
 	Bytes int64 `json:"bytes"`
+	// Rejects is set when the rows are those that were rejected.
+	Rejects bool `json:"rejects,omitempty"`
 }
 
 // publish applies the pending plan.
@@ -157,9 +183,7 @@ func (d Document) publish() Document {
 	d.Ledger = p.Ledger
 	d.State = p.Plan.State
 	for _, o := range p.Plan.Objects {
-		d.Delivered.Objects++
-		d.Delivered.Rows += o.Rows
-		d.Delivered.Bytes += o.Bytes
+		d.Delivered.Count(o)
 	}
 	return d
 }

@@ -151,7 +151,8 @@ func addLedger(to, from []checkpoint.Step) {
 }
 
 func sum(a, b checkpoint.Delivered) checkpoint.Delivered {
-	return checkpoint.Delivered{Objects: a.Objects + b.Objects, Rows: a.Rows + b.Rows, Bytes: a.Bytes + b.Bytes}
+	a.Add(b)
+	return a
 }
 
 func latest(a, b *time.Time) *time.Time {

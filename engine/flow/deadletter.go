@@ -76,46 +76,6 @@ func addLetter(b *record.Batch, position int64, l DeadLetter) error {
 	return nil
 }
 
-// reject is a row on its way to the dead letters. data aliases the frame it was read from.
-type reject struct {
-	step         string
-	ordinal      record.Ordinal
-	arrival      int64
-	code, reason string
-	data         []byte
-}
-
-// rejectRows looks up the raw records of rejected rows.
-func (t *Task) rejectRows(step string, b *column.Batch, rejects []Reject, frames []stream.Frame) {
-	for _, x := range rejects {
-		ordinal, arrival := b.Origin.Ordinals[x.Row], b.Origin.Arrivals[x.Row]
-		t.rejects = append(t.rejects, reject{
-			step: step, ordinal: ordinal, arrival: arrival, code: x.Code, reason: x.Reason, data: findRecord(frames, ordinal),
-		})
-	}
-}
-
-// findRecord is the data of one of the records that the open batch was decoded from.
-func findRecord(frames []stream.Frame, ordinal record.Ordinal) []byte {
-	for _, f := range frames {
-		if ordinal < f.First || ordinal >= f.Next() {
-			continue
-		}
-		body := f.Body
-		for at := f.First; ; at++ {
-			r, rest, err := record.Next(body)
-			if err != nil {
-				return nil
-			}
-			if at == ordinal {
-				return r.Data
-			}
-			body = rest
-		}
-	}
-	return nil
-}
-
 // deadChunk is the dead letters of the open chunk, a batch for each producer. The position is the
 // record's ordinal, so that a redone chunk stores nothing twice.
 type deadChunk struct {

@@ -45,7 +45,7 @@ func (f *Figures) add(o *Figures) *Figures {
 func delivered(p Plan) checkpoint.Delivered {
 	var d checkpoint.Delivered
 	for _, o := range p.Objects {
-		d = sum(d, checkpoint.Delivered{Objects: 1, Rows: o.Rows, Bytes: o.Bytes})
+		d.Count(o)
 	}
 	return d
 }

@@ -44,7 +44,7 @@ type Processor interface {
 // Outcome is what a processor or transform did with the rows of a batch.
 type Outcome struct {
 	Counts Counts
-	// Rejects are the rows counted as late or bad. The task keeps them in the dead-letter stream.
+	// Rejects are the rows counted as late or bad. The task keeps them: see RejectKeeper.
 	Rejects []Reject
 }
 

@@ -118,7 +118,7 @@ func (t *Task) rejectRecord(ordinal record.Ordinal, arrival int64, data []byte, 
 	if errors.As(err, &row) {
 		code = row.Code
 	}
-	t.rejects = append(t.rejects, reject{step: t.Input.Name, ordinal: ordinal, arrival: arrival, code: code, reason: err.Error(), data: data})
+	t.rejects = append(t.rejects, reject{step: t.Input.Name, undecoded: true, ordinal: ordinal, arrival: arrival, code: code, reason: err.Error(), data: data})
 }
 
 // flush sends the open batch through the steps into the processor and keeps what was rejected.
@@ -136,7 +136,9 @@ func (t *Task) flush(ctx context.Context, r *reader, frames []stream.Frame) erro
 	}
 	slices.SortStableFunc(t.rejects, func(a, b reject) int { return int(a.ordinal - b.ordinal) })
 	for _, x := range t.rejects {
-		t.chunk.dead.add(t, r.id, x)
+		if err := t.keep(r.id, x); err != nil {
+			return err
+		}
 	}
 	t.rejects = t.rejects[:0]
 	return nil

@@ -120,8 +120,10 @@ type Task struct {
 	buffer  stream.Buffer
 	ledger  []checkpoint.Step
 	rejects []reject
-	marks   []int64
-	chunk   chunk
+	// keeper is where rejected rows go, nil for the dead letters.
+	keeper RejectKeeper
+	marks  []int64
+	chunk  chunk
 	// limits are the ranges that are being redone, nil otherwise.
 	limits  map[record.ShardID]Range
 	status  status
@@ -145,7 +147,7 @@ var errStopped = errors.New("stopped before the last chunk was delivered; the ne
 
 // NewTask makes a task that does nothing until Run.
 func NewTask(c Config) *Task {
-	t := &Task{Config: c, event: -1}
+	t := &Task{Config: c, event: -1, keeper: keeper(c.Processor)}
 	if t.Grace == 0 {
 		t.Grace = defaultGrace
 	}

@@ -58,6 +58,17 @@ func (d *directory) Start(context.Context, json.RawMessage) error {
 	return nil
 }
 
+// KeepsRejects implements flow.RejectKeeper.
+func (d *directory) KeepsRejects() bool { return d.chunk.KeepsRejects() }
+
+// Reject implements flow.RejectKeeper.
+func (d *directory) Reject(r flow.Rejected) error {
+	if err := d.chunk.Reject(r); err != nil {
+		return d.fail(err)
+	}
+	return nil
+}
+
 // Plan completes the files; their names follow from the task, the chunk's number and the rows.
 func (d *directory) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
 	plan, err := d.chunk.Plan(cut)
@@ -69,8 +80,12 @@ func (d *directory) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
 
 // Put creates the files. Those that are there already are left.
 func (d *directory) Put(ctx context.Context, plan flow.Plan) error {
+	own := make(map[string]bool, len(plan.Objects))
+	for _, o := range plan.Objects {
+		own[filepath.Clean(filepath.FromSlash(o.Key))] = true
+	}
 	err := d.chunk.Put(ctx, plan, func(_ context.Context, o objects.Object) error {
-		return d.put(plan.Cut.Chunk, o)
+		return d.put(plan.Cut.Chunk, own, o)
 	})
 	if err != nil {
 		return d.fail(err)
@@ -78,11 +93,11 @@ func (d *directory) Put(ctx context.Context, plan flow.Plan) error {
 	return nil
 }
 
-func (d *directory) put(chunk int64, o objects.Object) error {
+func (d *directory) put(chunk int64, own map[string]bool, o objects.Object) error {
 	final := filepath.FromSlash(o.Key)
 	dir := filepath.Dir(final)
 	err := d.looked.at(dir, func() error {
-		return errors.Join(d.makeBelow(dir), d.foreign(final, chunk))
+		return errors.Join(d.makeBelow(dir), d.foreign(dir, chunk, own))
 	})
 	if err != nil {
 		return err
@@ -111,16 +126,15 @@ func (d *directory) makeBelow(dir string) error {
 	return nil
 }
 
-// foreign reports a file beside final that this task could not have written if its checkpoint were
+// foreign reports a file in a directory that this task could not have written if its checkpoint were
 // the latest: of the same chunk with other rows, or of a chunk to come.
-func (d *directory) foreign(final string, chunk int64) error {
-	dir, own := filepath.Split(final)
+func (d *directory) foreign(dir string, chunk int64, own map[string]bool) error {
 	all, err := names(dir, objects.TaskName(d.env.Identity)+"-")
 	if err != nil {
 		return err
 	}
 	for _, n := range all {
-		if k, ok := objects.ChunkOf(n, d.env.Identity); ok && (k > chunk || k == chunk && n != own) {
+		if k, ok := objects.ChunkOf(n, d.env.Identity); ok && (k > chunk || k == chunk && !own[filepath.Join(dir, n)]) {
 			return flow.Permanent(fmt.Errorf("%s: %s has this chunk (%d) or a later one with other rows, as if the data directory had been set back; it is left as it is: move it away", filepath.Clean(dir), n, chunk))
 		}
 	}

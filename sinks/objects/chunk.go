@@ -85,6 +85,10 @@ type Chunk struct {
 	frozen map[string]*part
 	disk   disk
 	stats  stats
+	// rejected are the error objects, rejectMemory and rejectBytes what their lines take in memory and
+	// in all.
+	rejected                  []*errorPart
+	rejectMemory, rejectBytes int64
 }
 
 // New makes an empty chunk. Errors name the mistake's place in the configuration.
@@ -140,7 +144,7 @@ func (c *Chunk) Start() error {
 // Open describes the chunk.
 func (c *Chunk) Open() flow.Open {
 	o := flow.Open{
-		Rows: c.rows, Encoded: c.encoded + int64(float64(c.stage.total)*c.ratio), Memory: c.held(),
+		Rows: c.rows, Encoded: c.encoded + int64(float64(c.stage.total)*c.ratio) + c.rejectBytes, Memory: c.held(),
 	}
 	if c.stage.grace > 0 {
 		// The chunk has to be cut, whatever it holds.
@@ -151,7 +155,7 @@ func (c *Chunk) Open() flow.Open {
 
 // held is the memory of everything, in bytes.
 func (c *Chunk) held() int64 {
-	return c.memory + c.stage.memory() + int64(len(c.list))*partOverhead + int64(cap(c.finished.memory))
+	return c.memory + c.stage.memory() + int64(len(c.list))*partOverhead + int64(cap(c.finished.memory)) + c.rejectMemory
 }
 
 // Add routes the selected rows of b to their partitions. It does not keep b.
@@ -322,7 +326,7 @@ func (c *Chunk) join(path string, values []string) *part {
 
 // Drop forgets everything; the chunk is empty and open again.
 func (c *Chunk) Drop() error {
-	err := errors.Join(c.stage.drop(), c.finished.drop())
+	err := errors.Join(c.stage.drop(), c.finished.drop(), c.dropErrors())
 	for _, p := range c.list {
 		if p.own != nil {
 			err = errors.Join(err, p.own.drop())

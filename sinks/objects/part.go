@@ -34,6 +34,8 @@ type part struct {
 	crc        uint32
 	// done is set once the object was created.
 	done bool
+	// kindOf is the error output type of an object with rejected rows, else empty.
+	kindOf string
 	// shards are those that rows came from, if partitions are limited.
 	shards []record.ShardID
 }

@@ -49,6 +49,9 @@ func (c *Chunk) Plan(cut flow.Cut) (flow.Plan, error) {
 		c.frozen[o.Key] = p
 		plan.Objects = append(plan.Objects, o)
 	}
+	if err := c.planErrors(&plan); err != nil {
+		return flow.Plan{}, err
+	}
 	slices.SortFunc(plan.Objects, func(a, b flow.Object) int { return strings.Compare(a.Key, b.Key) })
 	return plan, nil
 }
@@ -83,10 +86,14 @@ func (c *Chunk) Put(ctx context.Context, plan flow.Plan, create func(context.Con
 }
 
 func (c *Chunk) object(cut flow.Cut, planned flow.Object, p *part) Object {
-	return Object{
+	o := Object{
 		Key: planned.Key, ContentType: c.writer.Options().ContentType(),
 		Metadata: c.metadata(cut, planned), Content: c.content(p), Size: p.size, CRC: p.crc,
 	}
+	if p.kindOf != "" {
+		o.ContentType, o.Metadata[MetaErrors] = plainLines.ContentType(), p.kindOf
+	}
+	return o
 }
 
 // Whole completes the one object of a chunk without partitions, for a sink that has names of its

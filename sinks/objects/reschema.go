@@ -11,7 +11,7 @@ import (
 // Reschema makes an empty chunk take rows of another schema, which writer encodes; open is as in
 // Settings. After an error the chunk is as it was.
 func (c *Chunk) Reschema(schema *column.Schema, writer *encode.Writer, open func(io.Writer) encode.Encoder) error {
-	if c.rows > 0 || len(c.list) > 0 {
+	if c.rows > 0 || len(c.list) > 0 || len(c.rejected) > 0 {
 		return errors.New("the chunk has rows of another schema")
 	}
 	s := c.settings

@@ -115,6 +115,17 @@ func (s *sink) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
 	return outcome, nil
 }
 
+// KeepsRejects implements flow.RejectKeeper.
+func (s *sink) KeepsRejects() bool { return s.chunk.KeepsRejects() }
+
+// Reject implements flow.RejectKeeper.
+func (s *sink) Reject(r flow.Rejected) error {
+	if err := s.chunk.Reject(r); err != nil {
+		return s.wrap(err)
+	}
+	return nil
+}
+
 func (s *sink) Open() flow.Open { return s.chunk.Open() }
 
 // Figures implements flow.Figured.

@@ -1,0 +1,102 @@
+package flow
+
+import (
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+// Rejected is a row that a step did not take, on its way to the objects of a RejectKeeper.
+type Rejected struct {
+	// Undecoded is set for a record that is no row of its stream's schema.
+	Undecoded bool
+	// Step that rejected the row: the stream, a transform or the sink.
+	Step string
+	// Code is one word for machines, Reason is for people.
+	Code, Reason string
+	// Stream, Shard, Ordinal and Sub are where the row came from.
+	Stream  string
+	Shard   record.ShardID
+	Ordinal record.Ordinal
+	Sub     int64
+	// Arrival is when the record was stored, in milliseconds since the epoch.
+	Arrival int64
+	// Data is the raw record.
+	Data []byte
+}
+
+// RejectKeeper is a Processor that may keep the rows that its task rejects among its own objects:
+// they are planned, put and published with the chunk, so each is there once, like any row. The rows
+// of a chunk that is redone come in the same order only within a shard.
+type RejectKeeper interface {
+	// KeepsRejects reports whether it does; the answer is always the same. Otherwise the task keeps
+	// them in the dead-letter stream.
+	KeepsRejects() bool
+	// Reject takes a row into the open chunk. It must not keep r.Data. What it holds counts in Open.
+	Reject(r Rejected) error
+}
+
+// keeper is the task's processor if it keeps rejected rows, else nil.
+func keeper(p Processor) RejectKeeper {
+	if k, ok := p.(RejectKeeper); ok && k.KeepsRejects() {
+		return k
+	}
+	return nil
+}
+
+// reject is a row on its way to where rejected rows are kept. data aliases the frame it was read from.
+type reject struct {
+	step         string
+	undecoded    bool
+	ordinal      record.Ordinal
+	arrival      int64
+	code, reason string
+	data         []byte
+}
+
+// rejectRows looks up the raw records of rejected rows.
+func (t *Task) rejectRows(step string, b *column.Batch, rejects []Reject, frames []stream.Frame) {
+	for _, x := range rejects {
+		ordinal, arrival := b.Origin.Ordinals[x.Row], b.Origin.Arrivals[x.Row]
+		t.rejects = append(t.rejects, reject{
+			step: step, ordinal: ordinal, arrival: arrival, code: x.Code, reason: x.Reason, data: findRecord(frames, ordinal),
+		})
+	}
+}
+
+// keep hands a rejected row to the processor, or adds it to the dead letters of the chunk.
+func (t *Task) keep(shard record.ShardID, x reject) error {
+	if t.keeper == nil {
+		t.chunk.dead.add(t, shard, x)
+		return nil
+	}
+	err := t.keeper.Reject(Rejected{
+		Undecoded: x.undecoded, Step: x.step, Code: x.code, Reason: x.reason, Stream: t.Input.Name, Shard: shard,
+		Ordinal: x.ordinal, Arrival: x.arrival, Data: x.data,
+	})
+	if err != nil {
+		return Permanent(named(err))
+	}
+	return nil
+}
+
+// findRecord is the data of one of the records that the open batch was decoded from.
+func findRecord(frames []stream.Frame, ordinal record.Ordinal) []byte {
+	for _, f := range frames {
+		if ordinal < f.First || ordinal >= f.Next() {
+			continue
+		}
+		body := f.Body
+		for at := f.First; ; at++ {
+			r, rest, err := record.Next(body)
+			if err != nil {
+				return nil
+			}
+			if at == ordinal {
+				return r.Data
+			}
+			body = rest
+		}
+	}
+	return nil
+}
