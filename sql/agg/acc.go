@@ -194,9 +194,10 @@ func (a *acc) addText(g uint32, v []byte) {
 	a.texts[g], a.seen[g] = string(v), true
 }
 
-// merge folds the groups of o into the groups they belong to.
-func (a *acc) merge(o *acc, into []uint32) {
-	for from, g := range into {
+// merge folds groups of o into the groups they belong to; the two lists are parallel.
+func (a *acc) merge(o *acc, groups, into []uint32) {
+	for i, g := range into {
+		from := groups[i]
 		if a.count != nil {
 			a.count[g] += o.count[from]
 		}

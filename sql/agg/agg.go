@@ -139,8 +139,19 @@ func (t *Table) rehash(size int) {
 
 // Merge folds o into t: its groups in their order, so that sums of floats come out the same.
 func (t *Table) Merge(o *Table) {
-	into := make([]uint32, o.n)
-	for g := range o.n {
+	groups := make([]uint32, o.n)
+	for g := range groups {
+		groups[g] = uint32(g)
+	}
+	t.MergeGroups(o, groups)
+}
+
+// MergeGroups folds some groups of o into t, in the order of the list, and returns where they are.
+// Folded into an empty table, groups keep their bits.
+func (t *Table) MergeGroups(o *Table, groups []uint32) []uint32 {
+	into := make([]uint32, len(groups))
+	for i, from := range groups {
+		g := int(from)
 		found := t.lookup(o.hashes[g], func(mine int) bool { return t.sameGroup(mine, o, g) })
 		if found < 0 {
 			for i := range t.keys {
@@ -148,11 +159,22 @@ func (t *Table) Merge(o *Table) {
 			}
 			found = t.insert(o.hashes[g])
 		}
-		into[g] = uint32(found)
+		into[i] = uint32(found)
 	}
 	for i := range t.accs {
-		t.accs[i].merge(&o.accs[i], into)
+		t.accs[i].merge(&o.accs[i], groups, into)
 	}
+	return into
+}
+
+// Missing appends to dst the groups of o that t has not.
+func (t *Table) Missing(o *Table, dst []uint32) []uint32 {
+	for g := range o.n {
+		if t.lookup(o.hashes[g], func(mine int) bool { return t.sameGroup(mine, o, g) }) < 0 {
+			dst = append(dst, uint32(g))
+		}
+	}
+	return dst
 }
 
 func (t *Table) sameGroup(mine int, o *Table, theirs int) bool {
