@@ -196,12 +196,16 @@ func (s *settling) sample(ctx context.Context, x *Stream, opened *streams.Stream
 	case len(schema.Fields) == 0:
 		return versions.Version{}, fmt.Errorf("the %d records looked at have no fields with values, so no schema can be inferred", sample.Rows())
 	}
-	// Milliseconds since the epoch are integers, and what the watermark goes by is a timestamp.
-	if i := schema.Index(x.EventTime); i >= 0 && schema.Fields[i].Type.Kind == column.BigInt {
-		schema.Fields[i].Type.Kind = column.Timestamp
-	}
+	asTimestamp(schema, x.EventTime)
 	s.o.Say(fmt.Sprintf("stream %s: inferred %d columns from %d records", x.Name, len(schema.Fields), sample.Rows()))
 	return versions.Version{Schema: schema, Origin: versions.FromSample}, nil
+}
+
+// asTimestamp makes a timestamp of an event time that came as integers: milliseconds since the epoch.
+func asTimestamp(s *column.Schema, eventTime string) {
+	if i := s.Index(eventTime); i >= 0 && s.Fields[i].Type.Kind == column.BigInt {
+		s.Fields[i].Type.Kind = column.Timestamp
+	}
 }
 
 // keep makes the schema of a loaded stream the current version and writes the lock file.

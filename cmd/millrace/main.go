@@ -40,6 +40,7 @@ type commands struct {
 	Check       checkCommand       `cmd:"" help:"Check a pipeline file and print every mistake in it."`
 	Status      statusCommand      `cmd:"" help:"Show what a running pipeline does (needs run --admin)."`
 	Discover    discoverCommand    `cmd:"" help:"Propose a schema for the records of a file or stream."`
+	Estimate    estimateCommand    `cmd:"" help:"Predict the objects that a pipeline's sinks will write."`
 	DeadLetters deadLettersCommand `cmd:"" help:"Print the rows that pipelines rejected, with the reasons."`
 	Stream      streamCommand      `cmd:"" help:"Work with the streams of a data directory: create, describe, put, get, split, merge."`
 	Schema      schemaCommand      `cmd:"" help:"Print the JSON Schema of pipeline files, for editors."`
