@@ -115,7 +115,11 @@ func reportDelivery(w io.Writer, t pipelines.TaskSummary) {
 			fmt.Fprintf(tw, "  … and %d more\n", len(t.Objects)-i)
 			break
 		}
-		fmt.Fprintf(tw, "  %s\t%s\t%s\n", o.Key, some(o.Rows, "row"), size(o.Bytes))
+		what := "row"
+		if o.Rejects {
+			what = "rejected row"
+		}
+		fmt.Fprintf(tw, "  %s\t%s\t%s\n", o.Key, some(o.Rows, what), size(o.Bytes))
 	}
 	tw.Flush()
 }
@@ -123,17 +127,20 @@ func reportDelivery(w io.Writer, t pipelines.TaskSummary) {
 func deliveredText(t pipelines.TaskSummary) string {
 	var now checkpoint.Delivered
 	for _, o := range t.Objects {
-		now.Rows += o.Rows
-		now.Objects++
+		now.Count(o)
+	}
+	rejected := ""
+	if t.Delivered.ErrorRows > 0 {
+		rejected = fmt.Sprintf("; %s under its error prefix (%s in this run)", some(t.Delivered.ErrorRows, "rejected row"), count(now.ErrorRows))
 	}
 	if now.Rows == 0 && t.Delivered.Rows > 0 {
-		return fmt.Sprintf("nothing new; %s delivered by earlier runs, and not delivered twice", some(t.Delivered.Rows, "row"))
+		return fmt.Sprintf("nothing new; %s delivered by earlier runs, and not delivered twice%s", some(t.Delivered.Rows, "row"), rejected)
 	}
 	text := some(now.Rows, "row") + " delivered"
 	if before := t.Delivered.Rows - now.Rows; before > 0 {
 		text += fmt.Sprintf(", %s by earlier runs", count(before))
 	}
-	return text
+	return text + rejected
 }
 
 // count prints a number with thousands separated.
