@@ -16,6 +16,9 @@ type compiler struct {
 
 // expr compiles one node.
 func (c *compiler) expr(e ast.Expr) (node, error) {
+	if done, ok := e.(*compiled); ok {
+		return done.node, nil
+	}
 	field, err := c.replacement(e)
 	switch {
 	case err != nil:
@@ -417,12 +420,17 @@ func (c *compiler) logic(e *ast.Logic) (node, error) {
 }
 
 func (c *compiler) between(e *ast.Between) (node, error) {
+	return c.once(e.X, func(x ast.Expr) (node, error) { return c.within(e, x) })
+}
+
+// within compiles x BETWEEN low AND high.
+func (c *compiler) within(e *ast.Between, x ast.Expr) (node, error) {
 	terms := make([]node, 2)
 	for i, side := range []struct {
 		op    string
 		bound ast.Expr
 	}{{">=", e.Low}, {"<=", e.High}} {
-		n, err := c.binary(&ast.Binary{Pos: e.Pos, Op: side.op, L: e.X, R: side.bound})
+		n, err := c.binary(&ast.Binary{Pos: e.Pos, Op: side.op, L: x, R: side.bound})
 		if err != nil {
 			return nil, err
 		}

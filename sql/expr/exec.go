@@ -24,6 +24,7 @@ type exec struct {
 	lists      [][]int32
 	tables     map[tested][]byte
 	mappings   map[mapping]*mapped
+	bound      map[*bound]*column.Column
 }
 
 // begin prepares for a batch; results of the last evaluation are no longer valid.

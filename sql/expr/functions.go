@@ -36,8 +36,8 @@ func functions() map[string]function {
 	txt, num := []column.Type{text}, []column.Type{bigint}
 	txtInt, txtIntTxt := []column.Type{text, bigint}, []column.Type{text, bigint, text}
 	m := map[string]function{
-		"upper":          {1, 1, mapping1(func(dst, s []byte) []byte { return append(dst, bytes.ToUpper(s)...) })},
-		"lower":          {1, 1, mapping1(func(dst, s []byte) []byte { return append(dst, bytes.ToLower(s)...) })},
+		"upper":          {1, 1, mapping1(appendUpper)},
+		"lower":          {1, 1, mapping1(appendLower)},
 		"trim":           {1, 2, trimming(true, true)},
 		"ltrim":          {1, 2, trimming(true, false)},
 		"rtrim":          {1, 2, trimming(false, true)},
@@ -129,8 +129,8 @@ func functions() map[string]function {
 		"to_utc_timestamp":    {2, 2, buildToUTC},
 		"from_utc_timestamp":  {2, 2, buildFromUTC},
 		"extract":             {2, 2, buildExtract},
-		"greatest":            {1, -1, extreme("greatest", ">")},
-		"least":               {1, -1, extreme("least", "<")},
+		"greatest":            {1, -1, extreme(">")},
+		"least":               {1, -1, extreme("<")},
 		"starts_with":         {2, 2, buildStartsWith},
 	}
 	for alias, name := range map[string]string{"ucase": "upper", "lcase": "lower", "char_length": "length", "substr": "substring",
@@ -275,24 +275,36 @@ func buildIf(c *compiler, e *ast.Call) (node, error) {
 }
 
 func buildNullIf(c *compiler, e *ast.Call) (node, error) {
-	same := &ast.Binary{Pos: e.Pos, Op: "=", L: e.Args[0], R: e.Args[1]}
-	return c.switchCase(&ast.Case{Pos: e.Pos, Whens: []ast.When{{Cond: same, Value: &ast.Null{Pos: e.Pos}}}, Else: e.Args[0]})
+	return c.once(e.Args[0], func(x ast.Expr) (node, error) {
+		same := &ast.Binary{Pos: e.Pos, Op: "=", L: x, R: e.Args[1]}
+		return c.switchCase(&ast.Case{Pos: e.Pos, Whens: []ast.When{{Cond: same, Value: &ast.Null{Pos: e.Pos}}}, Else: x})
+	})
 }
 
 // extreme is GREATEST and LEAST: NULLs are left out.
-func extreme(name, op string) func(*compiler, *ast.Call) (node, error) {
+func extreme(op string) func(*compiler, *ast.Call) (node, error) {
 	return func(c *compiler, e *ast.Call) (node, error) {
 		best := e.Args[0]
-		for _, a := range e.Args[1:] {
-			better := &ast.Logic{Pos: e.Pos, Terms: []ast.Expr{
-				&ast.IsNull{Pos: e.Pos, X: a},
-				&ast.Binary{Pos: e.Pos, Op: op, L: best, R: a},
-			}}
-			best = &ast.Case{Pos: e.Pos, Whens: []ast.When{{Cond: better, Value: best}}, Else: a}
-		}
-		if len(e.Args) > 4 {
-			return nil, e.Errorf("%s takes at most four arguments", strings.ToUpper(name))
+		for _, next := range e.Args[1:] {
+			n, err := c.better(op, best, next, e.Pos)
+			if err != nil {
+				return nil, err
+			}
+			best = &compiled{e.Pos, n}
 		}
 		return c.expr(best)
 	}
+}
+
+// better is the one of two values that op holds for, or that is not NULL.
+func (c *compiler) better(op string, best, next ast.Expr, at ast.Pos) (node, error) {
+	return c.once(best, func(l ast.Expr) (node, error) {
+		return c.once(next, func(r ast.Expr) (node, error) {
+			keep := &ast.Logic{Pos: at, Terms: []ast.Expr{
+				&ast.IsNull{Pos: at, X: r},
+				&ast.Binary{Pos: at, Op: op, L: l, R: r},
+			}}
+			return c.switchCase(&ast.Case{Pos: at, Whens: []ast.When{{Cond: keep, Value: l}}, Else: r})
+		})
+	})
 }

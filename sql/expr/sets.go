@@ -22,10 +22,11 @@ func textCompare(op string, x node, v []byte) node {
 
 // in compiles a list of literals to a set, any other list to comparisons.
 func (c *compiler) in(e *ast.In) (node, error) {
-	x, err := c.expr(e.X)
-	if err != nil {
-		return nil, err
-	}
+	return c.once(e.X, func(x ast.Expr) (node, error) { return c.inList(x.(*compiled).node, e) })
+}
+
+// inList compiles x IN (list).
+func (c *compiler) inList(x node, e *ast.In) (node, error) {
 	n, err := c.inSet(x, e)
 	if err == nil && n == nil {
 		n, err = c.inAny(x, e)
@@ -111,6 +112,11 @@ func (c *compiler) inSet(x node, e *ast.In) (node, error) {
 }
 
 func (c *compiler) switchCase(e *ast.Case) (node, error) {
+	if _, ok := e.Operand.(*compiled); e.Operand != nil && !ok {
+		return c.once(e.Operand, func(x ast.Expr) (node, error) {
+			return c.switchCase(&ast.Case{Pos: e.Pos, Operand: x, Whens: e.Whens, Else: e.Else})
+		})
+	}
 	b := &branches{}
 	var exprs []ast.Expr
 	for _, w := range e.Whens {

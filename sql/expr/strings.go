@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -173,6 +174,27 @@ func reverse(dst []byte, v []value) ([]byte, bool) {
 		s = s[:len(s)-size]
 	}
 	return dst, true
+}
+
+func appendUpper(dst, s []byte) []byte { return appendFolded(dst, s, 'a', unicode.ToUpper) }
+
+func appendLower(dst, s []byte) []byte { return appendFolded(dst, s, 'A', unicode.ToLower) }
+
+// appendFolded changes the case of letters, of which the ASCII ones begin at first.
+func appendFolded(dst, s []byte, first byte, fold func(rune) rune) []byte {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c-first < 26 {
+				c ^= 0x20
+			}
+			dst, i = append(dst, c), i+1
+			continue
+		}
+		r, size := utf8.DecodeRune(s[i:])
+		dst, i = utf8.AppendRune(dst, fold(r)), i+size
+	}
+	return dst
 }
 
 // place is the character at which a text is found, from 1; 0 if it is not.

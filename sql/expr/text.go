@@ -150,7 +150,10 @@ func (c *compiler) like(e *ast.Like) (node, error) {
 	}
 	match := p.match
 	if e.Fold {
-		match = func(b []byte) bool { return p.match(bytes.ToLower(b)) }
+		match = func(b []byte) bool {
+			var buf [256]byte
+			return p.match(appendLower(buf[:0], b))
+		}
 	}
 	n := fold(&textTest{x: x, fn: match}, x)
 	if e.Not {

@@ -222,13 +222,17 @@ func nameOfDay(pattern string) func(*compiler, *ast.Call) (node, error) {
 
 // distinct is IS [NOT] DISTINCT FROM, in terms of = and IS NULL.
 func (c *compiler) distinct(e *ast.Distinct) (node, error) {
-	equal := &ast.IsBool{Pos: e.Pos, X: &ast.Binary{Pos: e.Pos, Op: "=", L: e.L, R: e.R}, Value: true}
-	nulls := &ast.Logic{Pos: e.Pos, And: true, Terms: []ast.Expr{&ast.IsNull{Pos: e.Pos, X: e.L}, &ast.IsNull{Pos: e.Pos, X: e.R}}}
-	n, err := c.logic(&ast.Logic{Pos: e.Pos, Terms: []ast.Expr{equal, nulls}})
-	if err == nil && !e.Not {
-		n = fold(&not{n}, n)
-	}
-	return n, err
+	return c.once(e.L, func(l ast.Expr) (node, error) {
+		return c.once(e.R, func(r ast.Expr) (node, error) {
+			equal := &ast.IsBool{Pos: e.Pos, X: &ast.Binary{Pos: e.Pos, Op: "=", L: l, R: r}, Value: true}
+			nulls := &ast.Logic{Pos: e.Pos, And: true, Terms: []ast.Expr{&ast.IsNull{Pos: e.Pos, X: l}, &ast.IsNull{Pos: e.Pos, X: r}}}
+			n, err := c.logic(&ast.Logic{Pos: e.Pos, Terms: []ast.Expr{equal, nulls}})
+			if err == nil && !e.Not {
+				n = fold(&not{n}, n)
+			}
+			return n, err
+		})
+	})
 }
 
 func upper(name string) string { return strings.ToUpper(name) }
