@@ -114,6 +114,9 @@ func (s *status) init(t *Task) {
 
 // Status returns a snapshot.
 func (t *Task) Status() Status {
+	if earlier := t.earlier.Load(); earlier != nil {
+		return earlier.Status()
+	}
 	out, logs, oldest := t.status.snapshot()
 	t.status.ages.fill(&out, logs, oldest, t.Now)
 	out.Figures = figures(t.Processor)

@@ -77,7 +77,9 @@ type Config struct {
 	// number of tasks, which must be delivered as they were planned before anything else happens.
 	RedoOnly bool
 	// Generation is a hash of the consumer's configuration.
-	Generation  string
+	Generation string
+	// Recorded is asked when a plan of another generation is pending; nil when none is recorded.
+	Recorded    Recorded
 	DeadLetters *DeadLetters
 	// SkipDamaged goes on behind damaged records, which are counted as expired, instead of
 	// stopping.
@@ -128,6 +130,8 @@ type Task struct {
 	limits  map[record.ShardID]Range
 	status  status
 	drained atomic.Bool
+	// earlier redoes what another configuration planned, before the task begins.
+	earlier atomic.Pointer[Task]
 	kin     kin
 	// evolving is of use when Config.Evolution has versions.
 	evolving evolving
@@ -179,6 +183,9 @@ func (t *Task) Run(ctx context.Context) error {
 }
 
 func (t *Task) run(ctx context.Context) error {
+	if err := t.redoRecorded(ctx); err != nil {
+		return err
+	}
 	if t.RedoOnly {
 		switch doc, err := checkpoint.Read(ctx, t.Meta, Key(t.Identity)); {
 		case errors.Is(err, stream.ErrNotFound):
