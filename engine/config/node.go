@@ -40,6 +40,8 @@ type Node struct {
 	// text is the value of a scalar, raw the same before ${…} was resolved.
 	text, raw string
 	quoted    bool
+	// secret is set once the value was decoded as a Secret.
+	secret bool
 	// bad is set when a mistake of the value has been reported, so that there is nothing to decode.
 	bad   bool
 	spans []span

@@ -12,6 +12,7 @@ import (
 // scalar decodes a single value.
 func (d *Decoder) scalar(n *Node, v reflect.Value, f field) {
 	want := wantOf(v)
+	n.secret = n.secret || v.Type() == secretType
 	if v.Type() == secretType && n.Kind == Scalar && !n.Interpolated && n.text != "" {
 		d.Warnf(n, "a secret is written in the file; use ${env:NAME} or ${file:PATH}")
 	}
