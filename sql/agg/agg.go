@@ -167,12 +167,14 @@ func (t *Table) MergeGroups(o *Table, groups []uint32) []uint32 {
 	return into
 }
 
-// Missing appends to dst the groups of o that t has not.
-func (t *Table) Missing(o *Table, dst []uint32) []uint32 {
-	for g := range o.n {
-		if t.lookup(o.hashes[g], func(mine int) bool { return t.sameGroup(mine, o, g) }) < 0 {
-			dst = append(dst, uint32(g))
-		}
+// NoGroup stands for a group that a table does not have.
+const NoGroup = ^uint32(0)
+
+// Locate appends to dst where t has the given groups of o; NoGroup for those that it has not.
+func (t *Table) Locate(o *Table, groups, dst []uint32) []uint32 {
+	for _, from := range groups {
+		g := int(from)
+		dst = append(dst, uint32(t.lookup(o.hashes[g], func(mine int) bool { return t.sameGroup(mine, o, g) })))
 	}
 	return dst
 }

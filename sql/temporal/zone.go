@@ -64,3 +64,17 @@ func (z *Zone) Trunc(unit string, micros int64) (int64, bool) {
 	// Within an hour the offset stays, also when the hour is shown twice.
 	return micros - (local - start), true
 }
+
+// First is the first instant at which a clock in the zone shows a time or a later one.
+func (z *Zone) First(local int64) (int64, bool) {
+	at, ok := z.Instant(local)
+	if !ok {
+		return 0, false
+	}
+	if shown, ok := z.Local(at); !ok || shown == local {
+		return at, ok
+	}
+	// The time is skipped: clocks go forward over it.
+	change, _ := time.UnixMicro(at).In(z.loc).ZoneBounds()
+	return change.UnixMicro(), true
+}
