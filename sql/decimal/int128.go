@@ -5,6 +5,7 @@
 package decimal
 
 import (
+	"encoding/binary"
 	"math"
 	"math/bits"
 )
@@ -62,22 +63,13 @@ func (a Int128) Float() float64 {
 
 // FromBytes reads 16 bytes, big-endian.
 func FromBytes(b []byte) Int128 {
-	_ = b[15]
-	return Int128{Hi: int64(be(b)), Lo: be(b[8:])}
-}
-
-func be(b []byte) uint64 {
-	return uint64(b[7]) | uint64(b[6])<<8 | uint64(b[5])<<16 | uint64(b[4])<<24 |
-		uint64(b[3])<<32 | uint64(b[2])<<40 | uint64(b[1])<<48 | uint64(b[0])<<56
+	return Int128{Hi: int64(binary.BigEndian.Uint64(b)), Lo: binary.BigEndian.Uint64(b[8:])}
 }
 
 // Put writes 16 bytes, big-endian.
 func (a Int128) Put(b []byte) {
-	_ = b[15]
-	for i := range 8 {
-		b[i] = byte(uint64(a.Hi) >> (56 - 8*i))
-		b[8+i] = byte(a.Lo >> (56 - 8*i))
-	}
+	binary.BigEndian.PutUint64(b, uint64(a.Hi))
+	binary.BigEndian.PutUint64(b[8:], a.Lo)
 }
 
 // Neg is -a; the least value stays as it is, which no decimal of 38 digits is.

@@ -330,6 +330,15 @@ func (s *signedDecimal) eval(x *exec) *column.Column {
 // toDecimal is a cast to a decimal; digits that do not fit the scale are rounded half away from zero.
 func toDecimal(t *temp, in *column.Column, sel []int32) {
 	to := t.col.Type
+	if from := in.Type; isDecimal(from) && !from.Wide() && !to.Wide() && to.Scale >= from.Scale && to.Precision-to.Scale >= from.Precision-from.Scale {
+		// Nothing is rounded and everything fits.
+		out := t.int64s()
+		up, _ := decimal.Power(to.Scale - from.Scale).Int()
+		for _, i := range sel {
+			out[i] = in.Int64s[i] * up
+		}
+		return
+	}
 	out := t.wides()
 	power := decimal.Power(to.Scale)
 	for _, i := range sel {
