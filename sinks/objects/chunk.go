@@ -125,12 +125,12 @@ func stageMemory(memory int64) int64 {
 	return min(max(memory/4, least), most)
 }
 
-// firstRatio guesses how much smaller rows get.
+// firstRatio guesses how much smaller rows get; a fifth is what click events become.
 func firstRatio(o encode.Options) float64 {
 	if o.Compression == encode.None {
 		return 1
 	}
-	return 0.3
+	return 0.2
 }
 
 // Start removes what an earlier process left in the directory of spools.

@@ -36,7 +36,7 @@ type stage struct {
 
 	builders []*column.Builder
 	buffer   []byte
-	reader   bufio.Reader
+	reader   *bufio.Reader
 }
 
 // staged is a row in the stage.
@@ -57,6 +57,8 @@ const (
 	// readRows and readBytes bound the batches that staged rows are encoded in.
 	readRows  = 8192
 	readBytes = 1 << 20
+	// readBuffer is more than most partitions have in a run, so that each is one read.
+	readBuffer = 64 << 10
 )
 
 func (s *stage) init(schema *column.Schema, d *disk, most int64) {
@@ -212,6 +214,7 @@ func (s *stage) empty() {
 // drop forgets everything.
 func (s *stage) drop() error {
 	s.blocks, s.rows, s.order, s.ends, s.buffer = nil, nil, nil, nil, nil
+	s.reader = nil
 	s.total, s.filed, s.held = 0, 0, 0
 	s.grace = 0
 	return s.disk.discard(&s.file)
@@ -234,9 +237,12 @@ func (s *stage) read(p *part, add func(*column.Batch) error) error {
 }
 
 func (s *stage) readRun(r run, b *batcher) error {
+	if s.reader == nil {
+		s.reader = bufio.NewReaderSize(nil, readBuffer)
+	}
 	s.reader.Reset(io.NewSectionReader(s.file, r.from, r.size))
 	for {
-		n, err := binary.ReadUvarint(&s.reader)
+		n, err := binary.ReadUvarint(s.reader)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -247,7 +253,7 @@ func (s *stage) readRun(r run, b *batcher) error {
 			return err
 		}
 		s.buffer = slices.Grow(s.buffer[:0], int(n))[:n]
-		if _, err := io.ReadFull(&s.reader, s.buffer); err != nil {
+		if _, err := io.ReadFull(s.reader, s.buffer); err != nil {
 			return err
 		}
 		if err := b.row(s.buffer); err != nil {
