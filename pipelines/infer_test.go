@@ -261,6 +261,18 @@ func TestColumnsThatSQLReadsKeepTheirTypes(t *testing.T) {
 	}
 }
 
+func TestColumnsOfPartitionsKeepTheirTypes(t *testing.T) {
+	p := newPlace(t, "    infer: {sample: 1}")
+	p.write("p.yaml", strings.Replace(p.read("p.yaml"), "    format: ndjson\n", "    format: ndjson\n    partition_by: [\"n + 1 AS m\"]\n", 1))
+	p.write("in-1.ndjson", `{"n":1}`+"\n"+`{"n":"x"}`+"\n")
+	if s := p.run(); s.DeadLetters.Records != 1 || s.Tasks[0].Schema != 1 {
+		t.Errorf("%d dead letters, version %d", s.DeadLetters.Records, s.Tasks[0].Schema)
+	}
+	if s := p.run(); s.Tasks[0].Schema != 1 {
+		t.Errorf("version %d after a restart", s.Tasks[0].Schema)
+	}
+}
+
 func TestMistakesAboutInferredSchemasNameTheCure(t *testing.T) {
 	for _, c := range []struct{ stream, lock, want string }{
 		{"    infer: {}\n    schema: {id: bigint}", "", "remove schema to infer one"},

@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-io/millrace/engine/record"
 	streams "github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/disk"
+	"github.com/millrace-io/millrace/sinks"
 )
 
 // ErrUnsampled reports that a run was stopped before there was a record to infer a schema from.
@@ -265,7 +266,7 @@ func writeLock(p *Pipeline, x *Stream, v versions.Version) error {
 }
 
 // fixed are the columns that something in the file depends on, besides those declared: the event
-// time, and what transforms and queries read.
+// time, and what transforms, queries and partitions are made of.
 func (p *Pipeline) fixed(x *Stream, declared []string) []string {
 	names := []string{x.EventTime}
 	for _, q := range p.Queries {
@@ -274,9 +275,14 @@ func (p *Pipeline) fixed(x *Stream, declared []string) []string {
 		}
 	}
 	for _, s := range p.Sinks {
-		if s.Chain.Root == x.Name && len(s.Chain.Steps) > 0 {
-			names = append(names, s.Chain.Needs([]string{})...)
+		if s.Chain.Root != x.Name {
+			continue
 		}
+		read := []string{}
+		if r, ok := s.Config.(sinks.Reader); ok {
+			read = append(read, r.Reads(s.Schema)...)
+		}
+		names = append(names, s.Chain.Needs(read)...)
 	}
 	slices.Sort(names)
 	return slices.DeleteFunc(slices.Compact(names), func(n string) bool {

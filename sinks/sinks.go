@@ -31,6 +31,17 @@ type Hinter interface{ Hint() string }
 // the same time.
 type Single interface{ Single() string }
 
+// Reader is implemented by the configuration of a sink that computes with values of rows, such as the
+// names of partitions. Reads returns the columns: they keep their types while records widen others.
+type Reader interface {
+	Reads(schema *column.Schema) []string
+}
+
+// Renewer is implemented by the configuration of a sink with keys that say how its destination is
+// reached and not what is put there. A chunk that was planned with an earlier configuration is put with
+// these keys as they are now; secrets are always taken as they are now.
+type Renewer interface{ Renewed() []string }
+
 // Env is what a sink gets besides its configuration.
 type Env struct {
 	Identity flow.Identity

@@ -6,7 +6,23 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sinks/encode"
+	"github.com/millrace-io/millrace/sql"
 )
+
+// Reads implements sinks.Reader: the columns that partitions are made of.
+func (l *Layout) Reads(schema *column.Schema) []string {
+	var names []string
+	for _, text := range l.PartitionBy {
+		text, _, err := splitName(text)
+		if err != nil {
+			continue // New says what is wrong
+		}
+		if e, err := sql.CompileExpr(text, schema); err == nil {
+			names = append(names, e.Needs()...)
+		}
+	}
+	return names
+}
 
 // Reschema makes an empty chunk take rows of another schema, which writer encodes; open is as in
 // Settings. After an error the chunk is as it was.
