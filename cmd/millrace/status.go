@@ -59,6 +59,9 @@ func (c *statusCommand) Run(a *app) error {
 			fmt.Fprintf(tw, "%s\topen chunk\t%s %s, %s in memory, %s spilled in this run\n",
 				t.Name, count(f.Partitions), plural(int(f.Partitions), "partition"), size(held), size(f.Spilled))
 		}
+		if t.Schema > 0 {
+			fmt.Fprintf(tw, "%s\tschema\tversion %d\n", t.Name, t.Schema)
+		}
 		if t.Guarantee != "" {
 			fmt.Fprintf(tw, "%s\tguarantee\t%s\n", t.Name, t.Guarantee)
 		}

@@ -35,6 +35,9 @@ func picture(s control.Stream) string {
 	b.WriteString("\n\n")
 	b.WriteString(shardMap(s))
 	b.WriteString(lineage(s))
+	if s.Schema != nil {
+		b.WriteString(schemaPicture(*s.Schema))
+	}
 	b.WriteString("\nhash keys\n")
 	for _, sh := range s.Shards {
 		fmt.Fprintf(&b, "%7d  %39s to %s\n", uint32(sh.ID), sh.Range.Start, sh.Range.End)

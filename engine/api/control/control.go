@@ -151,6 +151,8 @@ type Stream struct {
 	Key    string            `json:"key,omitempty"`
 	Tags   map[string]string `json:"tags,omitempty"`
 	Shards []Shard           `json:"shards"`
+	// Schema is absent when records do not decide on it.
+	Schema *Schema `json:"schema,omitempty"`
 }
 
 // Records and Bytes that the stream holds.

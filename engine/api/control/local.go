@@ -150,7 +150,8 @@ func (l *Local) Describe(ctx context.Context, name string) (Stream, error) {
 		out.Shards = append(out.Shards, described)
 	}
 	slices.SortFunc(out.Shards, func(a, b Shard) int { return int(a.ID) - int(b.ID) })
-	return out, nil
+	out.Schema, err = l.schema(ctx, d.Name, d.Incarnation)
+	return out, err
 }
 
 func (l *Local) shard(ctx context.Context, sh stream.Shard, log stream.Log) (Shard, error) {
