@@ -74,10 +74,11 @@ func (c *Consumer) Status() Status {
 	}
 	started := map[int]bool{}
 	for _, number := range sortedKeys(c.tasks) {
+		open := c.tasks[number].status.isOpen()
 		s := c.tasks[number].Status()
 		out.addRun(s)
 		out.addPlace(s)
-		if s.State == "starting" {
+		if !open {
 			continue // its document still says it
 		}
 		started[number] = true

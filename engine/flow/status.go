@@ -98,7 +98,16 @@ type status struct {
 	oldest []int64
 	text   []byte
 
+	// opened is set once the task's document was read: only then do the ledgers count.
+	opened bool
+
 	ages ages
+}
+
+func (s *status) isOpen() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.opened
 }
 
 func (s *status) init(t *Task) {
@@ -146,6 +155,7 @@ func (s *status) baseline(doc checkpoint.Document, ledger []checkpoint.Step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.now.Before, s.now.Steps = slices.Clone(ledger), slices.Clone(ledger)
+	s.opened = true
 	s.now.DeliveredBefore, s.now.Delivered = doc.Delivered, doc.Delivered
 }
 
