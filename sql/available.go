@@ -43,12 +43,6 @@ func (g *gate) query(q *ast.Query) *ast.Select {
 	if q.Limit != nil {
 		g.refuse(q.Limit.Pos, "LIMIT", "leave it out")
 	}
-	if q.Emit != nil && q.Emit.Kind != ast.EmitOnClose {
-		g.refuse(q.Emit.Pos, "EMIT CHANGES or EVERY", "leave it out: each window leaves once, when it is complete (EMIT ON CLOSE)")
-	}
-	if q.Lateness != nil {
-		g.refuse(q.Lateness.Pos, "ALLOWED LATENESS", "leave it out, and raise the watermark's delay")
-	}
 	if q.Late != nil {
 		g.refuse(q.Late.Pos, "LATE ROWS INTO", "leave it out: late rows go to the dead-letter stream")
 	}
@@ -106,18 +100,10 @@ func (g *gate) from(f ast.From) {
 func (g *gate) window(w *ast.Window) {
 	const cure = "use TUMBLE(event_time, INTERVAL '1' MINUTE)"
 	switch {
-	case w.Kind != ast.Tumble:
+	case w.Kind == ast.Session || w.Kind == ast.Stagger:
 		g.refuse(w.Pos, "the "+w.Kind.String()+" window", cure)
 	case w.Rows > 0:
 		g.refuse(w.Pos, "a window of rows", cure)
-	case w.Size.Value.Months != 0:
-		g.refuse(w.Size.Pos, "a window of months or years", "they differ in length; use days or weeks")
-	}
-	if w.Offset != nil {
-		g.refuse(w.Offset.Pos, "the offset of a window", "windows begin at multiples of their length in UTC")
-	}
-	if w.Zone != "" {
-		g.refuse(w.ZonePos, "TIME ZONE", "windows begin at multiples of their length in UTC")
 	}
 }
 

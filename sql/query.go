@@ -41,7 +41,7 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 	}
 	q := &Query{from: table.Name}
 	if windowed(s) {
-		q.plan, err = planWindows(s, table, in)
+		q.plan, err = planWindows(tree, s, table, in)
 	} else {
 		q.plan, err = planRows(s, table, in)
 	}

@@ -9,30 +9,62 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/sql/agg"
-	"github.com/millrace-io/millrace/sql/temporal"
+	"github.com/millrace-io/millrace/sql/window"
 )
 
-// snapshotVersion is the first byte of a snapshot; docs/sql.md has the layout.
-const snapshotVersion = 1
+// snapshotVersion is the first byte of a snapshot; docs/formats/query-state.md has the layout.
+const snapshotVersion = 2
 
 // shape tells snapshots of different queries apart.
 func (p *windowPlan) shape() []byte {
-	return append(binary.AppendVarint(nil, p.size), p.layout.Shape()...)
+	return append(p.windowShape(nil), p.layout.Shape()...)
 }
 
-// Snapshot encodes the open windows and what was closed. The same rows give the same bytes.
-func (o *tumble) Snapshot() ([]byte, error) {
-	out := []byte{snapshotVersion}
-	shape := o.plan.shape()
-	out = append(binary.AppendUvarint(out, uint64(len(shape))), shape...)
+// header begins a snapshot.
+func (p *windowPlan) header() []byte {
+	shape := p.shape()
+	return append(binary.AppendUvarint([]byte{snapshotVersion}, uint64(len(shape))), shape...)
+}
+
+// readHeader checks that a snapshot is of this query.
+func (p *windowPlan) readHeader(r *agg.Reader) error {
+	if v := r.Bytes(1, "version"); len(v) == 1 && v[0] != snapshotVersion {
+		return fmt.Errorf("version %d is not known: %w", v[0], agg.ErrSnapshot)
+	}
+	if shape := r.Bytes(r.Count("shape"), "shape"); r.Err() == nil && !slices.Equal(shape, p.shape()) {
+		return fmt.Errorf("the query has other windows, keys or aggregates than before: %w", agg.ErrSnapshot)
+	}
+	return r.Err()
+}
+
+// ended checks that a snapshot was read to its end without a mistake.
+func ended(r *agg.Reader) error {
+	if err := r.Err(); err != nil {
+		return err
+	}
+	if r.Rest() > 0 {
+		return fmt.Errorf("%d bytes too many: %w", r.Rest(), agg.ErrSnapshot)
+	}
+	return nil
+}
+
+// Snapshot encodes the open panes and what was closed. The same rows give the same bytes.
+func (o *panes) Snapshot() ([]byte, error) {
+	out := o.plan.header()
 	out = binary.AppendVarint(out, o.closed)
+	out = binary.AppendVarint(out, o.shown)
 	out = binary.AppendUvarint(out, uint64(len(o.shards)))
 	for _, id := range slices.Sorted(maps.Keys(o.shards)) {
 		out = binary.AppendUvarint(out, uint64(id))
 		out = binary.AppendUvarint(out, uint64(len(o.shards[id])))
-		for _, w := range o.shards[id] {
-			out = binary.AppendVarint(out, w.start)
-			out = w.table.Append(out)
+		for _, b := range o.shards[id] {
+			out = binary.AppendVarint(out, b.pane.Start)
+			out = binary.AppendVarint(out, b.first)
+			out = binary.AppendUvarint(out, uint64(len(b.fresh)))
+			for _, word := range b.fresh {
+				out = binary.AppendUvarint(out, word)
+			}
+			out = b.table.Append(out)
 		}
 	}
 	return out, nil
@@ -41,65 +73,68 @@ func (o *tumble) Snapshot() ([]byte, error) {
 // Restore sets the state to a snapshot; an empty one is the state of a new operator. The error
 // wraps agg.ErrSnapshot if the snapshot is damaged or of another query, and the state is then
 // as before.
-func (o *tumble) Restore(snapshot []byte) error {
-	shards, closed := make(map[record.ShardID][]*window), int64(math.MinInt64)
+func (o *panes) Restore(snapshot []byte) error {
+	fresh := &panes{stage: o.stage, shards: make(map[record.ShardID][]*bucket), closed: math.MinInt64, shown: math.MinInt64, due: math.MaxInt64}
 	if len(snapshot) > 0 {
-		var err error
-		if shards, closed, err = o.plan.restore(snapshot); err != nil {
+		if err := fresh.read(snapshot); err != nil {
 			return fmt.Errorf("restore the windows of a query: %w", err)
 		}
 	}
-	o.shards, o.closed = shards, closed
-	o.untouch()
+	*o = *fresh
 	return nil
 }
 
-func (p *windowPlan) restore(snapshot []byte) (map[record.ShardID][]*window, int64, error) {
+func (o *panes) read(snapshot []byte) error {
 	r := agg.NewReader(snapshot)
-	if v := r.Bytes(1, "version"); len(v) == 1 && v[0] != snapshotVersion {
-		return nil, 0, fmt.Errorf("version %d is not known: %w", v[0], agg.ErrSnapshot)
+	if err := o.plan.readHeader(r); err != nil {
+		return err
 	}
-	if shape := r.Bytes(r.Count("shape"), "shape"); r.Err() == nil && !slices.Equal(shape, p.shape()) {
-		return nil, 0, fmt.Errorf("the query has other windows, keys or aggregates than before: %w", agg.ErrSnapshot)
-	}
-	closed := r.Varint("closed")
-	shards := make(map[record.ShardID][]*window)
+	o.closed, o.shown = r.Varint("closed"), r.Varint("shown")
 	for range r.Count("shards") {
 		id := r.Uvarint("shard")
-		windows := p.readWindows(r)
+		buckets := o.readBuckets(r)
 		if r.Err() != nil {
 			break
 		}
-		if shards[record.ShardID(id)] != nil || id > math.MaxUint32 || windows == nil {
-			return nil, 0, fmt.Errorf("shard %d is in it twice or without windows: %w", id, agg.ErrSnapshot)
+		if o.shards[record.ShardID(id)] != nil || id > math.MaxUint32 || buckets == nil {
+			return fmt.Errorf("shard %d is in it twice or without windows: %w", id, agg.ErrSnapshot)
 		}
-		shards[record.ShardID(id)] = windows
+		o.shards[record.ShardID(id)] = buckets
 	}
-	if err := r.Err(); err != nil {
-		return nil, 0, err
-	}
-	if r.Rest() > 0 {
-		return nil, 0, fmt.Errorf("%d bytes too many: %w", r.Rest(), agg.ErrSnapshot)
-	}
-	return shards, closed, nil
+	return ended(r)
 }
 
-// readWindows returns nil if there are none or they are out of order.
-func (p *windowPlan) readWindows(r *agg.Reader) []*window {
-	var out []*window
-	for range r.Count("windows") {
-		w := &window{start: r.Varint("window")}
-		w.table = p.layout.Read(r)
+// readBuckets returns nil if there are none or they are out of order.
+func (o *panes) readBuckets(r *agg.Reader) []*bucket {
+	var out []*bucket
+	for range r.Count("panes") {
+		start, first := r.Varint("pane"), r.Varint("first window")
+		b := &bucket{first: first}
+		for range r.Count("changes") {
+			b.fresh = append(b.fresh, r.Uvarint("changes"))
+			o.stale = true
+		}
+		b.table = o.plan.layout.Read(r)
 		if r.Err() != nil {
 			return nil
 		}
-		end, fits := temporal.AddInt(w.start, p.size)
-		w.end = end
-		if !fits || temporal.FloorMod(w.start, p.size) != 0 || w.table.Len() == 0 ||
-			len(out) > 0 && out[len(out)-1].start >= w.start {
+		pane, fits := o.plan.windows.Pane(start)
+		var w window.Span
+		if fits && first > math.MinInt64 {
+			w, fits = o.plan.windows.After(pane, first-1)
+		}
+		if !fits || pane.Start != start || w.End != first || b.table.Len() == 0 || !b.fresh.within(b.table.Len()) {
 			return nil
 		}
-		out = append(out, w)
+		if n := len(out); n > 0 && (out[n-1].pane.Start > start || out[n-1].pane.Start == start && out[n-1].first >= first) {
+			return nil
+		}
+		next, ok := o.plan.windows.After(pane, max(first-1, o.closed))
+		if !ok {
+			return nil
+		}
+		b.pane, o.due = pane, min(o.due, next.End)
+		out = append(out, b)
 	}
 	return out
 }

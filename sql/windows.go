@@ -8,19 +8,27 @@ import (
 	"github.com/millrace-io/millrace/sql/agg"
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/expr"
+	"github.com/millrace-io/millrace/sql/window"
 )
 
-// windowPlan is a query with GROUP BY TUMBLE(…). Rows are folded per shard and window into the
-// keys and aggregates; when a window closes, its groups become rows of the middle schema
-// (window_start, window_end, the keys, the aggregates), of which the select list is computed.
+// windowPlan is a query with a window in GROUP BY. Rows are folded into the keys and aggregates; when
+// a window closes, its groups become rows of the middle schema (window_start, window_end,
+// window_final, the keys, the aggregates), of which the select list is computed.
 type windowPlan struct {
 	out  outputs
 	in   *column.Schema
 	time string
 
-	// size is the length of a window in microseconds; event is the field rows are placed by.
-	size  int64
-	event int
+	// event is the field rows are placed by.
+	event  int
+	window *ast.Window
+	// windows places rows in TUMBLE, HOP and CUMULATE; nil for the windows of keys.
+	windows window.Assigner
+	// lateness is how long windows wait behind the watermark, in microseconds.
+	lateness int64
+	// every and changes are EMIT EVERY, in microseconds or 0, and EMIT CHANGES.
+	every   int64
+	changes bool
 
 	where  *expr.Program
 	keys   []*expr.Program
@@ -36,10 +44,24 @@ type windowPlan struct {
 const (
 	windowStart = iota
 	windowEnd
+	// windowFinal is false in rows of a window that is still open.
+	windowFinal
 	firstKey
 )
 
-var pseudo = [...]string{windowStart: "window_start", windowEnd: "window_end"}
+var pseudo = [...]string{windowStart: "window_start", windowEnd: "window_end", windowFinal: "window_final"}
+
+func (p *windowPlan) operator() Operator {
+	return newPanes(p)
+}
+
+// early reports whether windows are shown before they close.
+func (p *windowPlan) early() bool { return p.changes || p.every > 0 }
+
+// windowShape describes what a snapshot depends on beside keys and aggregates.
+func (p *windowPlan) windowShape(dst []byte) []byte {
+	return p.windows.Shape(append(dst, flag(p.early())))
+}
 
 func (p *windowPlan) output() *column.Schema { return &p.out.schema }
 func (p *windowPlan) eventTime() string      { return p.time }
@@ -70,9 +92,10 @@ type planner struct {
 	aggs []*ast.Call
 }
 
-func planWindows(s *ast.Select, table *ast.Table, in Input) (plan, error) {
+func planWindows(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (plan, error) {
 	p := &planner{plan: &windowPlan{in: in.Schema}, query: s, table: table, in: in, scope: scopeOf(table, in)}
 	var found ast.Found
+	found.Add(p.clauses(q))
 	found.Add(p.where())
 	found.Add(p.groupBy())
 	if err := found.Err(); err != nil {
@@ -105,7 +128,33 @@ func (p *planner) groupBy() error {
 	if p.query.Window == nil {
 		return p.noWindow()
 	}
-	return p.tumble(p.query.Window)
+	return p.placed(p.query.Window)
+}
+
+// clauses takes over EMIT and ALLOWED LATENESS, which stand at the outermost query.
+func (p *planner) clauses(q *ast.Query) error {
+	var err error
+	if q.Emit != nil {
+		p.plan.changes = q.Emit.Kind == ast.EmitChanges
+		if q.Emit.Every != nil {
+			p.plan.every, err = fixed(q.Emit.Every, "the interval of EMIT EVERY")
+		}
+	}
+	if err == nil && q.Lateness != nil {
+		p.plan.lateness, err = fixed(q.Lateness, "the allowed lateness")
+	}
+	return err
+}
+
+// fixed is the length of an interval without months.
+func fixed(i *ast.Interval, what string) (int64, error) {
+	switch {
+	case i.Value.Months != 0:
+		return 0, i.Errorf("%s is in weeks, days or less; months differ in length", what)
+	case i.Value.Micros <= 0:
+		return 0, i.Errorf("%s must be more than zero", what)
+	}
+	return i.Value.Micros, nil
 }
 
 func (p *planner) eventName() string {
@@ -128,7 +177,8 @@ func (p *planner) noWindow() error {
 	return p.query.Having.Position().Errorf("HAVING needs a window; add %s", cure)
 }
 
-func (p *planner) tumble(w *ast.Window) error {
+// placed finds what places rows in the windows.
+func (p *planner) placed(w *ast.Window) error {
 	event := p.in.Schema.Index(p.in.EventTime)
 	switch {
 	case p.in.EventTime == "" || event < 0:
@@ -143,8 +193,9 @@ func (p *planner) tumble(w *ast.Window) error {
 	if placed.Field() != event {
 		return w.Time.Position().Errorf("windows go by the event time of %q; write %s(%s, …)", p.table.Name, w.Kind, p.in.EventTime)
 	}
-	p.plan.event, p.plan.size = event, w.Size.Value.Micros
-	return nil
+	p.plan.event, p.plan.window = event, w
+	p.plan.windows, err = window.New(w)
+	return err
 }
 
 // key adds a key of GROUP BY, which may be the alias of a select item.
@@ -222,6 +273,7 @@ func (p *planner) middle() {
 	fields := []column.Field{
 		{Name: pseudo[windowStart], Type: column.Type{Kind: column.Timestamp}},
 		{Name: pseudo[windowEnd], Type: column.Type{Kind: column.Timestamp}},
+		{Name: pseudo[windowFinal], Type: column.Type{Kind: column.Boolean}},
 	}
 	for _, t := range p.plan.layout.Keys {
 		fields = append(fields, column.Field{Name: "key", Type: t})

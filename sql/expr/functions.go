@@ -136,8 +136,7 @@ func functions() map[string]function {
 	for alias, name := range map[string]string{"ucase": "upper", "lcase": "lower", "char_length": "length", "substr": "substring",
 		"character_length": "length", "ifnull": "coalesce", "nvl": "coalesce", "ceiling": "ceil", "date_part": "extract", "pow": "power", "truncate": "trunc", "datediff": "date_diff",
 		"array_length": "cardinality", "list_contains": "array_contains", "string_split": "split",
-		"regexp_matches": "regexp_like", "regex_replace": "regexp_replace", "strftime": "format_timestamp", "strptime": "to_timestamp",
-		"split_index": "split_part", "byte_length": "octet_length"} {
+		"regexp_matches": "regexp_like", "regex_replace": "regexp_replace", "strftime": "format_timestamp", "strptime": "to_timestamp", "byte_length": "octet_length"} {
 		m[alias] = m[name]
 	}
 	for _, part := range temporal.Parts {

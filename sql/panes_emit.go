@@ -1,0 +1,189 @@
+package sql
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/agg"
+	"github.com/millrace-io/millrace/sql/build"
+	"github.com/millrace-io/millrace/sql/temporal"
+	"github.com/millrace-io/millrace/sql/window"
+)
+
+// Ready reports whether a window closes at the watermark, or open ones are to be shown.
+func (o *panes) Ready(watermark int64) bool {
+	return o.due <= minus(watermark, o.plan.lateness) || o.shows(watermark)
+}
+
+// shows reports whether open windows are to be shown.
+func (o *panes) shows(watermark int64) bool {
+	switch {
+	case !o.stale:
+		return false
+	case o.plan.changes:
+		return true
+	case o.plan.every == 0 || watermark == column.MinWatermark:
+		return false
+	}
+	return o.tick(watermark) > o.shown
+}
+
+// tick is the last multiple of EMIT EVERY up to the watermark.
+func (o *panes) tick(watermark int64) int64 {
+	at, ok := temporal.Floor(watermark, o.plan.every)
+	if !ok {
+		return math.MinInt64
+	}
+	return at
+}
+
+// leaving is a window whose rows leave, with its buckets by ascending shard and pane.
+type leaving struct {
+	window.Span
+	buckets []*bucket
+}
+
+// Emit returns the rows of the windows that end by the watermark, by window and then by key, and
+// behind them what changed in open windows if those are to be shown. If it is not Ready it changes
+// nothing, not even what is late.
+func (o *panes) Emit(watermark int64) (*column.Batch, error) {
+	if !o.Ready(watermark) {
+		return nil, nil
+	}
+	shows, through := o.shows(watermark), minus(watermark, o.plan.lateness)
+	middle := o.middle()
+	closed := o.closed
+	for _, w := range o.leaving(through, shows) {
+		table := o.merged(w)
+		if w.End > through {
+			o.results(w.Span, false, table, o.changed(w, table), middle)
+			continue
+		}
+		o.results(w.Span, true, table, table.Sorted(), middle)
+		if closed = through; watermark == column.MaxWatermark {
+			closed = w.End
+		}
+	}
+	out, err := o.project(middle)
+	if err != nil {
+		return nil, err
+	}
+	o.closed = max(o.closed, closed)
+	o.forget()
+	if shows {
+		o.settle(watermark)
+	}
+	return out, nil
+}
+
+// leaving lists windows by their ends; those that end behind through only if they changed.
+func (o *panes) leaving(through int64, shows bool) []leaving {
+	places := make(map[window.Span]int)
+	var all []leaving
+	for _, id := range slices.Sorted(maps.Keys(o.shards)) {
+		for _, b := range o.shards[id] {
+			w, ok := o.plan.windows.After(b.pane, o.seen(b))
+			for ; ok && (shows || w.End <= through); w, ok = o.plan.windows.After(b.pane, w.End) {
+				i, known := places[w]
+				if !known {
+					i = len(all)
+					places[w] = i
+					all = append(all, leaving{Span: w})
+				}
+				all[i].buckets = append(all[i].buckets, b)
+			}
+		}
+	}
+	all = slices.DeleteFunc(all, func(w leaving) bool {
+		return w.End > through && !slices.ContainsFunc(w.buckets, func(b *bucket) bool { return len(b.fresh) > 0 })
+	})
+	slices.SortFunc(all, func(a, b leaving) int {
+		return cmp.Or(cmp.Compare(a.End, b.End), cmp.Compare(a.Start, b.Start))
+	})
+	return all
+}
+
+// seen is the end of the last window that a bucket has no part in any more.
+func (o *panes) seen(b *bucket) int64 { return max(b.first-1, o.closed) }
+
+// merged is the groups of a window.
+func (o *panes) merged(w leaving) *agg.Table {
+	if len(w.buckets) == 1 {
+		return w.buckets[0].table
+	}
+	out := o.plan.layout.New()
+	for _, b := range w.buckets {
+		out.Merge(b.table)
+	}
+	return out
+}
+
+// changed is the groups of a window that changed since they were last shown, by key.
+func (o *panes) changed(w leaving, table *agg.Table) []int {
+	var of, groups []uint32
+	in := make([]bool, table.Len())
+	for _, b := range w.buckets {
+		of = b.fresh.list(of[:0])
+		groups = table.Locate(b.table, of, groups[:0])
+		for _, g := range groups {
+			in[g] = true
+		}
+	}
+	return slices.DeleteFunc(table.Sorted(), func(g int) bool { return !in[g] })
+}
+
+// results appends groups of a window to the middle columns.
+func (o *panes) results(w window.Span, final bool, t *agg.Table, groups []int, middle []*build.Column) {
+	for range groups {
+		middle[windowStart].Int(w.Start)
+		middle[windowEnd].Int(w.End)
+		middle[windowFinal].Int(int64(flag(final)))
+	}
+	for i := range o.plan.keys {
+		t.Key(i, groups, middle[firstKey+i])
+	}
+	for i := range o.plan.args {
+		t.Result(i, groups, middle[firstKey+len(o.plan.keys)+i])
+	}
+}
+
+// forget drops the buckets whose windows are all closed.
+func (o *panes) forget() {
+	o.due = math.MaxInt64
+	for id, buckets := range o.shards {
+		buckets = slices.DeleteFunc(buckets, func(b *bucket) bool {
+			w, ok := o.plan.windows.After(b.pane, o.seen(b))
+			if ok {
+				o.due = min(o.due, w.End)
+			}
+			return !ok
+		})
+		if o.shards[id] = buckets; len(buckets) == 0 {
+			delete(o.shards, id)
+		}
+	}
+	o.untouch()
+}
+
+// settle notes that open windows were shown.
+func (o *panes) settle(watermark int64) {
+	o.stale = false
+	if o.plan.every > 0 {
+		o.shown = max(o.shown, o.tick(watermark))
+	}
+	for _, buckets := range o.shards {
+		for _, b := range buckets {
+			b.fresh = nil
+		}
+	}
+}
+
+func flag(b bool) byte {
+	if b {
+		return 1
+	}
+	return 0
+}
