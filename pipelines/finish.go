@@ -37,7 +37,7 @@ func (l *loader) warn() {
 
 // pipeline is the result of a file without mistakes.
 func (l *loader) pipeline() *Pipeline {
-	p := &Pipeline{File: l.file, Name: l.name, Memory: l.spec.Memory, Warnings: l.d.Warnings()}
+	p := &Pipeline{File: l.file, Name: l.name, Memory: l.spec.Memory, Warnings: l.d.Warnings(), reload: l.reloader()}
 	for _, s := range l.streams {
 		p.Streams = append(p.Streams, &s.Stream)
 		if s.waits {
@@ -56,14 +56,14 @@ func (l *loader) pipeline() *Pipeline {
 		if q.Query.Query == nil {
 			continue
 		}
-		q.Generation = generation(q.Chain, "query", q.Text)
+		q.Generation, q.recorded = generation(q.Chain, "query", q.Text), l.recordQuery(q)
 		p.Queries = append(p.Queries, &q.Query)
 	}
 	for _, s := range l.sinks {
 		if s.Schema == nil {
 			continue
 		}
-		s.Generation = generation(s.Chain, s.Component.Type, s.Config)
+		s.Generation, s.recorded = generation(s.Chain, s.Component.Type, s.Config), l.recordSink(s)
 		p.Sinks = append(p.Sinks, &s.Sink)
 	}
 	return p

@@ -40,7 +40,7 @@ func parse(path string, data []byte, c Components, o LoadOptions) (*Pipeline, er
 		getenv = os.LookupEnv
 	}
 	l := &loader{
-		components: c, file: path, spec: defaultFile(), nodes: make(map[string]*node), schemas: o.Schemas,
+		components: c, file: path, getenv: getenv, spec: defaultFile(), nodes: make(map[string]*node), schemas: o.Schemas,
 		d: config.NewDecoder(path, config.Options{Getenv: getenv}),
 	}
 	root := l.d.Parse(data)
@@ -59,6 +59,7 @@ func parse(path string, data []byte, c Components, o LoadOptions) (*Pipeline, er
 type loader struct {
 	components Components
 	file       string
+	getenv     func(name string) (string, bool)
 	d          *config.Decoder
 	spec       fileSpec
 	schemas    map[string]versions.Version
@@ -101,6 +102,8 @@ type (
 		Query
 		at   *config.Node
 		spec querySpec
+		// inputs are the names in FROM.
+		inputs []string
 	}
 	sink struct {
 		Sink

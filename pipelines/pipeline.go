@@ -40,6 +40,8 @@ type Pipeline struct {
 	Unknown []*Stream
 	// Warnings are what is allowed but hardly meant.
 	Warnings config.Errors
+
+	reload reload
 }
 
 // Stream is a declared stream.
@@ -103,6 +105,8 @@ type Query struct {
 	Watermark time.Duration
 	// Generation is a hash of what the query's rows depend on in the file.
 	Generation string
+
+	recorded recorded
 }
 
 // Sink delivers what its chain gives.
@@ -121,6 +125,8 @@ type Sink struct {
 	Schema *column.Schema
 	// Generation is a hash of what the sink's objects depend on in the file.
 	Generation string
+
+	recorded recorded
 }
 
 // Start is where a new consumer begins: at the earliest record unless one of the fields is set.

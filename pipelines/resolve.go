@@ -208,6 +208,7 @@ func (l *loader) resolveQuery(n *node, path []*node) bool {
 		return false
 	}
 	names, err := sql.Names(q.spec.SQL)
+	q.inputs = names
 	if err != nil {
 		l.explain(at, err)
 		return false

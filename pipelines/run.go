@@ -113,7 +113,7 @@ func (r *Run) build(ctx context.Context) error {
 	if err := r.openSources(); err != nil {
 		return err
 	}
-	if err := r.openTasks(); err != nil {
+	if err := r.openTasks(ctx); err != nil {
 		return err
 	}
 	for _, f := range r.feeds {

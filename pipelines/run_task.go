@@ -1,6 +1,8 @@
 package pipelines
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -21,30 +23,68 @@ var queryTrigger = flow.Trigger{Age: 5 * time.Second, Rows: 2_000_000}
 const leaseExpiry = time.Minute
 
 // openTasks makes the tasks of each query and sink.
-func (r *Run) openTasks() error {
-	share := int64(r.pipeline.Memory) / 2 / int64(max(1, len(r.pipeline.Queries)+len(r.pipeline.Sinks)))
+func (r *Run) openTasks(ctx context.Context) error {
+	share := r.share()
 	for _, q := range r.pipeline.Queries {
-		if err := r.openQuery(q, share); err != nil {
+		if err := r.openQuery(ctx, q, share); err != nil {
 			return fmt.Errorf("query %q: %w", q.Name, err)
 		}
 	}
 	for _, s := range r.pipeline.Sinks {
-		if err := r.openSink(s, share/int64(s.Parallelism)); err != nil {
+		if err := r.openSink(ctx, s, share/int64(s.Parallelism)); err != nil {
 			return fmt.Errorf("sink %q: %w", s.Name, err)
 		}
 	}
-	return nil
+	return r.keepGenerations(ctx)
 }
 
-func (r *Run) openQuery(q *Query, share int64) error {
+// share is the memory of each query and sink.
+func (r *Run) share() int64 {
+	return int64(r.pipeline.Memory) / 2 / int64(max(1, len(r.pipeline.Queries)+len(r.pipeline.Sinks)))
+}
+
+// consumerOf says what a task works for: a consumer of this run's pipeline, or of one that is recorded.
+type consumerOf struct {
+	pipeline *Pipeline
+	// name is that of the tasks' documents and in object keys.
+	name  string
+	input *feed
+	chain Chain
+	start Start
+	// generation of the configuration.
+	generation string
+	// past is set for a recorded configuration: the present tasks hold the records that it needs.
+	past bool
+	// share is the memory of a task, in bytes.
+	share int64
+}
+
+func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
+	of := consumerOf{pipeline: r.pipeline, name: q.Name, input: r.feeds[q.Chain.Root], chain: q.Chain, start: q.Start, generation: q.Generation, share: share}
+	open, err := r.queryTask(ctx, of, q)
+	if err != nil {
+		return err
+	}
 	out := r.feeds[q.Name]
-	common := r.taskConfig(q.Name, q.Chain, q.Start, q.Generation)
-	common.Kind, common.Trigger, common.Memory = "query", queryTrigger, share
-	common.Needs = q.Chain.Needs(q.Query.Needs())
 	out.join()
-	c := &consumerRun{output: out}
 	// A query has one task: its windows are not divided.
-	return r.openConsumer(c, q.Chain.Root, 1, func(int) (flow.Config, error) {
+	return r.openConsumer(&consumerRun{output: out}, of.input, 1, func(int) (flow.Config, error) {
+		t, err := open()
+		t.Recorded = r.recordedQuery(q, share)
+		return t, err
+	})
+}
+
+// queryTask returns what makes the configuration of a query's task.
+func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (flow.Config, error), error) {
+	common, err := r.taskConfig(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	out := r.feeds[q.Name]
+	common.Kind, common.Trigger, common.Memory = "query", queryTrigger, of.share
+	common.Needs = q.Chain.Needs(q.Query.Needs())
+	return func() (flow.Config, error) {
 		t := common
 		t.Processor = &flow.Query{
 			Identity: t.Identity,
@@ -52,55 +92,76 @@ func (r *Run) openQuery(q *Query, share int64) error {
 			Write:    out.stream.TryWrite,
 			New:      q.Query.New,
 			Windowed: q.Query.Windowed(),
-			Memory:   share,
+			Memory:   of.share,
 		}
 		var err error
 		t.Steps, err = q.Chain.Open()
 		return t, err
-	})
+	}, nil
 }
 
-func (r *Run) openSink(s *Sink, share int64) error {
-	common := r.taskConfig(s.Name, s.Chain, s.Start, s.Generation)
-	common.Kind, common.Type, common.Memory = "sink", s.Component.Type, share
-	common.Needs = s.Chain.Needs(s.Schema.Names())
-	if common.Evolution.Versions != nil {
-		common.Evolution.Rebuild = s.rebuild
+func (r *Run) openSink(ctx context.Context, s *Sink, share int64) error {
+	of := consumerOf{pipeline: r.pipeline, name: s.Name, input: r.feeds[s.Chain.Root], chain: s.Chain, start: s.Start, generation: s.Generation, share: share}
+	open, err := r.sinkTask(ctx, of, s)
+	if err != nil {
+		return err
 	}
 	c := &consumerRun{}
-	return r.openConsumer(c, s.Chain.Root, s.Parallelism, func(task int) (flow.Config, error) {
-		t := common
-		t.Identity.Task = task
-		dir := r.workDir(s.Name, task)
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return t, err
-		}
-		sink, err := s.Component.Open(s.Config, sinks.Env{
-			Identity:   t.Identity,
-			Schema:     s.Schema,
-			Generation: s.Generation,
-			Dir:        dir,
-			Data:       r.o.Data,
-			Memory:     share,
-			Log:        r.o.Log.With("sink", s.Name),
-			Now:        r.o.Now,
-			Stdout:     r.o.Stdout,
-		})
+	return r.openConsumer(c, of.input, s.Parallelism, func(task int) (flow.Config, error) {
+		t, sink, err := open(task)
 		if err != nil {
 			return t, err
 		}
 		c.show(sink)
-		t.Processor, t.Trigger = sink, sink.Trigger()
-		t.Steps, err = s.Chain.Open()
-		return t, err
+		t.Recorded = r.recordedSink(of, &s.recorded, task)
+		return t, nil
 	})
 }
 
+// sinkTask returns what makes the configurations of a sink's tasks.
+func (r *Run) sinkTask(ctx context.Context, of consumerOf, s *Sink) (func(task int) (flow.Config, sinks.Sink, error), error) {
+	common, err := r.taskConfig(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	common.Kind, common.Type, common.Memory = "sink", s.Component.Type, of.share
+	common.Needs = s.Chain.Needs(s.Schema.Names())
+	if common.Evolution.Versions != nil {
+		common.Evolution.Rebuild = s.rebuild
+	}
+	return func(task int) (flow.Config, sinks.Sink, error) {
+		t := common
+		t.Identity.Task = task
+		dir := r.workDir(of.name, task)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return t, nil, err
+		}
+		sink, err := s.Component.Open(s.Config, sinks.Env{
+			Identity:   t.Identity,
+			Schema:     s.Schema,
+			Generation: of.generation,
+			Dir:        dir,
+			Data:       r.o.Data,
+			Memory:     of.share,
+			Log:        r.o.Log.With("sink", of.name),
+			Now:        r.o.Now,
+			Stdout:     r.o.Stdout,
+		})
+		if err != nil {
+			return t, nil, err
+		}
+		t.Processor, t.Trigger = sink, sink.Trigger()
+		if t.Steps, err = s.Chain.Open(); err != nil {
+			return t, nil, errors.Join(err, sink.Close())
+		}
+		return t, sink, nil
+	}, nil
+}
+
 // openConsumer makes a consumer of a stream.
-func (r *Run) openConsumer(c *consumerRun, root string, tasks int, open func(task int) (flow.Config, error)) error {
-	in := r.feeds[root].stream
+func (r *Run) openConsumer(c *consumerRun, input *feed, tasks int, open func(task int) (flow.Config, error)) error {
 	consumer, err := flow.NewConsumer(flow.ConsumerConfig{
-		Stream: in.Name(), Incarnation: in.Incarnation(), Tasks: tasks, Open: open,
+		Stream: input.stream.Name(), Incarnation: input.stream.Incarnation(), Tasks: tasks, Open: open,
 		Worker: fmt.Sprintf("pid-%d", os.Getpid()), Expiry: leaseExpiry,
 	})
 	if err != nil {
@@ -112,10 +173,10 @@ func (r *Run) openConsumer(c *consumerRun, root string, tasks int, open func(tas
 }
 
 // taskConfig is what queries and sinks, and all tasks of one, have in common.
-func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) flow.Config {
-	in := r.feeds[chain.Root]
+func (r *Run) taskConfig(ctx context.Context, of consumerOf) (flow.Config, error) {
+	in, chain := of.input, of.chain
 	c := flow.Config{
-		Identity: flow.Identity{Pipeline: r.pipeline.Name, Name: name, Incarnation: in.stream.Incarnation()},
+		Identity: flow.Identity{Pipeline: r.pipeline.Name, Name: of.name, Incarnation: in.stream.Incarnation()},
 		Input: flow.Input{
 			Name:      chain.Root,
 			Shards:    in.shards,
@@ -126,35 +187,47 @@ func (r *Run) taskConfig(name string, chain Chain, at Start, generation string) 
 			Delay:     chain.Delay,
 		},
 		Meta:        r.backend.Meta(),
-		Start:       start(in, at),
-		Generation:  generation,
+		Start:       start(in, of.start),
+		Generation:  of.generation,
 		DeadLetters: r.dead,
 		SkipDamaged: r.o.SkipDamaged,
 		Stop:        r.halt,
 		Now:         r.o.Now,
 		Log:         r.o.Log,
 	}
-	switch s, v := r.stream(chain.Root), r.versions[chain.Root]; {
-	case v != nil:
+	switch s := of.pipeline.stream(chain.Root); {
+	case s != nil && s.Evolves():
+		v, err := r.versionsOf(ctx, s)
+		if err != nil {
+			return c, err
+		}
 		c.Evolution = flow.Evolution{Versions: v, Built: s.Version}
 	case s != nil && s.Rest:
 		c.Input.Decode = versions.Version{Schema: s.Schema, Declared: withoutRest(s.Schema).Names()}.Options()
 	}
-	if !r.expires(chain.Root) {
+	if !of.past && !r.expires(chain.Root) {
 		c.Input.Hold = in.holder()
 	}
-	return c
+	return c, nil
+}
+
+// versionsOf are those of a stream's schema, also for a stream whose schema the file has by now.
+func (r *Run) versionsOf(ctx context.Context, s *Stream) (*versions.Stream, error) {
+	if v := r.versions[s.Name]; v != nil {
+		return v, nil
+	}
+	return versions.Open(ctx, r.backend.Meta(), s.Name, r.feeds[s.Name].stream.Incarnation(), versions.Options{Add: s.Add, Now: r.o.Now})
 }
 
 // expires reports whether retention may take records of a stream that were not read yet.
 func (r *Run) expires(stream string) bool {
-	s := r.stream(stream)
+	s := r.pipeline.stream(stream)
 	return s != nil && s.ExpireOnLag
 }
 
 // stream is a declared one, nil if there is none of the name.
-func (r *Run) stream(name string) *Stream {
-	for _, s := range r.pipeline.Streams {
+func (p *Pipeline) stream(name string) *Stream {
+	for _, s := range p.Streams {
 		if s.Name == name {
 			return s
 		}

@@ -32,7 +32,7 @@ func (n *Node) AppendYAML(dst []byte, depth int) []byte {
 	empty := true
 	for i, key := range n.Keys {
 		v := n.Values[i]
-		if v.secret && !v.reference() {
+		if v.secret && !v.Reference() {
 			continue
 		}
 		empty = false
@@ -53,8 +53,8 @@ func (n *Node) Secret() bool { return n.secret }
 
 var oneReference = regexp.MustCompile(`^\$\{(env|file):[^{}]*\}$`)
 
-// reference reports whether a text is one ${…} and nothing else.
-func (n *Node) reference() bool { return n.Interpolated && oneReference.MatchString(n.raw) }
+// Reference reports whether a text is one ${…} and nothing else.
+func (n *Node) Reference() bool { return n.Interpolated && oneReference.MatchString(n.raw) }
 
 // plain are texts that mean the same without quotes wherever they stand.
 var plain = regexp.MustCompile(`^[+-]?[A-Za-z0-9_./][A-Za-z0-9_./-]*$`)
@@ -70,8 +70,11 @@ func (n *Node) literal() string {
 	if !n.quoted && plain.MatchString(n.text) && !strings.EqualFold(n.text, "null") {
 		return n.text
 	}
-	return strconv.QuoteToASCII(strings.ReplaceAll(n.text, "${", "$${"))
+	return QuoteText(n.text)
 }
+
+// QuoteText is a text as a scalar of YAML in which nothing is resolved.
+func QuoteText(text string) string { return strconv.QuoteToASCII(strings.ReplaceAll(text, "${", "$${")) }
 
 func quoteKey(key string) string {
 	if plain.MatchString(key) && !slices.Contains(words, strings.ToLower(key)) {

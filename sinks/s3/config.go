@@ -42,6 +42,9 @@ type Config struct {
 	Buffer Buffer `yaml:"buffer"`
 }
 
+// Renewed implements sinks.Renewer.
+func (c *Config) Renewed() []string { return []string{"endpoint", "region"} }
+
 // Buffer says when the objects of a chunk are closed, all at once.
 type Buffer struct {
 	// Size of the encoded rows of all partitions together.
