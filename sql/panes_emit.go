@@ -15,7 +15,7 @@ import (
 
 // Ready reports whether a window closes at the watermark, or open ones are to be shown.
 func (o *panes) Ready(watermark int64) bool {
-	return o.due <= minus(watermark, o.plan.lateness) || o.shows(watermark)
+	return len(o.shards) > 0 && o.due <= minus(watermark, o.plan.lateness) || o.shows(watermark)
 }
 
 // shows reports whether open windows are to be shown.

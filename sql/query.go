@@ -43,12 +43,25 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 	if windowed(s) {
 		q.plan, err = planWindows(tree, s, table, in)
 	} else {
-		q.plan, err = planRows(s, table, in)
+		if err = rowsOnly(tree); err == nil {
+			q.plan, err = planRows(s, table, in)
+		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return q, nil
+}
+
+// rowsOnly refuses clauses that have no meaning without windows.
+func rowsOnly(q *ast.Query) error {
+	switch {
+	case q.Emit != nil && q.Emit.Kind == ast.EmitEvery:
+		return q.Emit.Errorf("EMIT EVERY needs a window; the rows of this query leave as they come")
+	case q.Lateness != nil:
+		return q.Lateness.Errorf("ALLOWED LATENESS needs a window; no row of this query is late")
+	}
+	return nil
 }
 
 // scopeOf is what names mean in a query over one table.

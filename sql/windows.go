@@ -95,7 +95,7 @@ type planner struct {
 func planWindows(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (plan, error) {
 	p := &planner{plan: &windowPlan{in: in.Schema}, query: s, table: table, in: in, scope: scopeOf(table, in)}
 	var found ast.Found
-	found.Add(p.clauses(q))
+	p.clauses(q)
 	found.Add(p.where())
 	found.Add(p.groupBy())
 	if err := found.Err(); err != nil {
@@ -132,29 +132,16 @@ func (p *planner) groupBy() error {
 }
 
 // clauses takes over EMIT and ALLOWED LATENESS, which stand at the outermost query.
-func (p *planner) clauses(q *ast.Query) error {
-	var err error
+func (p *planner) clauses(q *ast.Query) {
 	if q.Emit != nil {
 		p.plan.changes = q.Emit.Kind == ast.EmitChanges
 		if q.Emit.Every != nil {
-			p.plan.every, err = fixed(q.Emit.Every, "the interval of EMIT EVERY")
+			p.plan.every = q.Emit.Every.Value.Micros
 		}
 	}
-	if err == nil && q.Lateness != nil {
-		p.plan.lateness, err = fixed(q.Lateness, "the allowed lateness")
+	if q.Lateness != nil {
+		p.plan.lateness = q.Lateness.Value.Micros
 	}
-	return err
-}
-
-// fixed is the length of an interval without months.
-func fixed(i *ast.Interval, what string) (int64, error) {
-	switch {
-	case i.Value.Months != 0:
-		return 0, i.Errorf("%s is in weeks, days or less; months differ in length", what)
-	case i.Value.Micros <= 0:
-		return 0, i.Errorf("%s must be more than zero", what)
-	}
-	return i.Value.Micros, nil
 }
 
 func (p *planner) eventName() string {
