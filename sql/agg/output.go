@@ -42,7 +42,7 @@ func (t *Table) Key(i int, groups []int, out *build.Column) {
 
 // Result appends the results of aggregate i to a column of its type.
 func (t *Table) Result(i int, groups []int, out *build.Column) {
-	a := t.accs[i]
+	a := &t.accs[i]
 	for _, g := range groups {
 		a.result(g, out)
 	}

@@ -20,7 +20,7 @@ func (l *Layout) Shape() []byte {
 	}
 	out = binary.AppendUvarint(out, uint64(len(l.Aggs)))
 	for _, a := range l.Aggs {
-		out = append(out, byte(a.Func), byte(a.arg()))
+		out = append(out, byte(a.Func), byte(a.Arg))
 	}
 	return out
 }
