@@ -315,6 +315,20 @@ func TestNothingToInferFromIsSaid(t *testing.T) {
 	}
 }
 
+func TestStopWhileRecordsAreWaitedForEndsTheWait(t *testing.T) {
+	p := newPlace(t, "    infer: {}")
+	p.write("p.yaml", strings.Replace(p.read("p.yaml"), "type: file, paths", "type: file, follow: true, paths", 1))
+	stop := make(chan struct{})
+	o := pipelines.Options{Data: p.path("data"), Stop: stop, Stdout: os.Stderr, Log: slog.New(slog.DiscardHandler), Now: time.Now}
+	_, err := pipelines.Resolve(t.Context(), p.path("p.yaml"), realComponents(), pipelines.ResolveOptions{Run: o, Say: func(string) { close(stop) }})
+	if !errors.Is(err, pipelines.ErrUnsampled) {
+		t.Error(err)
+	}
+	if _, err := os.Stat(p.path("clicks.schema.yaml")); err == nil {
+		t.Error("a lock file was written for a schema that nobody knows")
+	}
+}
+
 func TestLockFilesHoldAnyName(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.yaml")
 	schema := &column.Schema{}
