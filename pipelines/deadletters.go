@@ -59,6 +59,11 @@ func visitStream(ctx context.Context, b streams.Backend, name string, visit func
 }
 
 func visitShard(ctx context.Context, log streams.Log, visit func(data []byte) error) error {
+	return visitRecords(ctx, log, func(_ record.Ordinal, data []byte) error { return visit(data) })
+}
+
+// visitRecords calls visit with all records of a shard; data is valid during the call.
+func visitRecords(ctx context.Context, log streams.Log, visit func(ordinal record.Ordinal, data []byte) error) error {
 	var buf streams.Buffer
 	for next := log.Bounds().Oldest; ; {
 		frames, err := log.Read(ctx, next, &buf)
@@ -67,12 +72,12 @@ func visitShard(ctx context.Context, log streams.Log, visit func(data []byte) er
 		}
 		for _, f := range frames {
 			body := f.Body
-			for range f.Count {
+			for i := range f.Count {
 				var r record.Record
 				if r, body, err = record.Next(body); err != nil {
 					return err
 				}
-				if err := visit(r.Data); err != nil {
+				if err := visit(f.First+record.Ordinal(i), r.Data); err != nil {
 					return err
 				}
 			}

@@ -69,13 +69,12 @@ type Run struct {
 // Open opens the data directory and everything the pipeline needs in it, and starts nothing.
 // Close must follow.
 func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
-	backend, err := openData(ctx, o)
+	r, err := newRun(ctx, p, o)
 	if err != nil {
 		return nil, err
 	}
-	r := &Run{pipeline: p, o: o, backend: backend, feeds: map[string]*feed{}, versions: map[string]*versions.Stream{}, began: o.Now(), halt: make(chan struct{})}
 	// Nobody else can be alive, so the leases of a process that was killed are free.
-	if _, err := checkpoint.Vacate(ctx, backend.Meta()); err != nil {
+	if _, err := checkpoint.Vacate(ctx, r.backend.Meta()); err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	if err := r.build(ctx); err != nil {
@@ -85,10 +84,39 @@ func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
 	return r, nil
 }
 
+// newRun opens the data directory.
+func newRun(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
+	backend, err := openData(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Run{
+		pipeline: p, o: o, backend: backend, feeds: map[string]*feed{}, versions: map[string]*versions.Stream{},
+		began: o.Now(), halt: make(chan struct{}),
+	}, nil
+}
+
 func (r *Run) build(ctx context.Context) error {
 	if err := r.warnOfRenaming(ctx); err != nil {
 		return err
 	}
+	if err := r.openStreams(ctx); err != nil {
+		return err
+	}
+	if err := r.openSources(); err != nil {
+		return err
+	}
+	if err := r.openTasks(ctx); err != nil {
+		return err
+	}
+	for _, f := range r.feeds {
+		f.seal()
+	}
+	return nil
+}
+
+// openStreams opens the streams of the pipeline and those of its own.
+func (r *Run) openStreams(ctx context.Context) error {
 	for _, s := range r.pipeline.Streams {
 		if err := r.openStream(ctx, s.Name, s.spec()); err != nil {
 			return err
@@ -110,15 +138,6 @@ func (r *Run) build(ctx context.Context) error {
 	}
 	r.dead = &flow.DeadLetters{Pipeline: r.pipeline.Name, Write: r.feeds[dead].stream.TryWrite}
 	r.deadOld, _ = r.feeds[dead].records()
-	if err := r.openSources(); err != nil {
-		return err
-	}
-	if err := r.openTasks(ctx); err != nil {
-		return err
-	}
-	for _, f := range r.feeds {
-		f.seal()
-	}
 	return nil
 }
 

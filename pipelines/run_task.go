@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,6 +54,8 @@ type consumerOf struct {
 	start Start
 	// generation of the configuration.
 	generation string
+	// label is what the input is called in the ledger and in rejected rows; empty for the chain's root.
+	label string
 	// past is set for a recorded configuration: the present tasks hold the records that it needs.
 	past bool
 	// share is the memory of a task, in bytes.
@@ -178,7 +181,7 @@ func (r *Run) taskConfig(ctx context.Context, of consumerOf) (flow.Config, error
 	c := flow.Config{
 		Identity: flow.Identity{Pipeline: r.pipeline.Name, Name: of.name, Incarnation: in.stream.Incarnation()},
 		Input: flow.Input{
-			Name:      chain.Root,
+			Name:      cmp.Or(of.label, chain.Root),
 			Shards:    in.shards,
 			Updated:   in.stream.Updated,
 			Ended:     in.ended,
@@ -205,7 +208,7 @@ func (r *Run) taskConfig(ctx context.Context, of consumerOf) (flow.Config, error
 	case s != nil && s.Rest:
 		c.Input.Decode = versions.Version{Schema: s.Schema, Declared: withoutRest(s.Schema).Names()}.Options()
 	}
-	if !of.past && !r.expires(chain.Root) {
+	if !of.past && !r.expires(cmp.Or(of.label, chain.Root)) {
 		c.Input.Hold = in.holder()
 	}
 	return c, nil

@@ -42,6 +42,7 @@ type commands struct {
 	Discover    discoverCommand    `cmd:"" help:"Propose a schema for the records of a file or stream."`
 	Estimate    estimateCommand    `cmd:"" help:"Predict the objects that a pipeline's sinks will write."`
 	DeadLetters deadLettersCommand `cmd:"" help:"Print the rows that pipelines rejected, with the reasons."`
+	Redrive     redriveCommand     `cmd:"" help:"Send the rows that a sink rejected to it again, after a fix."`
 	Stream      streamCommand      `cmd:"" help:"Work with the streams of a data directory: create, describe, put, get, split, merge."`
 	Schema      schemaCommand      `cmd:"" help:"Print the JSON Schema of pipeline files, for editors."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`

@@ -79,10 +79,14 @@ func (c *Chunk) checkKey(keys []string) error {
 // Static is the beginning of all keys up to the first expression, without the root.
 func (l *Layout) Static() string {
 	names, _ := l.parse()
-	if len(names.prefix) == 0 || names.prefix[0].kind != pieceText {
+	return static(names.prefix)
+}
+
+func static(p prefix) string {
+	if len(p) == 0 || p[0].kind != pieceText {
 		return ""
 	}
-	text := names.prefix[0].text
+	text := p[0].text
 	return text[:strings.LastIndexByte(text, '/')+1]
 }
 
