@@ -1,11 +1,7 @@
 package sql
 
 import (
-	"slices"
-	"strings"
-
 	"github.com/millrace-io/millrace/sql/ast"
-	"github.com/millrace-io/millrace/sql/expr"
 )
 
 // available refuses what the grammar has and no operator does yet. It is the only place that
@@ -113,17 +109,12 @@ func (g *gate) expr(e ast.Expr) {
 		return
 	}
 	if c, ok := e.(*ast.Call); ok {
-		name := strings.ToUpper(c.Name)
 		switch {
 		case c.Over != nil:
 			g.refuse(c.Over.Pos, "OVER", "group by TUMBLE(…)")
 			return
-		case c.Filter != nil:
-			g.refuse(c.Filter.Position(), "FILTER", "write "+name+"(CASE WHEN … THEN … END)")
 		case len(c.Within) > 0:
 			g.refuse(c.Within[0].Pos, "WITHIN GROUP", "leave it out")
-		case c.Distinct && slices.Contains(expr.Aggregates, c.Name):
-			g.refuse(c.Pos, name+"(DISTINCT …)", "leave DISTINCT out")
 		}
 	}
 	for _, child := range ast.Children(e) {

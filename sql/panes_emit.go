@@ -145,7 +145,7 @@ func (o *panes) results(w window.Span, final bool, t *agg.Table, groups []int, m
 	for i := range o.plan.keys {
 		t.Key(i, groups, middle[firstKey+i])
 	}
-	for i := range o.plan.args {
+	for i := range o.plan.layout.Aggs {
 		t.Result(i, groups, middle[firstKey+len(o.plan.keys)+i])
 	}
 }

@@ -32,7 +32,7 @@ type windowPlan struct {
 
 	where  *expr.Program
 	keys   []*expr.Program
-	args   []*expr.Program // nil for COUNT(*)
+	args   []*expr.Program // of all aggregates, each with its condition behind
 	layout *agg.Layout
 
 	middle column.Schema
@@ -226,35 +226,6 @@ func pseudoField(e ast.Expr) int {
 	return -1
 }
 
-// aggregates compiles each different aggregate of the select list and HAVING once.
-func (p *planner) aggregates() error {
-	var calls []*ast.Call
-	for _, item := range p.query.Items {
-		calls = append(calls, aggregatesIn(item.Expr)...)
-	}
-	calls = append(calls, aggregatesIn(p.query.Having)...)
-	var specs []agg.Spec
-	for _, c := range calls {
-		if p.aggregate(c) >= 0 {
-			continue
-		}
-		spec, arg, err := p.spec(c)
-		if err != nil {
-			return err
-		}
-		p.aggs = append(p.aggs, c)
-		p.plan.args = append(p.plan.args, arg)
-		specs = append(specs, spec)
-	}
-	keys := make([]column.Type, len(p.plan.keys))
-	for i, k := range p.plan.keys {
-		keys[i] = k.Type()
-	}
-	p.plan.layout = agg.NewLayout(keys, specs)
-	p.middle()
-	return nil
-}
-
 // middle lists the fields that the select list is computed from. Their names are not visible.
 func (p *planner) middle() {
 	fields := []column.Field{
@@ -274,52 +245,6 @@ func (p *planner) middle() {
 // aggregate is the place of an aggregate met before, or -1.
 func (p *planner) aggregate(c *ast.Call) int {
 	return slices.IndexFunc(p.aggs, func(known *ast.Call) bool { return same(known, c, p.scope) })
-}
-
-var aggregateFuncs = map[string]agg.Func{"count": agg.Count, "sum": agg.Sum, "avg": agg.Avg, "min": agg.Min, "max": agg.Max}
-
-// spec checks and compiles one aggregate.
-func (p *planner) spec(c *ast.Call) (agg.Spec, *expr.Program, error) {
-	name := strings.ToUpper(c.Name)
-	bigint := column.Type{Kind: column.BigInt}
-	switch {
-	case c.Distinct:
-		return agg.Spec{}, nil, c.Errorf("%s(DISTINCT …) is not supported yet", name)
-	case c.Star && c.Name != "count":
-		return agg.Spec{}, nil, c.Errorf("%s(*) has no meaning; name a column", name)
-	case c.Star:
-		return agg.Spec{Func: agg.CountAll, Out: bigint}, nil, nil
-	case len(c.Args) != 1:
-		return agg.Spec{}, nil, c.Errorf("%s takes one argument, but there are %d", name, len(c.Args))
-	case len(aggregatesIn(c.Args[0])) > 0:
-		return agg.Spec{}, nil, c.Args[0].Position().Errorf("an aggregate cannot be the argument of another; make the inner one a query of its own")
-	}
-	arg, err := expr.Compile(c.Args[0], p.scope)
-	if err != nil {
-		return agg.Spec{}, nil, err
-	}
-	s := agg.Spec{Func: aggregateFuncs[c.Name], Out: bigint}
-	of := arg.Type()
-	switch s.Func {
-	case agg.Sum, agg.Avg:
-		if !arg.Numeric() {
-			return s, nil, c.Args[0].Position().Errorf("%s needs numbers, but this is of type %s", name, of)
-		}
-		s.Out = arg.Type()
-		if s.Func == agg.Avg {
-			s.Out = column.Type{Kind: column.Double}
-		}
-	case agg.Min, agg.Max:
-		if of.Kind == column.JSON || of.Kind == column.Binary || !arg.Comparable() {
-			return s, nil, c.Args[0].Position().Errorf("%s of a %s is not supported", name, of)
-		}
-		s.Out = of
-		if of.Kind == column.Decimal || of.Kind == column.UUID {
-			s.Out = arg.Type()
-		}
-	}
-	s.Arg = arg.Type().Kind
-	return s, arg, nil
 }
 
 // selectList compiles the output columns and HAVING over the middle schema.

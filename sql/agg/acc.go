@@ -7,7 +7,7 @@ import (
 	"github.com/millrace-io/millrace/engine/column"
 )
 
-// acc is one aggregate of all groups of a table. Which slices are used follows from the spec.
+// acc is a count, sum, average, smallest or largest value. Which slices are used follows from the spec.
 type acc struct {
 	spec Spec
 	// count is of rows, or of the values that are not null.
@@ -33,7 +33,7 @@ func (s Spec) extreme() bool { return s.Func == Min || s.Func == Max }
 
 func (s Spec) counts() bool { return s.Func == CountAll || s.Func == Count || s.Func == Avg }
 
-func (s Spec) floating() bool { return s.Arg == column.Double }
+func (s Spec) floating() bool { return s.arg() == column.Double }
 
 func extend[T any](s []T, n int) []T {
 	var zero T
@@ -59,7 +59,7 @@ func (a *acc) grow(n int) {
 		switch {
 		case a.spec.floating():
 			a.floats = extend(a.floats, n)
-		case a.spec.Arg == column.String:
+		case a.spec.arg() == column.String:
 			a.texts = extend(a.texts, n)
 		default:
 			a.ints = extend(a.ints, n)
@@ -71,9 +71,12 @@ func (a *acc) grow(n int) {
 }
 
 // add folds rows into groups, which are parallel.
-func (a *acc) add(groups []uint32, c *column.Column, rows []int32) {
-	rows = rows[:len(groups)]
-	if a.spec.Func == CountAll || a.spec.Func == Count && c.Valid == nil {
+func (a *acc) add(groups []uint32, args []*column.Column, rows []int32) {
+	var c *column.Column
+	if a.spec.Func != CountAll {
+		c = args[0]
+	}
+	if c == nil || a.spec.Func == Count && c.Valid == nil {
 		for _, g := range groups {
 			a.count[g]++
 		}
@@ -84,7 +87,7 @@ func (a *acc) add(groups []uint32, c *column.Column, rows []int32) {
 	}
 	switch {
 	case a.spec.Func == Count:
-	case a.spec.extreme() && a.spec.Arg == column.String:
+	case a.spec.extreme() && a.spec.arg() == column.String:
 		a.addTexts(groups, c, rows)
 	case a.spec.extreme() && a.spec.floating():
 		addExtremes(a.floats, a.seen, a.spec.Func == Max, groups, c.Float64s, c, rows)
@@ -195,7 +198,8 @@ func (a *acc) addText(g uint32, v []byte) {
 }
 
 // merge folds groups of o into the groups they belong to; the two lists are parallel.
-func (a *acc) merge(o *acc, groups, into []uint32) {
+func (a *acc) merge(other accumulator, groups, into []uint32) {
+	o := other.(*acc)
 	for i, g := range into {
 		from := groups[i]
 		if a.count != nil {

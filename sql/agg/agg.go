@@ -6,33 +6,10 @@ package agg
 
 import (
 	"hash/maphash"
+	"sync"
 
 	"github.com/millrace-io/millrace/engine/column"
 )
-
-// Func is an aggregate function.
-type Func uint8
-
-// The aggregate functions. The values are written to snapshots.
-const (
-	// CountAll counts rows, Count those whose argument is not null.
-	CountAll Func = iota
-	Count
-	Sum
-	Avg
-	Min
-	Max
-)
-
-// Spec is one aggregate of a query.
-type Spec struct {
-	Func Func
-	// Arg is the kind of the argument's column: BigInt, Double, Timestamp, Time or String; any
-	// kind for Count; unused for CountAll.
-	Arg column.Kind
-	// Out is the type of the result.
-	Out column.Type
-}
 
 // Layout is what the tables of a query have in common. It does not change.
 type Layout struct {
@@ -41,6 +18,8 @@ type Layout struct {
 
 	seed maphash.Seed
 	salt uint64
+	// spare has *part, the rows that pass a condition of FILTER.
+	spare sync.Pool
 }
 
 // NewLayout makes a layout. Keys are of scalar types.
@@ -58,7 +37,7 @@ type Table struct {
 	layout *Layout
 	n      int
 	keys   []keys
-	accs   []acc
+	accs   []accumulator
 	// hashes has the hash of each group's key; slots are open addressing, a group plus one or 0.
 	hashes []uint64
 	slots  []uint32
@@ -67,12 +46,12 @@ type Table struct {
 
 // New is an empty table.
 func (l *Layout) New() *Table {
-	t := &Table{layout: l, keys: make([]keys, len(l.Keys)), accs: make([]acc, len(l.Aggs))}
+	t := &Table{layout: l, keys: make([]keys, len(l.Keys)), accs: make([]accumulator, len(l.Aggs))}
 	for i, k := range l.Keys {
 		t.keys[i].text = textKey(k)
 	}
 	for i, a := range l.Aggs {
-		t.accs[i].spec = a
+		t.accs[i] = l.accumulator(a)
 	}
 	return t
 }
@@ -162,7 +141,7 @@ func (t *Table) MergeGroups(o *Table, groups []uint32) []uint32 {
 		into[i] = uint32(found)
 	}
 	for i := range t.accs {
-		t.accs[i].merge(&o.accs[i], groups, into)
+		t.accs[i].merge(o.accs[i], groups, into)
 	}
 	return into
 }

@@ -189,10 +189,3 @@ func (t *Table) find(columns []*column.Column, row int, h uint64) uint32 {
 	}
 	return uint32(t.insert(h))
 }
-
-// Add folds rows into their groups; args has a column for each aggregate, nil for CountAll.
-func (t *Table) Add(groups []uint32, args []*column.Column, rows []int32) {
-	for i := range t.accs {
-		t.accs[i].add(groups, args[i], rows)
-	}
-}

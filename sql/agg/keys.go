@@ -2,7 +2,6 @@ package agg
 
 import (
 	"bytes"
-	"cmp"
 	"hash/maphash"
 	"math"
 	"math/bits"
@@ -112,18 +111,9 @@ func (k *keys) compare(t column.Type, a, b int) int {
 	case k.null[a] || k.null[b]:
 		return boolOrder(!k.null[a], !k.null[b])
 	case k.text:
-		x, y := k.at(a), k.at(b)
-		if t.Kind == column.Decimal {
-			// Big-endian two's complement: the sign bit turned, bytes order as numbers.
-			if order := cmp.Compare(x[0]^0x80, y[0]^0x80); order != 0 {
-				return order
-			}
-		}
-		return bytes.Compare(x, y)
-	case t.Kind == column.Float || t.Kind == column.Double:
-		return cmp.Compare(math.Float64frombits(k.words[a]), math.Float64frombits(k.words[b]))
+		return compareTexts(t, k.at(a), k.at(b))
 	}
-	return cmp.Compare(int64(k.words[a]), int64(k.words[b]))
+	return compareWords(t, k.words[a], k.words[b])
 }
 
 func boolOrder(a, b bool) int {

@@ -3,6 +3,7 @@ package agg
 import (
 	"slices"
 
+	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/build"
 )
 
@@ -25,24 +26,27 @@ func (t *Table) Sorted() []int {
 
 // Key appends key i of the groups to a column of its type.
 func (t *Table) Key(i int, groups []int, out *build.Column) {
-	k, kind := &t.keys[i], t.layout.Keys[i].Kind
 	for _, g := range groups {
-		switch {
-		case k.null[g]:
-			out.Null()
-		case k.text:
-			out.Text(k.at(g))
-		case floating(kind):
-			out.Float(fromWord(k.words[g]))
-		default:
-			out.Int(int64(k.words[g]))
-		}
+		t.keys[i].result(t.layout.Keys[i], g, out)
+	}
+}
+
+func (k *keys) result(t column.Type, g int, out *build.Column) {
+	switch {
+	case k.null[g]:
+		out.Null()
+	case k.text:
+		out.Text(k.at(g))
+	case floating(t.Kind):
+		out.Float(fromWord(k.words[g]))
+	default:
+		out.Int(int64(k.words[g]))
 	}
 }
 
 // Result appends the results of aggregate i to a column of its type.
 func (t *Table) Result(i int, groups []int, out *build.Column) {
-	a := &t.accs[i]
+	a := t.accs[i]
 	for _, g := range groups {
 		a.result(g, out)
 	}

@@ -20,9 +20,24 @@ func (l *Layout) Shape() []byte {
 	}
 	out = binary.AppendUvarint(out, uint64(len(l.Aggs)))
 	for _, a := range l.Aggs {
-		out = append(out, byte(a.Func), byte(a.Arg))
+		out = a.shape(out)
 	}
 	return out
+}
+
+// shape appends what the accumulators of a depend on.
+func (s Spec) shape(out []byte) []byte {
+	out = append(out, byte(s.Func), byte(s.arg()))
+	if s.arg() == column.Decimal {
+		out = append(out, byte(s.Args[0].Precision), byte(s.Args[0].Scale))
+	}
+	if s.Func <= Max {
+		return out
+	}
+	for _, a := range s.Args[min(1, len(s.Args)):] {
+		out = append(out, byte(a.Kind), byte(a.Precision), byte(a.Scale))
+	}
+	return appendFloat(appendUvarint(out, s.Limit), s.Fraction)
 }
 
 // Append appends the table to a snapshot: the groups in their order, column by column. Numbers
@@ -32,22 +47,23 @@ func (t *Table) Append(dst []byte) []byte {
 	for i := range t.keys {
 		k := &t.keys[i]
 		for g := range t.n {
-			switch {
-			case k.null[g]:
-				dst = append(dst, 0)
-			case k.text:
-				dst = append(dst, 1)
-				dst = appendBytes(dst, k.at(g))
-			default:
-				dst = append(dst, 1)
-				dst = binary.LittleEndian.AppendUint64(dst, k.words[g])
-			}
+			dst = k.append(dst, g)
 		}
 	}
 	for i := range t.accs {
 		dst = t.accs[i].append(dst)
 	}
 	return dst
+}
+
+func (k *keys) append(dst []byte, g int) []byte {
+	switch {
+	case k.null[g]:
+		return append(dst, 0)
+	case k.text:
+		return appendBytes(append(dst, 1), k.at(g))
+	}
+	return appendWord(append(dst, 1), k.words[g])
 }
 
 func appendBytes(dst, b []byte) []byte {

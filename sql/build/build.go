@@ -159,6 +159,13 @@ func (b *Column) EndList() {
 	b.next()
 }
 
+// Field is the column of field i of a Struct. EndStruct makes a row of what each of them got since
+// the last one.
+func (b *Column) Field(i int) *Column { return b.children[i] }
+
+// EndStruct appends a struct of the values that its fields got since the last row.
+func (b *Column) EndStruct() { b.next() }
+
 // Rows appends rows of a column of the same type.
 func (b *Column) Rows(c *column.Column, rows []int32) {
 	for _, r := range rows {

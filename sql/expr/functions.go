@@ -22,14 +22,14 @@ type function struct {
 }
 
 // Aggregates are the names that only make sense over the rows of a window.
-var Aggregates = []string{"count", "sum", "avg", "min", "max"}
+var Aggregates = []string{"count", "sum", "avg", "min", "max", "approx_count_distinct", "variance", "var_samp", "var_pop",
+	"stddev", "stddev_samp", "stddev_pop", "median", "approx_quantile", "first", "first_value", "any_value", "last", "last_value",
+	"min_by", "max_by", "arg_min", "arg_max", "array_agg", "approx_top_k", "bool_and", "bool_or", "every", "count_if"}
 
 // LaterAggregates are names that the dialect keeps for aggregates and window functions, for which
 // there is no operator yet.
-var LaterAggregates = []string{"stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop",
-	"approx_count_distinct", "quantile", "approx_quantile", "percentile_cont", "percentile_disc", "median", "mode",
-	"top_k", "approx_top_k", "first", "last", "first_value", "last_value", "any_value", "array_agg", "string_agg", "listagg",
-	"bool_and", "bool_or", "every", "count_if", "row_number", "rank", "dense_rank", "lag", "lead", "nth_value", "ntile"}
+var LaterAggregates = []string{"quantile", "percentile_cont", "percentile_disc", "mode", "top_k", "string_agg", "listagg",
+	"row_number", "rank", "dense_rank", "lag", "lead", "nth_value", "ntile"}
 
 // functions is a function and not a variable because the builders refer back to it.
 func functions() map[string]function {
