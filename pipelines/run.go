@@ -46,6 +46,10 @@ type Options struct {
 	// at; zero means the defaults, 5 s.
 	Capacity  capacity.Options
 	LookEvery time.Duration
+	// Lease is after how long without a renewal the lease of a task is free. The owner of a data
+	// directory takes all leases when it starts, so nobody waits for it, and renewals are rare: zero
+	// means a minute.
+	Lease time.Duration
 }
 
 // Run is a pipeline between Open and Close.

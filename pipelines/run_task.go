@@ -19,8 +19,7 @@ import (
 // queryTrigger saves a query's progress; windows that close cut a chunk by themselves.
 var queryTrigger = flow.Trigger{Age: 5 * time.Second, Rows: 2_000_000}
 
-// leaseExpiry is after how long without a renewal a task's lease is free. The owner of a data
-// directory takes all leases when it starts, so nobody waits for it, and renewals are rare.
+// leaseExpiry is the default of Options.Lease.
 const leaseExpiry = time.Minute
 
 // openTasks makes the tasks of each query and sink.
@@ -165,7 +164,7 @@ func (r *Run) sinkTask(ctx context.Context, of consumerOf, s *Sink) (func(task i
 func (r *Run) openConsumer(c *consumerRun, input *feed, tasks int, open func(task int) (flow.Config, error)) error {
 	consumer, err := flow.NewConsumer(flow.ConsumerConfig{
 		Stream: input.stream.Name(), Incarnation: input.stream.Incarnation(), Tasks: tasks, Open: open,
-		Worker: fmt.Sprintf("pid-%d", os.Getpid()), Expiry: leaseExpiry,
+		Worker: fmt.Sprintf("pid-%d", os.Getpid()), Expiry: cmp.Or(r.o.Lease, leaseExpiry),
 	})
 	if err != nil {
 		return err

@@ -30,6 +30,9 @@ func (c *runCommand) Run(a *app) error {
 	options := pipelines.Options{
 		Data: c.Data, Drain: c.Drain, SkipDamaged: c.SkipDamaged, Stop: stop, Stdout: a.stdout, Log: a.log, Now: time.Now,
 	}
+	if err := ask(&options); err != nil {
+		return err
+	}
 	p, err := loaded(a)(pipelines.Resolve(ctx, c.File, components(), pipelines.ResolveOptions{
 		Load: loadOptions(), Run: options, Say: func(text string) { fmt.Fprintln(a.stderr, text) },
 	}))
