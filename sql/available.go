@@ -65,9 +65,6 @@ func (g *gate) core(s *ast.Select) {
 	if s.Qualify != nil {
 		g.refuse(s.Qualify.Position(), "QUALIFY", "leave it out")
 	}
-	if s.Window != nil {
-		g.window(s.Window)
-	}
 	for _, item := range s.Items {
 		g.expr(item.Expr)
 	}
@@ -90,16 +87,6 @@ func (g *gate) from(f ast.From) {
 		g.refuse(f.Pos, "JOIN", "a query reads one stream")
 	case *ast.Unnest:
 		g.refuse(f.Pos, "UNNEST", "take the elements by their place, list[1]")
-	}
-}
-
-func (g *gate) window(w *ast.Window) {
-	const cure = "use TUMBLE(event_time, INTERVAL '1' MINUTE)"
-	switch {
-	case w.Kind == ast.Session || w.Kind == ast.Stagger:
-		g.refuse(w.Pos, "the "+w.Kind.String()+" window", cure)
-	case w.Rows > 0:
-		g.refuse(w.Pos, "a window of rows", cure)
 	}
 }
 

@@ -247,6 +247,12 @@ func (s bits) list(dst []uint32) []uint32 {
 	return dst
 }
 
+// has reports whether g is a member.
+func (s bits) has(g uint32) bool {
+	w := int(g >> 6)
+	return w < len(s) && s[w]&(1<<(g&63)) != 0
+}
+
 // within reports whether all members are below n.
 func (s bits) within(n int) bool {
 	full := n >> 6

@@ -28,12 +28,12 @@ func (o *panes) shows(watermark int64) bool {
 	case o.plan.every == 0 || watermark == column.MinWatermark:
 		return false
 	}
-	return o.tick(watermark) > o.shown
+	return o.plan.tick(watermark) > o.shown
 }
 
 // tick is the last multiple of EMIT EVERY up to the watermark.
-func (o *panes) tick(watermark int64) int64 {
-	at, ok := temporal.Floor(watermark, o.plan.every)
+func (p *windowPlan) tick(watermark int64) int64 {
+	at, ok := temporal.Floor(watermark, p.every)
 	if !ok {
 		return math.MinInt64
 	}
@@ -172,7 +172,7 @@ func (o *panes) forget() {
 func (o *panes) settle(watermark int64) {
 	o.stale = false
 	if o.plan.every > 0 {
-		o.shown = max(o.shown, o.tick(watermark))
+		o.shown = max(o.shown, o.plan.tick(watermark))
 	}
 	for _, buckets := range o.shards {
 		for _, b := range buckets {

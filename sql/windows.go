@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -24,6 +25,8 @@ type windowPlan struct {
 	window *ast.Window
 	// windows places rows in TUMBLE, HOP and CUMULATE; nil for the windows of keys.
 	windows window.Assigner
+	// tables are those of windows of keys.
+	tables keyedLayouts
 	// lateness is how long windows wait behind the watermark, in microseconds.
 	lateness int64
 	// every and changes are EMIT EVERY, in microseconds or 0, and EMIT CHANGES.
@@ -52,7 +55,18 @@ const (
 var pseudo = [...]string{windowStart: "window_start", windowEnd: "window_end", windowFinal: "window_final"}
 
 func (p *windowPlan) operator() Operator {
+	if p.windows == nil {
+		return newKeyed(p)
+	}
 	return newPanes(p)
+}
+
+// reach is the length or gap of windows of keys, 0 for windows of rows.
+func (p *windowPlan) reach() int64 {
+	if p.window.Size == nil {
+		return 0
+	}
+	return p.window.Size.Value.Micros
 }
 
 // early reports whether windows are shown before they close.
@@ -60,7 +74,15 @@ func (p *windowPlan) early() bool { return p.changes || p.every > 0 }
 
 // windowShape describes what a snapshot depends on beside keys and aggregates.
 func (p *windowPlan) windowShape(dst []byte) []byte {
-	return p.windows.Shape(append(dst, flag(p.early())))
+	dst = append(dst, flag(p.early()))
+	if p.windows != nil {
+		return p.windows.Shape(dst)
+	}
+	dst = append(dst, byte(p.window.Kind))
+	for _, v := range []int64{p.reach(), p.window.Rows, p.window.StepRows} {
+		dst = binary.AppendVarint(dst, v)
+	}
+	return dst
 }
 
 func (p *windowPlan) output() *column.Schema { return &p.out.schema }
@@ -105,6 +127,9 @@ func planWindows(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (plan,
 		if err := step(); err != nil {
 			return nil, err
 		}
+	}
+	if p.plan.windows == nil {
+		p.plan.tables = p.plan.keyedLayouts()
 	}
 	return p.plan, nil
 }
@@ -173,17 +198,41 @@ func (p *planner) placed(w *ast.Window) error {
 	case p.in.Schema.Fields[event].Type.Kind != column.Timestamp:
 		return w.Errorf("the event time %q is of type %s; windows need a timestamp", p.in.EventTime, p.in.Schema.Fields[event].Type)
 	}
-	placed, err := expr.Compile(w.Time, p.scope)
-	if err != nil {
-		return err
-	}
-	if placed.Field() != event {
-		return w.Time.Position().Errorf("windows go by the event time of %q; write %s(%s, …)", p.table.Name, w.Kind, p.in.EventTime)
+	if w.Time != nil {
+		placed, err := expr.Compile(w.Time, p.scope)
+		if err != nil {
+			return err
+		}
+		if placed.Field() != event {
+			return w.Time.Position().Errorf("windows go by the event time of %q; write %s(%s, …)", p.table.Name, w.Kind, p.in.EventTime)
+		}
 	}
 	p.plan.event, p.plan.window = event, w
-	p.plan.windows, err = window.New(w)
-	return err
+	return p.assigner(w)
 }
+
+// assigner makes what assigns rows to windows of time; windows of keys are checked only.
+func (p *planner) assigner(w *ast.Window) (err error) {
+	switch {
+	case w.StepRows > w.Rows:
+		return w.Errorf("the advance of HOP comes first and is not longer than the window; HOP(ROWS 10, ROWS 100)")
+	case w.StepRows > 0 && w.Rows/w.StepRows > maxOverlap:
+		return w.Errorf("this puts each row in %d windows; up to %d are possible", w.Rows/w.StepRows, maxOverlap)
+	case w.Rows > 0:
+		return nil
+	case w.Kind != ast.Session && w.Kind != ast.Stagger:
+		p.plan.windows, err = window.New(w)
+		return err
+	case w.Size.Value.Months != 0:
+		return w.Size.Errorf("the length of %s is in weeks, days or less; months differ in length", w.Kind)
+	case w.Zone != "":
+		return w.ZonePos.Errorf("%s begins with a row, so a time zone has no meaning", w.Kind)
+	}
+	return nil
+}
+
+// maxOverlap is how many windows of rows a row may be in.
+const maxOverlap = 1000
 
 // key adds a key of GROUP BY, which may be the alias of a select item.
 func (p *planner) key(e ast.Expr) error {
