@@ -2,6 +2,7 @@ package expr
 
 import (
 	"bytes"
+	"maps"
 	"math"
 	"slices"
 	"sort"
@@ -33,9 +34,26 @@ var LaterAggregates = []string{"quantile", "percentile_cont", "percentile_disc",
 
 // functions is a function and not a variable because the builders refer back to it.
 func functions() map[string]function {
-	txt, num := []column.Type{text}, []column.Type{bigint}
-	txtInt, txtIntTxt := []column.Type{text, bigint}, []column.Type{text, bigint, text}
-	m := map[string]function{
+	m := textFunctions()
+	for _, more := range []map[string]function{numberFunctions(), timeFunctions(), nestedFunctions()} {
+		maps.Copy(m, more)
+	}
+	for alias, name := range map[string]string{"ucase": "upper", "lcase": "lower", "char_length": "length", "substr": "substring",
+		"character_length": "length", "ifnull": "coalesce", "nvl": "coalesce", "ceiling": "ceil", "date_part": "extract", "pow": "power", "truncate": "trunc", "datediff": "date_diff",
+		"array_length": "cardinality", "list_contains": "array_contains", "string_split": "split",
+		"regexp_matches": "regexp_like", "regex_replace": "regexp_replace", "strftime": "format_timestamp", "strptime": "to_timestamp", "byte_length": "octet_length"} {
+		m[alias] = m[name]
+	}
+	for _, part := range temporal.Parts {
+		m[part] = function{1, 1, func(c *compiler, e *ast.Call) (node, error) { return c.part(part, e.Args[0]) }}
+	}
+	return m
+}
+
+// textFunctions make and take texts.
+func textFunctions() map[string]function {
+	txt, txtInt, txtIntTxt := []column.Type{text}, []column.Type{text, bigint}, []column.Type{text, bigint, text}
+	return map[string]function{
 		"upper":          {1, 1, mapping1(appendUpper)},
 		"lower":          {1, 1, mapping1(appendLower)},
 		"trim":           {1, 2, trimming(true, true)},
@@ -63,6 +81,78 @@ func functions() map[string]function {
 		"regexp_like":    {2, 2, buildRegexpLike},
 		"regexp_extract": {2, 3, buildExtractGroup},
 		"regexp_replace": {3, 3, buildRegexpReplace},
+		"concat":         {1, -1, buildConcat},
+		"substring":      {2, 3, texts([]column.Type{text, bigint}, substr)},
+		"starts_with":    {2, 2, buildStartsWith},
+	}
+}
+
+// numberFunctions compute.
+func numberFunctions() map[string]function {
+	num := []column.Type{bigint}
+	return map[string]function{
+		"abs":         {1, 1, buildAbs},
+		"sign":        {1, 1, numeric(signInt, sign)},
+		"floor":       {1, 1, whole(decimal.Floor, math.Floor)},
+		"ceil":        {1, 1, whole(decimal.Ceil, math.Ceil)},
+		"round":       {1, 2, rounding(decimal.HalfAway, math.Round)},
+		"trunc":       {1, 2, rounding(decimal.Truncate, math.Trunc)},
+		"power":       {2, 2, doubles(func(v []value) (float64, bool) { return math.Pow(v[0].f, v[1].f), true })},
+		"log":         {1, 2, buildLog},
+		"log10":       {1, 1, onDouble(log10)},
+		"log2":        {1, 1, onDouble(log2)},
+		"cbrt":        {1, 1, onDouble(math.Cbrt)},
+		"sin":         {1, 1, onDouble(math.Sin)},
+		"cos":         {1, 1, onDouble(math.Cos)},
+		"tan":         {1, 1, onDouble(math.Tan)},
+		"asin":        {1, 1, onDouble(math.Asin)},
+		"acos":        {1, 1, onDouble(math.Acos)},
+		"atan":        {1, 1, onDouble(math.Atan)},
+		"atan2":       {2, 2, doubles(func(v []value) (float64, bool) { return math.Atan2(v[0].f, v[1].f), true })},
+		"radians":     {1, 1, onDouble(func(f float64) float64 { return f * math.Pi / 180 })},
+		"degrees":     {1, 1, onDouble(func(f float64) float64 { return f * 180 / math.Pi })},
+		"pi":          {0, 0, func(*compiler, *ast.Call) (node, error) { return &constant{t: double, f: math.Pi}, nil }},
+		"bitand":      {2, 2, wholesOf(num, func(v []value) (int64, bool) { return v[0].i & v[1].i, true })},
+		"bitor":       {2, 2, wholesOf(num, func(v []value) (int64, bool) { return v[0].i | v[1].i, true })},
+		"bitxor":      {2, 2, wholesOf(num, func(v []value) (int64, bool) { return v[0].i ^ v[1].i, true })},
+		"bitnot":      {1, 1, wholesOf(num, func(v []value) (int64, bool) { return ^v[0].i, true })},
+		"shift_left":  {2, 2, wholesOf(num, shifted(true))},
+		"shift_right": {2, 2, wholesOf(num, shifted(false))},
+		"sqrt":        {1, 1, onDouble(math.Sqrt)},
+		"ln":          {1, 1, onDouble(math.Log)},
+		"exp":         {1, 1, onDouble(math.Exp)},
+		"mod":         {2, 2, buildMod},
+	}
+}
+
+// timeFunctions are about dates and times.
+func timeFunctions() map[string]function {
+	return map[string]function{
+		"date":               {1, 1, buildDate},
+		"date_trunc":         {2, 3, buildTrunc},
+		"date_diff":          {3, 3, buildDiff},
+		"last_day":           {1, 1, buildLastDay},
+		"dayname":            {1, 1, nameOfDay("%A")},
+		"monthname":          {1, 1, nameOfDay("%B")},
+		"make_date":          {3, 3, buildMakeDate},
+		"make_time":          {3, 3, buildMakeTime},
+		"make_timestamp":     {6, 6, buildMakeTimestamp},
+		"to_timestamp":       {1, 2, buildToTimestamp},
+		"format_timestamp":   {2, 2, buildFormat},
+		"epoch_ms":           {1, 1, sinceEpoch(temporal.Millisecond)},
+		"epoch_us":           {1, 1, sinceEpoch(1)},
+		"from_epoch":         {1, 1, fromEpoch(1e6)},
+		"from_epoch_ms":      {1, 1, fromEpoch(1e3)},
+		"from_epoch_us":      {1, 1, fromEpoch(1)},
+		"to_utc_timestamp":   {2, 2, buildToUTC},
+		"from_utc_timestamp": {2, 2, buildFromUTC},
+		"extract":            {2, 2, buildExtract},
+	}
+}
+
+// nestedFunctions choose between values and look into JSON and lists.
+func nestedFunctions() map[string]function {
+	return map[string]function{
 		"split":          {2, 2, buildSplit},
 		"cardinality":    {1, 1, buildCardinality},
 		"array_contains": {2, 2, buildContains},
@@ -74,75 +164,12 @@ func functions() map[string]function {
 		"json_value":          {2, 2, buildJSON(true, func(raw []byte) bool { return !nested(raw) })},
 		"json_query":          {2, 2, buildJSON(false, nested)},
 		"json_array_length":   {1, 1, buildJSONLength},
-		"concat":              {1, -1, buildConcat},
-		"substring":           {2, 3, texts([]column.Type{text, bigint}, substr)},
 		"coalesce":            {1, -1, buildCoalesce},
 		"nullif":              {2, 2, buildNullIf},
 		"if":                  {3, 3, buildIf},
-		"abs":                 {1, 1, buildAbs},
-		"sign":                {1, 1, numeric(signInt, sign)},
-		"floor":               {1, 1, whole(decimal.Floor, math.Floor)},
-		"ceil":                {1, 1, whole(decimal.Ceil, math.Ceil)},
-		"round":               {1, 2, rounding(decimal.HalfAway, math.Round)},
-		"trunc":               {1, 2, rounding(decimal.Truncate, math.Trunc)},
-		"power":               {2, 2, doubles(func(v []value) (float64, bool) { return math.Pow(v[0].f, v[1].f), true })},
-		"log":                 {1, 2, buildLog},
-		"log10":               {1, 1, onDouble(log10)},
-		"log2":                {1, 1, onDouble(log2)},
-		"cbrt":                {1, 1, onDouble(math.Cbrt)},
-		"sin":                 {1, 1, onDouble(math.Sin)},
-		"cos":                 {1, 1, onDouble(math.Cos)},
-		"tan":                 {1, 1, onDouble(math.Tan)},
-		"asin":                {1, 1, onDouble(math.Asin)},
-		"acos":                {1, 1, onDouble(math.Acos)},
-		"atan":                {1, 1, onDouble(math.Atan)},
-		"atan2":               {2, 2, doubles(func(v []value) (float64, bool) { return math.Atan2(v[0].f, v[1].f), true })},
-		"radians":             {1, 1, onDouble(func(f float64) float64 { return f * math.Pi / 180 })},
-		"degrees":             {1, 1, onDouble(func(f float64) float64 { return f * 180 / math.Pi })},
-		"pi":                  {0, 0, func(*compiler, *ast.Call) (node, error) { return &constant{t: double, f: math.Pi}, nil }},
-		"bitand":              {2, 2, wholesOf(num, func(v []value) (int64, bool) { return v[0].i & v[1].i, true })},
-		"bitor":               {2, 2, wholesOf(num, func(v []value) (int64, bool) { return v[0].i | v[1].i, true })},
-		"bitxor":              {2, 2, wholesOf(num, func(v []value) (int64, bool) { return v[0].i ^ v[1].i, true })},
-		"bitnot":              {1, 1, wholesOf(num, func(v []value) (int64, bool) { return ^v[0].i, true })},
-		"shift_left":          {2, 2, wholesOf(num, shifted(true))},
-		"shift_right":         {2, 2, wholesOf(num, shifted(false))},
-		"sqrt":                {1, 1, onDouble(math.Sqrt)},
-		"ln":                  {1, 1, onDouble(math.Log)},
-		"exp":                 {1, 1, onDouble(math.Exp)},
-		"mod":                 {2, 2, buildMod},
-		"date":                {1, 1, buildDate},
-		"date_trunc":          {2, 3, buildTrunc},
-		"date_diff":           {3, 3, buildDiff},
-		"last_day":            {1, 1, buildLastDay},
-		"dayname":             {1, 1, nameOfDay("%A")},
-		"monthname":           {1, 1, nameOfDay("%B")},
-		"make_date":           {3, 3, buildMakeDate},
-		"make_time":           {3, 3, buildMakeTime},
-		"make_timestamp":      {6, 6, buildMakeTimestamp},
-		"to_timestamp":        {1, 2, buildToTimestamp},
-		"format_timestamp":    {2, 2, buildFormat},
-		"epoch_ms":            {1, 1, sinceEpoch(temporal.Millisecond)},
-		"epoch_us":            {1, 1, sinceEpoch(1)},
-		"from_epoch":          {1, 1, fromEpoch(1e6)},
-		"from_epoch_ms":       {1, 1, fromEpoch(1e3)},
-		"from_epoch_us":       {1, 1, fromEpoch(1)},
-		"to_utc_timestamp":    {2, 2, buildToUTC},
-		"from_utc_timestamp":  {2, 2, buildFromUTC},
-		"extract":             {2, 2, buildExtract},
 		"greatest":            {1, -1, extreme(">")},
 		"least":               {1, -1, extreme("<")},
-		"starts_with":         {2, 2, buildStartsWith},
 	}
-	for alias, name := range map[string]string{"ucase": "upper", "lcase": "lower", "char_length": "length", "substr": "substring",
-		"character_length": "length", "ifnull": "coalesce", "nvl": "coalesce", "ceiling": "ceil", "date_part": "extract", "pow": "power", "truncate": "trunc", "datediff": "date_diff",
-		"array_length": "cardinality", "list_contains": "array_contains", "string_split": "split",
-		"regexp_matches": "regexp_like", "regex_replace": "regexp_replace", "strftime": "format_timestamp", "strptime": "to_timestamp", "byte_length": "octet_length"} {
-		m[alias] = m[name]
-	}
-	for _, part := range temporal.Parts {
-		m[part] = function{1, 1, func(c *compiler, e *ast.Call) (node, error) { return c.part(part, e.Args[0]) }}
-	}
-	return m
 }
 
 func (c *compiler) call(e *ast.Call) (node, error) {
