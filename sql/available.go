@@ -59,12 +59,6 @@ func (g *gate) core(s *ast.Select) {
 	if s.Distinct {
 		g.refuse(s.Pos, "SELECT DISTINCT", "group by the columns and a window")
 	}
-	if len(s.Windows) > 0 {
-		g.refuse(s.Windows[0].Pos, "the WINDOW clause", "group by TUMBLE(…)")
-	}
-	if s.Qualify != nil {
-		g.refuse(s.Qualify.Position(), "QUALIFY", "leave it out")
-	}
 	for _, item := range s.Items {
 		g.expr(item.Expr)
 	}
@@ -96,11 +90,7 @@ func (g *gate) expr(e ast.Expr) {
 		return
 	}
 	if c, ok := e.(*ast.Call); ok {
-		switch {
-		case c.Over != nil:
-			g.refuse(c.Over.Pos, "OVER", "group by TUMBLE(…)")
-			return
-		case len(c.Within) > 0:
+		if len(c.Within) > 0 {
 			g.refuse(c.Within[0].Pos, "WITHIN GROUP", "leave it out")
 		}
 	}

@@ -40,10 +40,13 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 		return nil, table.Errorf("unknown stream %q; FROM takes the id of a stream, transform or query of the file", table.Name)
 	}
 	q := &Query{from: table.Name}
-	if windowed(s) {
+	switch {
+	case hasOver(s):
+		q.plan, err = planOver(tree, s, table, in)
+	case windowed(s):
 		q.plan, err = planWindows(tree, s, table, in)
-	} else {
-		if err = rowsOnly(tree); err == nil {
+	default:
+		if err = rowsOnly(tree, s); err == nil {
 			q.plan, err = planRows(s, table, in)
 		}
 	}
@@ -54,8 +57,10 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 }
 
 // rowsOnly refuses clauses that have no meaning without windows.
-func rowsOnly(q *ast.Query) error {
+func rowsOnly(q *ast.Query, s *ast.Select) error {
 	switch {
+	case s.Qualify != nil:
+		return s.Qualify.Position().Errorf("QUALIFY filters by calls with OVER, of which there are none; use WHERE")
 	case q.Emit != nil && q.Emit.Kind == ast.EmitEvery:
 		return q.Emit.Errorf("EMIT EVERY needs a window; the rows of this query leave as they come")
 	case q.Lateness != nil:
@@ -107,10 +112,11 @@ func (q *Query) OutputEventTime() string { return q.plan.eventTime() }
 // Needs is the top-level input columns that the query reads.
 func (q *Query) Needs() []string { return q.plan.needs() }
 
-// Windowed reports whether rows leave only when a window closes.
+// Windowed reports whether rows leave only when the watermark lets them: when a window closes, or
+// when their turn has come in OVER.
 func (q *Query) Windowed() bool {
-	_, ok := q.plan.(*windowPlan)
-	return ok
+	_, plain := q.plan.(*rowPlan)
+	return !plain
 }
 
 // New returns an operator with empty state.

@@ -27,11 +27,14 @@ func (p *windowPlan) header() []byte {
 }
 
 // readHeader checks that a snapshot is of this query.
-func (p *windowPlan) readHeader(r *agg.Reader) error {
+func (p *windowPlan) readHeader(r *agg.Reader) error { return checkHeader(r, p.shape()) }
+
+// checkHeader checks the version and the shape of a snapshot.
+func checkHeader(r *agg.Reader, want []byte) error {
 	if v := r.Bytes(1, "version"); len(v) == 1 && v[0] != snapshotVersion {
 		return fmt.Errorf("version %d is not known: %w", v[0], agg.ErrSnapshot)
 	}
-	if shape := r.Bytes(r.Count("shape"), "shape"); r.Err() == nil && !slices.Equal(shape, p.shape()) {
+	if shape := r.Bytes(r.Count("shape"), "shape"); r.Err() == nil && !slices.Equal(shape, want) {
 		return fmt.Errorf("the query has other windows, keys or aggregates than before: %w", agg.ErrSnapshot)
 	}
 	return r.Err()

@@ -103,7 +103,11 @@ func (s *stage) middle() []*build.Column {
 
 // project applies HAVING and the select list; nil if no row is left.
 func (s *stage) project(columns []*build.Column) (*column.Batch, error) {
-	middle := build.Batch(&s.plan.middle, columns)
+	return s.projectBatch(build.Batch(&s.plan.middle, columns))
+}
+
+// projectBatch is project of a batch of the middle schema; columns that nothing reads may be nil.
+func (s *stage) projectBatch(middle *column.Batch) (*column.Batch, error) {
 	rows := make([]int32, 0, middle.Rows)
 	if s.having == nil {
 		for r := range int32(middle.Rows) {
@@ -112,7 +116,7 @@ func (s *stage) project(columns []*build.Column) (*column.Batch, error) {
 	} else {
 		var err error
 		if rows, err = s.having.Select(middle, rows); err != nil {
-			return nil, fmt.Errorf("evaluate HAVING: %w", err)
+			return nil, fmt.Errorf("evaluate HAVING or QUALIFY: %w", err)
 		}
 	}
 	if len(rows) == 0 {

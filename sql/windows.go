@@ -61,9 +61,9 @@ func (p *windowPlan) operator() Operator {
 	return newPanes(p)
 }
 
-// reach is the length or gap of windows of keys, 0 for windows of rows.
+// reach is the length or gap of windows of keys, 0 for windows of rows and OVER.
 func (p *windowPlan) reach() int64 {
-	if p.window.Size == nil {
+	if p.window == nil || p.window.Size == nil {
 		return 0
 	}
 	return p.window.Size.Value.Micros
