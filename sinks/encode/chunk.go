@@ -33,6 +33,8 @@ type chunk struct {
 	// ids are the values of the open page while a dictionary is used.
 	ids  []int32
 	dict dictionary
+	// spare is a dictionary that was declined.
+	spare dictionary
 	// encoded is set while the open page holds ids, declined once this file does without.
 	encoded, declined bool
 	// even is what was found out about texts of one length.
@@ -97,7 +99,9 @@ func (k *chunk) add(top *column.Column, r rows, s *scratch) error {
 
 func (k *chunk) addIDs(c *column.Column, r rows) {
 	if k.dict == nil {
-		k.dict = newDictionary(k.leaf.typ)
+		if k.dict, k.spare = k.spare, nil; k.dict == nil {
+			k.dict = newDictionary(k.leaf.typ)
+		}
 	}
 	before := len(k.ids)
 	k.ids = k.dict.appendIDs(k.ids, c, r)
@@ -117,7 +121,8 @@ func (k *chunk) distinct() float64 { return float64(k.dict.len()) / float64(len(
 func (k *chunk) decline() {
 	k.declined, k.encoded = true, false
 	k.dict.expand(&k.values, k.ids)
-	k.ids, k.dict = k.ids[:0], nil
+	k.dict.reset()
+	k.ids, k.dict, k.spare = k.ids[:0], nil, k.dict
 }
 
 // closePage encodes and compresses the open page, if it holds anything.
@@ -139,7 +144,7 @@ func (k *chunk) closePage(s *scratch) error {
 	if s.reps, err = k.levels.encodeReps(s.reps); err != nil {
 		return k.wrap(err)
 	}
-	p.packed = k.codec.compress != nil && (encoding == format.Plain || len(s.values) >= packedLeast)
+	p.packed = k.codec.compress != nil && len(s.values) >= packedLeast(encoding)
 	body := s.values
 	if p.packed {
 		compress := k.compress
@@ -189,10 +194,18 @@ func (k *chunk) encodeValues(p *page, s *scratch) (format.Encoding, error) {
 	return encoding, err
 }
 
-// packedLeast is the size from which values that are ids or deltas are compressed. They are packed in bits
-// already, so a codec takes longer to begin than it saves on less; files of many partitions are
-// full of such pages.
-const packedLeast = 512
+// packedLeast is the size from which values are compressed. Ids and deltas are packed in bits already,
+// so a codec takes longer to begin than it saves on less; files of many partitions are full of such
+// pages. Ids get smaller only where they repeat in some order, deltas also where all are alike.
+func packedLeast(e format.Encoding) int {
+	switch e {
+	case format.RLEDictionary:
+		return 4096
+	case format.DeltaBinaryPacked:
+		return 1024
+	}
+	return 0
+}
 
 // evenness says whether texts of one length are written by the codec's own way for them, which is
 // decided on the first page of the file that has them.
@@ -212,6 +225,10 @@ func (k *chunk) compressTexts(s *scratch) ([]byte, error) {
 	}
 	s.even = k.codec.even.append(s.even[:0], k.values.bytes, width)
 	if k.even == evenUsed {
+		return s.even, nil
+	}
+	if k.values.n <= evenSmall && !repeatsInside(k.values.bytes, width) {
+		k.even = evenUsed
 		return s.even, nil
 	}
 	general, err := k.compress(s)
@@ -299,6 +316,9 @@ func (k *chunk) memory() int {
 	}
 	if k.dict != nil {
 		n += k.dict.memory()
+	}
+	if k.spare != nil {
+		n += k.spare.memory()
 	}
 	return n
 }

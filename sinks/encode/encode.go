@@ -37,10 +37,11 @@ type Encoder interface {
 type Writer struct {
 	schema  *column.Schema
 	options Options
-	// codec, layout and scratches, which are of type *scratch, are for Parquet.
+	// codec, layout, scratches, which are of type *scratch, and spares, of type *[]chunk, are for Parquet.
 	codec     codec
 	layout    *layout
 	scratches sync.Pool
+	spares    sync.Pool
 	// compress, head, verbatim and buffers, which are of type *[]byte, are for the other formats; head
 	// is for Avro and verbatim for raw.
 	compress compressor

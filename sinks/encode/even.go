@@ -27,6 +27,12 @@ const (
 	evenWidth = 256
 	// lengthSize is that of the length in front of each text.
 	lengthSize = 4
+	// evenSmall is up to how many texts a page is not worth being compressed both ways; a look at
+	// evenSample of them decides.
+	evenSmall  = 4096
+	evenSample = 256
+	// evenWindow is how many bytes in common a match finder makes use of.
+	evenWindow = 6
 	zstdBlock  = 128 << 10
 )
 
@@ -38,6 +44,33 @@ func newEvenFrames() *evenFrames {
 
 // suits reports whether n texts of the same width can be written.
 func (*evenFrames) suits(n, width int) bool { return n >= evenLeast && width > 0 && width < evenWidth }
+
+// repeatsInside reports whether more than one in sixteen of the pieces of some texts of a width were in those
+// before, so that a match finder may do better than Huffman codes. Texts too short to tell do.
+func repeatsInside(texts []byte, width int) bool {
+	if width < evenWindow {
+		return true
+	}
+	const bits = 12
+	var seen [1 << bits]uint64
+	n := len(texts) / width
+	step := max(n/evenSample, 1)
+	found, looked := 0, 0
+	for i := 0; i < n; i += step {
+		text := texts[i*width : (i+1)*width]
+		for at := 0; at+evenWindow <= width; at++ {
+			piece := uint64(binary.LittleEndian.Uint32(text[at:])) | uint64(binary.LittleEndian.Uint16(text[at+4:]))<<32
+			// One more, for a free place is zero.
+			slot := &seen[piece*0x9e3779b97f4a7c15>>(64-bits)]
+			if *slot == piece+1 {
+				found++
+			}
+			*slot = piece + 1
+			looked++
+		}
+	}
+	return found > looked/16
+}
 
 // append appends the frame of the PLAIN encoded texts: n of the same width, without their lengths.
 func (e *evenFrames) append(dst, texts []byte, width int) []byte {

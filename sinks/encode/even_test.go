@@ -70,13 +70,46 @@ func TestRandomIdentifiersTakeTheirEntropy(t *testing.T) {
 
 func TestTextsOfOneLengthThatRepeatInsideAreLeftToTheMatchFinder(t *testing.T) {
 	prefix := hex.EncodeToString(bytes.Repeat([]byte{0xa5, 0x17, 0x99}, 10))
-	s, rows := oneColumn(20_000, func(i int) string { return fmt.Sprintf("%s%08d", prefix, i) })
-	w := writer(t, s, parquetOptions(Zstd))
-	file := encodeBatches(t, w, batchOf(s, rows))
-	_, got := readLeaves(t, file)
-	sameLeaves(t, w.layout, got, shredRows(s, rows, 1))
-	if perRow := float64(len(file)) / 20_000; perRow > 6 {
-		t.Errorf("%.2f bytes for a text that differs from its neighbour by a digit", perRow)
+	for _, n := range []int{20_000, 1000} {
+		s, rows := oneColumn(n, func(i int) string { return fmt.Sprintf("%s%08d", prefix, i) })
+		w := writer(t, s, parquetOptions(Zstd))
+		file := encodeBatches(t, w, batchOf(s, rows))
+		_, got := readLeaves(t, file)
+		sameLeaves(t, w.layout, got, shredRows(s, rows, 1))
+		if perRow := float64(len(file)) / float64(n); perRow > 6 {
+			t.Errorf("%d rows: %.2f bytes for a text that differs from its neighbour by a digit", n, perRow)
+		}
+	}
+}
+
+func TestRepeatsInsideTextsAreSeen(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	text := func(f func(i int) string) []byte {
+		var all []byte
+		for i := range 1000 {
+			all = append(all, f(i)...)
+		}
+		return all
+	}
+	few := make([]string, 100)
+	for i := range few {
+		few[i] = fmt.Sprintf("%016x", r.Uint64())
+	}
+	for _, x := range []struct {
+		name  string
+		texts []byte
+		width int
+		want  bool
+	}{
+		{"random digits", text(func(int) string { return fmt.Sprintf("%016x", r.Uint64()) }), 16, false},
+		{"nothing but zeros", make([]byte, 16_000), 16, true},
+		{"a prefix", text(func(int) string { return fmt.Sprintf("order-%010x", r.Uint64()>>24) }), 16, true},
+		{"one of a hundred", text(func(int) string { return few[r.IntN(len(few))] }), 16, true},
+		{"too short", text(func(int) string { return fmt.Sprintf("%05x", r.Uint64()>>44) }), 5, true},
+	} {
+		if got := repeatsInside(x.texts, x.width); got != x.want {
+			t.Errorf("%s: %v", x.name, got)
+		}
 	}
 }
 

@@ -133,6 +133,11 @@ func (d *numbers) bounds(column.Kind) bounds {
 
 func (d *numbers) expand(v *values, ids []int32) {
 	v.n += len(ids)
+	if d.double {
+		v.doubles = slices.Grow(v.doubles, len(ids))
+	} else {
+		v.floats = slices.Grow(v.floats, len(ids))
+	}
 	for _, id := range ids {
 		if d.double {
 			v.doubles = append(v.doubles, math.Float64frombits(d.values[id]))

@@ -20,6 +20,8 @@ const batchRows = 4096
 type parquetFile struct {
 	layout    *layout
 	scratches *sync.Pool
+	// spares takes the chunks of the finished file.
+	spares    *sync.Pool
 	options   ParquetOptions
 	createdBy string
 	out       io.Writer
@@ -42,17 +44,43 @@ type parquetFile struct {
 func (w *Writer) openParquet(out io.Writer) Encoder {
 	l := w.layout
 	f := &parquetFile{
-		layout: l, scratches: &w.scratches, options: w.options.ParquetOptions.withDefaults(),
+		layout: l, scratches: &w.scratches, spares: &w.spares, options: w.options.ParquetOptions.withDefaults(),
 		createdBy: w.options.CreatedBy, out: out,
 	}
-	f.chunks = make([]chunk, len(l.leaves))
-	for i := range l.leaves {
-		f.chunks[i] = newChunk(&l.leaves[i], w.codec)
+	if spare, _ := w.spares.Get().(*[]chunk); spare != nil {
+		f.chunks = *spare
+	} else {
+		f.chunks = newChunks(l, w.codec)
 	}
 	if len(l.sort) > 0 {
 		return newSorter(f)
 	}
 	return f
+}
+
+func newChunks(l *layout, c codec) []chunk {
+	chunks := make([]chunk, len(l.leaves))
+	for i := range l.leaves {
+		chunks[i] = newChunk(&l.leaves[i], c)
+	}
+	return chunks
+}
+
+// spareBytes bounds the memory that the chunks of a finished file keep for the next one. Files of many partitions
+// are small, and making their memory anew costs a good part of encoding them.
+const spareBytes = 1 << 20
+
+// spare gives the chunks of the finished file to the next one, unless they hold much.
+func (f *parquetFile) spare() {
+	held := 0
+	for i := range f.chunks {
+		f.chunks[i].renew()
+		if held += f.chunks[i].memory(); held > spareBytes {
+			return
+		}
+	}
+	chunks := f.chunks
+	f.spares.Put(&chunks)
 }
 
 // Add implements Encoder.
@@ -156,6 +184,7 @@ func (f *parquetFile) Finish() error {
 		f.failed = err
 		return err
 	}
+	f.spare()
 	f.chunks, f.groups, f.columnIndexes, f.offsetIndexes, f.described = nil, nil, nil, nil, 0
 	f.failed = fmt.Errorf("the file is finished")
 	return nil

@@ -181,7 +181,17 @@ func (k *chunk) reset() {
 
 // release lets go of memory that only serves speed.
 func (k *chunk) release() {
-	k.pages, k.unused, k.dict, k.ids, k.hashes = nil, nil, nil, nil, nil
+	k.pages, k.unused, k.dict, k.spare, k.ids, k.hashes = nil, nil, nil, nil, nil, nil
 	k.values = values{physical: k.values.physical}
 	k.levels.defs, k.levels.reps = nil, nil
+}
+
+// renew makes a chunk whose row group has ended that of a new file; memory is kept for it.
+func (k *chunk) renew() {
+	*k = chunk{
+		leaf: k.leaf, codec: k.codec, compare: k.compare, levels: k.levels, values: k.values, ids: k.ids[:0],
+		dict: k.dict, spare: k.spare, hashes: k.hashes[:0], pages: k.pages, unused: k.unused,
+		declined: !hasDictionary(k.leaf.typ),
+	}
+	k.encoded = !k.declined
 }

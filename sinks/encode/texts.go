@@ -53,6 +53,8 @@ func (d *texts) expand(v *values, ids []int32) {
 	if len(v.offsets) == 0 {
 		v.offsets = append(v.offsets, 0)
 	}
+	v.offsets = slices.Grow(v.offsets, len(ids))
+	v.bytes = slices.Grow(v.bytes, len(d.bytes))
 	for _, id := range ids {
 		v.bytes = append(v.bytes, d.value(id)...)
 		v.offsets = append(v.offsets, uint32(len(v.bytes)))
@@ -79,7 +81,7 @@ func (d *texts) reset() {
 	clear(d.slots)
 	d.offsets, d.bytes = d.offsets[:1], d.bytes[:0]
 	for i := range d.remaps {
-		unknown(d.remaps[i].ids)
+		d.remaps[i].ids, d.remaps[i].seen = d.remaps[i].ids[:0], 0
 	}
 }
 
