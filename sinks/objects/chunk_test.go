@@ -276,6 +276,28 @@ func TestPutGoesOnWhereItFailed(t *testing.T) {
 	}
 }
 
+// A lease that is lost between plan and put ends the context; what nobody put must not be published.
+func TestPutWithoutTimeLeftSaysSo(t *testing.T) {
+	c := newChunk(t, func(*Settings) {})
+	addAll(t, c, batches(0, of("x", "y")))
+	plan, err := c.Plan(cut1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	puts := 0
+	put := func(ctx context.Context) error {
+		return c.Put(ctx, plan, func(context.Context, Object) error { puts++; return nil })
+	}
+	if err := put(ctx); !errors.Is(err, context.Canceled) || puts != 0 {
+		t.Errorf("%v after %d puts", err, puts)
+	}
+	if err := put(t.Context()); err != nil || puts != 1 {
+		t.Errorf("%v after %d puts", err, puts)
+	}
+}
+
 func TestPlanOfAnotherChunkIsRefused(t *testing.T) {
 	c := newChunk(t, func(*Settings) {})
 	addAll(t, c, batches(0, of("x", "y")))

@@ -70,10 +70,11 @@ func (c *Chunk) Put(ctx context.Context, plan flow.Plan, create func(context.Con
 			})
 			break
 		}
-		if p.done || ctx.Err() != nil {
+		if p.done {
 			continue
 		}
 		group.Go(func() error {
+			// Whoever leaves objects out must say so, or the chunk is published without them.
 			if err := ctx.Err(); err != nil {
 				return err
 			}
