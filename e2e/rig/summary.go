@@ -40,7 +40,11 @@ type Task struct {
 	Steps []Step
 	// Objects were created by this run; Delivered sums those of all runs.
 	Objects   []Object
-	Delivered struct{ Objects, Rows, Bytes int64 }
+	Delivered struct {
+		Objects, Rows, Bytes int64
+		ErrorObjects         int64 `json:"error_objects"`
+		ErrorRows            int64 `json:"error_rows"`
+	}
 }
 
 // Step of a Task.
