@@ -23,7 +23,8 @@ type Layout struct {
 	// letters and digits.
 	Prefix string `yaml:"prefix"`
 	// ErrorPrefix is the prefix of the names of objects with rejected rows. With expressions one
-	// of them must be !{firehose:error-output-type}; partition keys cannot be used.
+	// of them must be !{firehose:error-output-type}; partition keys cannot be used. Without it
+	// rejected rows go to the dead letters.
 	ErrorPrefix string `yaml:"error_prefix"`
 	// Timezone of !{timestamp:…}, such as Europe/Berlin.
 	Timezone string `yaml:"timezone"`
