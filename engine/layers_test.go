@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"sql"},
 	{"engine/flow"},
 	contracts,
-	{"sinks/encode"},
+	{"sinks/encode", "sinks/serve"},
 	{"sinks/objects"},
 	{"sources/*", "sinks/*", "transforms/*", "engine/api"},
 	{"pipelines"},
@@ -136,7 +136,7 @@ func layer(dir string) int {
 }
 
 // shared are the packages below a contract that its components share.
-var shared = map[string]bool{"sinks/encode": true, "sinks/objects": true}
+var shared = map[string]bool{"sinks/encode": true, "sinks/objects": true, "sinks/serve": true}
 
 // component is the directory of the component that a package belongs to, "" if it is none.
 func component(dir string) string {

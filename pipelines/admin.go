@@ -25,9 +25,9 @@ type Admin struct {
 	done   chan struct{}
 }
 
-// ServeAdmin starts the server. It shows row samples and has no authentication, so it binds
+// ServeAdmin starts the server; expose sends metrics beside the program's own, nil for none. It shows row samples and has no authentication, so it binds
 // loopback addresses only.
-func ServeAdmin(addr string, status func() Status, log *slog.Logger) (*Admin, error) {
+func ServeAdmin(addr string, status func() Status, expose func(ch chan<- prometheus.Metric), log *slog.Logger) (*Admin, error) {
 	if err := loopback(addr); err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func ServeAdmin(addr string, status func() Status, log *slog.Logger) (*Admin, er
 		return nil, fmt.Errorf("admin server: %w", err)
 	}
 	a := &Admin{
-		server: &http.Server{Handler: adminHandler(status), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)},
+		server: &http.Server{Handler: adminHandler(status, expose), ReadHeaderTimeout: 5 * time.Second, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)},
 		addr:   listener.Addr(),
 		done:   make(chan struct{}),
 	}
@@ -75,11 +75,12 @@ func loopback(addr string) error {
 	return nil
 }
 
-func adminHandler(status func() Status) http.Handler {
+func adminHandler(status func() Status, expose func(ch chan<- prometheus.Metric)) http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collector{status}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(collector{status, expose}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	// Rows of users must not cost them the program's own metrics.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
 	})

@@ -363,7 +363,7 @@ func TestHotKeyIsNamedInStatusAndMetrics(t *testing.T) {
 // metrics are what is scraped.
 func metrics(t *testing.T, status func() pipelines.Status) string {
 	t.Helper()
-	admin, err := pipelines.ServeAdmin("127.0.0.1:0", status, slog.New(slog.DiscardHandler))
+	admin, err := pipelines.ServeAdmin("127.0.0.1:0", status, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/millrace-io/millrace/pipelines"
 	"github.com/millrace-io/millrace/sinks"
 	sinkfile "github.com/millrace-io/millrace/sinks/file"
+	"github.com/millrace-io/millrace/sinks/httpstream"
+	"github.com/millrace-io/millrace/sinks/prometheus"
 	"github.com/millrace-io/millrace/sinks/s3"
 	"github.com/millrace-io/millrace/sinks/s3/embedded"
 	"github.com/millrace-io/millrace/sinks/s3/s3test"
@@ -43,7 +45,7 @@ func realComponents() pipelines.Components {
 	return pipelines.Components{
 		Sources:    []sources.Component{sourcefile.Component(), generate.Component(), sourcehttp.Component()},
 		Transforms: []transforms.Component{filter.Component(), selection.Component()},
-		Sinks:      []sinks.Component{sinkfile.Component(), s3.Component(new(embedded.Pool)), stdout.Component()},
+		Sinks:      []sinks.Component{sinkfile.Component(), s3.Component(new(embedded.Pool)), prometheus.Component(), httpstream.Component(), stdout.Component()},
 	}
 }
 

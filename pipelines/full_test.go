@@ -23,7 +23,7 @@ func TestFullDiskStopsSourcesOnlyAndEveryRowIsDeliveredOnce(t *testing.T) {
 	disk := vfs.NewMem()
 	disk.SetCapacity(6 << 20)
 	r := beginWith(t, file, nil, pipelines.Options{Data: t.TempDir(), FS: disk, Log: slog.New(slog.DiscardHandler)})
-	admin, err := pipelines.ServeAdmin("127.0.0.1:0", r.run.Status, slog.New(slog.DiscardHandler))
+	admin, err := pipelines.ServeAdmin("127.0.0.1:0", r.run.Status, r.run.Expose, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func parse(path string, data []byte, c Components, o LoadOptions) (*Pipeline, er
 		getenv = os.LookupEnv
 	}
 	l := &loader{
-		components: c, file: path, getenv: getenv, spec: defaultFile(), nodes: make(map[string]*node), schemas: o.Schemas,
+		components: c, file: path, getenv: getenv, spec: defaultFile(), nodes: make(map[string]*node), claimed: make(map[string]string), schemas: o.Schemas,
 		d: config.NewDecoder(path, config.Options{Getenv: getenv}),
 	}
 	root := l.d.Parse(data)
@@ -73,6 +73,8 @@ type loader struct {
 	// nodes are all that can be read from, by id; ids lists them in the order of the file.
 	nodes map[string]*node
 	ids   []string
+	// claimed says which sink has what only one can have.
+	claimed map[string]string
 }
 
 // The entries of a file with their place in it. spec is the decoded settings; broken is set when
@@ -279,5 +281,20 @@ func (l *loader) loadSink(e config.Entry[*config.Node]) {
 	if c, ok := s.Config.(sinks.Single); ok && s.Parallelism > 1 && c.Single() != "" {
 		l.d.Errorf(e.Node.Get("parallelism"), "%s, so it has one task; remove parallelism", c.Single())
 	}
+	l.claim(s)
 	l.sinks = append(l.sinks, s)
+}
+
+// claim reports what two sinks want for themselves.
+func (l *loader) claim(s *sink) {
+	c, ok := s.Config.(sinks.Claimer)
+	if !ok || !s.known {
+		return
+	}
+	for _, x := range c.Claims() {
+		if other, taken := l.claimed[x.What]; taken && other != s.Name {
+			l.d.Problem(s.at, config.Problemf(x.Path, "sink %q has the %s already; choose another one", other, x.What))
+		}
+		l.claimed[x.What] = s.Name
+	}
 }

@@ -8,7 +8,11 @@ import (
 )
 
 // collector turns snapshots into metrics when they are scraped; nothing is counted twice.
-type collector struct{ status func() Status }
+type collector struct {
+	status func() Status
+	// expose sends what sinks make of their rows, nil for nothing.
+	expose func(ch chan<- prometheus.Metric)
+}
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("millrace_"+name, help, labels, nil)
@@ -55,6 +59,9 @@ func (c collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect sends the metrics of one snapshot.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
+	if c.expose != nil {
+		c.expose(ch)
+	}
 	s := c.status()
 	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)

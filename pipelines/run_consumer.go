@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sinks"
 )
@@ -14,8 +16,8 @@ type consumerRun struct {
 	// output is the feed that a query writes to, nil for a sink.
 	output *feed
 
-	mu     sync.Mutex // guards screen
-	screen sinks.Screen
+	mu   sync.Mutex // guards sink
+	sink sinks.Sink
 }
 
 // work runs the consumer. A query whose input has ended writes no more.
@@ -27,21 +29,17 @@ func (c *consumerRun) work(ctx context.Context) error {
 	return err
 }
 
-// show keeps the sink that was opened last, if it shows a table. Such sinks have one task.
+// show keeps the sink that was opened last. Sinks that show something have one task.
 func (c *consumerRun) show(s sinks.Sink) {
-	screen, ok := s.(sinks.Screen)
-	if !ok {
-		return
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.screen = screen
+	c.sink = s
 }
 
-func (c *consumerRun) shown() sinks.Screen {
+func (c *consumerRun) shown() sinks.Sink {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.screen
+	return c.sink
 }
 
 // Screen is the table of a sink that shows one.
@@ -56,12 +54,18 @@ type Screen struct {
 func (r *Run) Screens() []Screen {
 	var screens []Screen
 	for _, t := range r.tasks {
-		if t.shown() != nil {
-			screens = append(screens, Screen{
-				Name:  t.Status().Name,
-				Lines: func(width int) []string { return t.shown().Screen(width) },
-			})
+		if screen, ok := t.shown().(sinks.Screen); ok {
+			screens = append(screens, Screen{Name: t.Status().Name, Lines: screen.Screen})
 		}
 	}
 	return screens
+}
+
+// Expose sends the metrics that sinks make of their rows. It may be called from any goroutine.
+func (r *Run) Expose(ch chan<- prometheus.Metric) {
+	for _, t := range r.tasks {
+		if e, ok := t.shown().(sinks.Exposer); ok {
+			e.Expose(ch)
+		}
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
@@ -79,4 +81,22 @@ func Define[C any](kind string, defaults func() C, open func(C, Env) (Sink, erro
 		Config: config.Defaults(defaults),
 		Open:   func(cfg any, env Env) (Sink, error) { return open(*cfg.(*C), env) },
 	}
+}
+
+// Claimer is implemented by the configuration of a sink that takes something which only one sink of a
+// pipeline can have, such as an address.
+type Claimer interface{ Claims() []Claim }
+
+// Claim is one such thing.
+type Claim struct {
+	// Path of the key that names it.
+	Path string
+	// What it is, as messages have it and the same for all that cannot be together.
+	What string
+}
+
+// Exposer is implemented by a sink with metrics for the program's /metrics.
+type Exposer interface {
+	// Expose sends them as they are now. It may be called from any goroutine, also after Close.
+	Expose(ch chan<- prometheus.Metric)
 }

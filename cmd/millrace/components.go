@@ -4,6 +4,8 @@ import (
 	"github.com/millrace-io/millrace/pipelines"
 	"github.com/millrace-io/millrace/sinks"
 	sinkfile "github.com/millrace-io/millrace/sinks/file"
+	"github.com/millrace-io/millrace/sinks/httpstream"
+	"github.com/millrace-io/millrace/sinks/prometheus"
 	"github.com/millrace-io/millrace/sinks/s3"
 	"github.com/millrace-io/millrace/sinks/s3/embedded"
 	"github.com/millrace-io/millrace/sinks/stdout"
@@ -31,6 +33,8 @@ func components() pipelines.Components {
 		Sinks: []sinks.Component{
 			sinkfile.Component(),
 			s3.Component(new(embedded.Pool)),
+			prometheus.Component(),
+			httpstream.Component(),
 			stdout.Component(),
 		},
 	}

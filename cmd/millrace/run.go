@@ -56,7 +56,7 @@ func (c *runCommand) Run(a *app) error {
 // wait shows progress and serves the operator while the pipeline runs.
 func (c *runCommand) wait(a *app, r *pipelines.Run, run func() error) error {
 	if c.Admin != "" {
-		admin, err := pipelines.ServeAdmin(c.Admin, r.Status, a.log)
+		admin, err := pipelines.ServeAdmin(c.Admin, r.Status, r.Expose, a.log)
 		if err != nil {
 			return usageError{err}
 		}
