@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // ErrCorrupt reports a body that does not follow the record layout of docs/formats/segment.md.
@@ -85,6 +86,27 @@ func (b *Batch) AddExplicit(key []byte, hash HashKey, data []byte, pos int64) {
 	b.body = binary.AppendUvarint(b.body, uint64(len(data)))
 	b.body = append(b.body, data...)
 	b.bound(len(key))
+}
+
+// AddSpace is AddExplicit, or Add if explicit is nil, without a position and with space for data of a
+// size, which the caller fills before it uses the batch in any other way. So data can be decoded in
+// place.
+func (b *Batch) AddSpace(key []byte, explicit *HashKey, size int) (data []byte) {
+	b.entries = append(b.entries, entry{start: uint32(len(b.body))})
+	head := uint64(len(key)) << 1
+	if explicit != nil {
+		head |= 1
+	}
+	b.body = binary.AppendUvarint(b.body, head)
+	b.body = append(b.body, key...)
+	if explicit != nil {
+		b.body = binary.BigEndian.AppendUint64(b.body, explicit.Hi)
+		b.body = binary.BigEndian.AppendUint64(b.body, explicit.Lo)
+	}
+	b.body = binary.AppendUvarint(b.body, uint64(size))
+	b.body = slices.Grow(b.body, size)[:len(b.body)+size]
+	b.bound(len(key))
+	return b.body[len(b.body)-size:]
 }
 
 // AddFrom appends record i of src without decoding it.

@@ -119,3 +119,18 @@ func FuzzNext(f *testing.F) {
 		}
 	})
 }
+
+func TestSpaceInABatchIsARecord(t *testing.T) {
+	var want, got Batch
+	hash := HashKey{Hi: 1, Lo: 2}
+	for i, size := range []int{0, 1, 200, 5000} {
+		data := bytes.Repeat([]byte{byte(i)}, size)
+		want.Add([]byte("key"), data, 0)
+		want.AddExplicit([]byte("k"), hash, data, 0)
+		copy(got.AddSpace([]byte("key"), nil, size), data)
+		copy(got.AddSpace([]byte("k"), &hash, size), data)
+	}
+	if !bytes.Equal(want.Body(0), got.Body(0)) || want.Len() != got.Len() || !got.Within(5100, 3) || got.Within(5000, 3) {
+		t.Errorf("%d records of %d bytes, want %d of %d", got.Len(), got.Size(), want.Len(), want.Size())
+	}
+}

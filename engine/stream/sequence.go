@@ -1,9 +1,11 @@
 package stream
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/big"
+	"math/bits"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/record"
@@ -29,13 +31,42 @@ type Sequence struct {
 const endIndex = math.MaxInt64
 
 // String is the decimal spelling.
-func (q Sequence) String() string {
-	hex := fmt.Sprintf("2%09x%x%016x00%09x%08x2", q.Created&(1<<36-1), uint32(q.Shard)&15, q.Index, q.Arrived&(1<<36-1), uint32(q.Shard))
-	n, ok := new(big.Int).SetString(hex, 16)
-	if !ok {
-		panic("stream: a sequence number is made of other than digits: " + hex)
+func (q Sequence) String() string { return string(q.AppendText(nil)) }
+
+// AppendText appends the decimal spelling to dst.
+func (q Sequence) AppendText(dst []byte) []byte {
+	shard := uint64(uint32(q.Shard))
+	// The 47 hexadecimal digits as three words: the lower two have 16 each.
+	created, arrived := uint64(q.Created)&(1<<36-1), uint64(q.Arrived)&(1<<36-1)
+	return appendDecimal(dst, [3]uint64{
+		2<<56 | created<<20 | shard&15<<16 | q.Index>>48,
+		q.Index<<16 | arrived>>28,
+		arrived<<36 | shard<<4 | 2,
+	})
+}
+
+// group is the highest power of ten in a word, of groupDigits digits.
+const (
+	group       = 10_000_000_000_000_000_000
+	groupDigits = 19
+)
+
+// appendDecimal appends a number of three words, the highest first.
+func appendDecimal(dst []byte, n [3]uint64) []byte {
+	var text [3 * groupDigits]byte
+	end := len(text)
+	for range 3 {
+		var rest uint64
+		for i := range n {
+			n[i], rest = bits.Div64(rest, n[i], group)
+		}
+		for range groupDigits {
+			end--
+			text[end] = byte('0' + rest%10)
+			rest /= 10
+		}
 	}
-	return n.String()
+	return append(dst, bytes.TrimLeft(text[:], "0")...)
 }
 
 // ParseSequence reads a sequence number that String may have written. Errors wrap ErrInvalid.
