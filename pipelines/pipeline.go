@@ -103,6 +103,8 @@ type Query struct {
 	Shards int
 	// Watermark is how far the watermark of the output stays behind its latest event.
 	Watermark time.Duration
+	// Late is the stream of LATE ROWS INTO, or "".
+	Late string
 	// Generation is a hash of what the query's rows depend on in the file.
 	Generation string
 

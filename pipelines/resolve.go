@@ -234,8 +234,34 @@ func (l *loader) resolveQuery(n *node, path []*node) bool {
 	q.Text, q.Query.Query, q.Start = q.spec.SQL, compiled, Start(q.spec.Start)
 	q.Shards, q.Watermark = q.spec.Shards, q.spec.Watermark.Std()
 	q.Chain = l.nodes[compiled.From()].chain
+	if late := compiled.Late(); late != nil && !l.resolveLate(q, at, late.Line, late.Column, late.Name) {
+		return false
+	}
 	n.chain = Chain{Root: n.id, Schema: compiled.Output(), EventTime: compiled.OutputEventTime(), Delay: q.Watermark}
 	return true
+}
+
+// resolveLate finds the stream that late rows of a query go to. They are records of the stream that
+// the query reads in the end.
+func (l *loader) resolveLate(q *query, at *config.Node, line, column int, name string) bool {
+	n := l.nodes[name]
+	switch {
+	case n == nil:
+		var streams []string
+		for _, each := range l.streams {
+			streams = append(streams, each.Name)
+		}
+		l.d.TextErrorf(at, line, column, "%s", config.Unknown("stream", name, "streams", streams))
+	case n.stream == nil:
+		l.d.TextErrorf(at, line, column, "%q is a %s; late rows go to a stream", name, n.kind)
+	case name == q.Chain.Root:
+		l.d.TextErrorf(at, line, column, "the query reads %q itself; late rows go to a stream of their own", name)
+	default:
+		q.Late = name
+		n.stream.writers++
+		return true
+	}
+	return false
 }
 
 // queryInput is input for a name within SQL.

@@ -13,8 +13,8 @@ import (
 // consumerRun is a sink or query at work.
 type consumerRun struct {
 	*flow.Consumer
-	// output is the feed that a query writes to, nil for a sink.
-	output *feed
+	// outputs are the feeds that a query writes to.
+	outputs []*feed
 
 	mu   sync.Mutex // guards sink
 	sink sinks.Sink
@@ -23,8 +23,10 @@ type consumerRun struct {
 // work runs the consumer. A query whose input has ended writes no more.
 func (c *consumerRun) work(ctx context.Context) error {
 	err := c.Run(ctx)
-	if err == nil && c.output != nil && c.Drained() {
-		c.output.leave()
+	if err == nil && c.Drained() {
+		for _, f := range c.outputs {
+			f.leave()
+		}
 	}
 	return err
 }

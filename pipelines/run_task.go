@@ -70,7 +70,13 @@ func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
 	out := r.feeds[q.Name]
 	out.join()
 	// A query has one task: its windows are not divided.
-	return r.openConsumer(&consumerRun{output: out}, of.input, 1, func(int) (flow.Config, error) {
+	c := &consumerRun{outputs: []*feed{out}}
+	if q.Late != "" {
+		late := r.feeds[q.Late]
+		late.join()
+		c.outputs = append(c.outputs, late)
+	}
+	return r.openConsumer(c, of.input, 1, func(int) (flow.Config, error) {
 		t, err := open()
 		t.Recorded = r.recordedQuery(q, share)
 		return t, err
@@ -84,6 +90,13 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 		return nil, err
 	}
 	out := r.feeds[q.Name]
+	if q.Late != "" {
+		late := r.feeds[q.Late]
+		if late == nil {
+			return nil, fmt.Errorf("stream %q, which its late rows went to, is not in the file any more", q.Late)
+		}
+		common.Late = late.stream.TryWrite
+	}
 	common.Kind, common.Trigger, common.Memory = "query", queryTrigger, of.share
 	common.Needs = q.Chain.Needs(q.Query.Needs())
 	return func() (flow.Config, error) {

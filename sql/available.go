@@ -39,9 +39,6 @@ func (g *gate) query(q *ast.Query) *ast.Select {
 	if q.Limit != nil {
 		g.refuse(q.Limit.Pos, "LIMIT", "leave it out")
 	}
-	if q.Late != nil {
-		g.refuse(q.Late.Pos, "LATE ROWS INTO", "leave it out: late rows go to the dead-letter stream")
-	}
 	switch b := q.Body.(type) {
 	case *ast.Select:
 		g.core(b)

@@ -273,6 +273,11 @@ func (o *keyed) Memory() int64 {
 	return o.wait.memory() + o.known.Memory() + o.sums.Memory() + int64(48*cap(o.windows)+32*cap(o.open)+16*cap(o.ends)+8*cap(o.fresh))
 }
 
+// Open counts the windows of all keys.
+func (o *keyed) Open() Open {
+	return Open{Windows: int64(len(o.windows) - o.gone), Rows: int64(o.wait.n)}
+}
+
 // ending is when a window can close at the earliest.
 type ending struct {
 	at     int64

@@ -373,6 +373,9 @@ func (o *over) Memory() int64 {
 	return n
 }
 
+// Open counts the rows whose turn has not come.
+func (o *over) Open() Open { return Open{Rows: int64(o.wait.n)} }
+
 // shape tells snapshots of different queries apart.
 func (o *over) shape() []byte {
 	out := []byte{'o'}

@@ -168,6 +168,22 @@ func (o *panes) forget() {
 	o.untouch()
 }
 
+// Open counts the windows that have rows and are not closed.
+func (o *panes) Open() Open {
+	windows := make(map[window.Span]bool)
+	for _, buckets := range o.shards {
+		// The windows of a later pane end later.
+		end := int64(math.MinInt64)
+		for _, b := range buckets {
+			w, ok := o.plan.windows.After(b.pane, max(o.seen(b), end))
+			for ; ok; w, ok = o.plan.windows.After(b.pane, w.End) {
+				windows[w], end = true, w.End
+			}
+		}
+	}
+	return Open{Windows: int64(len(windows))}
+}
+
 // settle notes that open windows were shown.
 func (o *panes) settle(watermark int64) {
 	o.stale = false

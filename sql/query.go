@@ -22,6 +22,7 @@ type plan interface {
 type Query struct {
 	from string
 	plan plan
+	late *ast.Target
 }
 
 // CompileQuery compiles a statement; resolve finds its inputs by name. An error is *Error, or Errors
@@ -39,7 +40,7 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 	if !ok {
 		return nil, table.Errorf("unknown stream %q; FROM takes the id of a stream, transform or query of the file", table.Name)
 	}
-	q := &Query{from: table.Name}
+	q := &Query{from: table.Name, late: tree.Late}
 	switch {
 	case hasOver(s):
 		q.plan, err = planOver(tree, s, table, in)
@@ -65,6 +66,8 @@ func rowsOnly(q *ast.Query, s *ast.Select) error {
 		return q.Emit.Errorf("EMIT EVERY needs a window; the rows of this query leave as they come")
 	case q.Lateness != nil:
 		return q.Lateness.Errorf("ALLOWED LATENESS needs a window; no row of this query is late")
+	case q.Late != nil:
+		return q.Late.Errorf("LATE ROWS INTO needs a window; no row of this query is late")
 	}
 	return nil
 }
@@ -101,6 +104,9 @@ func Names(text string) ([]string, error) {
 
 // From is the input the query reads.
 func (q *Query) From() string { return q.from }
+
+// Late is the stream that late rows go to, and where the text names it; nil without LATE ROWS INTO.
+func (q *Query) Late() *ast.Target { return q.late }
 
 // Output is the schema of the rows that the query emits.
 func (q *Query) Output() *column.Schema { return q.plan.output() }

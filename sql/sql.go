@@ -32,6 +32,16 @@ type Operator interface {
 	Memory() int64
 }
 
+// Watched is an Operator that tells what is open in it.
+type Watched interface{ Open() Open }
+
+// Open is what an operator holds.
+type Open struct {
+	// Windows are those that are not closed, over all keys of one but each key's own where windows
+	// differ from key to key. Rows wait for the watermark to pass them.
+	Windows, Rows int64
+}
+
 // Taken says what Add did with the selected rows.
 type Taken struct {
 	// Aggregated rows went into the state, Filtered ones failed the WHERE clause or had no event

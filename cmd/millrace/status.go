@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/api/control"
-	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -51,7 +51,13 @@ func (c *statusCommand) Run(a *app) error {
 		if t.OldestUndelivered > 0 {
 			fmt.Fprintf(tw, "%s\tundelivered\tthe oldest record for %s\n", t.Name, ageText(t.OldestUndelivered))
 		}
-		if f := t.Figures; f != nil {
+		if t.HeldBy != "" && len(t.Shards) > 1 {
+			fmt.Fprintf(tw, "%s\theld back\tby %s, whose watermark is the earliest\n", t.Name, t.HeldBy)
+		}
+		if f := t.Figures; f != nil && f.Windows != nil {
+			fmt.Fprintf(tw, "%s\twindows\t%s open, %s for the watermark, %s in memory\n", t.Name, count(f.Windows.Open),
+				some(f.Windows.Waiting, "row")+" waiting", size(f.Memory["windows"]))
+		} else if f != nil {
 			held := int64(0)
 			for _, n := range f.Memory {
 				held += n

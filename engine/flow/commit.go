@@ -41,7 +41,7 @@ func (t *Task) commit(ctx context.Context, cut Cut) error {
 	}
 	plan.Cut = cut
 	pending := checkpoint.Pending{Plan: plan, Generation: t.Generation, Watermarks: t.watermarks(), Ledger: slices.Clone(t.ledger)}
-	if len(plan.Objects) == 0 && t.chunk.dead.len() == 0 {
+	if len(plan.Objects) == 0 && t.chunk.dead.len() == 0 && t.chunk.late.len() == 0 {
 		if err := t.store.Advance(ctx, pending); err != nil {
 			return err
 		}
@@ -59,9 +59,13 @@ func (t *Task) deliver(ctx context.Context, plan Plan) error {
 	if err != nil {
 		return named(fmt.Errorf("deliver chunk %d: %w", plan.Cut.Chunk, err))
 	}
-	err = t.insist(ctx, t.Grace, func(ctx context.Context) error { return t.chunk.dead.write(ctx, t.DeadLetters) })
+	err = t.insist(ctx, t.Grace, func(ctx context.Context) error { return t.chunk.dead.write(ctx, t.DeadLetters.write) })
 	if err != nil {
 		return fmt.Errorf("keep dead letters of chunk %d: %w", plan.Cut.Chunk, err)
+	}
+	err = t.insist(ctx, t.Grace, func(ctx context.Context) error { return t.chunk.late.write(ctx, t.Late) })
+	if err != nil {
+		return fmt.Errorf("write late rows of chunk %d: %w", plan.Cut.Chunk, err)
 	}
 	if err := t.store.Publish(ctx); err != nil {
 		return err

@@ -44,6 +44,9 @@ type DeadLetters struct {
 	Write func(ctx context.Context, b *record.Batch) error
 }
 
+// write is Write of a pipeline that has a dead-letter stream.
+func (d *DeadLetters) write(ctx context.Context, b *record.Batch) error { return d.Write(ctx, b) }
+
 // Keep stores what a source could not turn into a record, once per producer and position.
 func (d *DeadLetters) Keep(ctx context.Context, p record.Producer, position int64, l DeadLetter) error {
 	l.Pipeline = d.Pipeline
@@ -97,6 +100,16 @@ func (d *deadChunk) add(t *Task, shard record.ShardID, x reject) {
 	})
 }
 
+// addRaw adds the record itself.
+func (d *deadChunk) addRaw(producer uint64, x reject) {
+	b := d.batch(producer)
+	b.End = int64(x.ordinal) + 1
+	b.Add(nil, x.data, b.End)
+}
+
+// codeLate is the code of a row whose windows are all closed.
+const codeLate = "late"
+
 // shared are the reasons that do not depend on which columns a consumer needs. Every consumer of
 // the stream rejects such a record, so they keep it under one producer: whoever comes first.
 var shared = map[string]bool{column.CodeParse: true, codeFarFuture: true}
@@ -132,12 +145,12 @@ func (d *deadChunk) size() int {
 	return n
 }
 
-func (d *deadChunk) write(ctx context.Context, to *DeadLetters) error {
+func (d *deadChunk) write(ctx context.Context, write func(ctx context.Context, b *record.Batch) error) error {
 	for _, b := range d.batches {
 		if b.Len() == 0 {
 			continue
 		}
-		if err := to.Write(ctx, b); err != nil {
+		if err := write(ctx, b); err != nil {
 			return err
 		}
 		b.Reset()

@@ -13,8 +13,17 @@ type Figures struct {
 	Partitions int64 `json:"partitions"`
 	// Memory is the bytes held, by what holds them.
 	Memory map[string]int64 `json:"memory"`
+	// Windows are those of a query, nil for a sink.
+	Windows *Windows `json:"windows,omitempty"`
 	// Spilled is the bytes written to local disk in this run because memory was short.
 	Spilled int64 `json:"spilled"`
+}
+
+// Windows is what a query holds until the watermark lets it go.
+type Windows struct {
+	// Open windows, and Waiting rows that are behind no watermark yet.
+	Open    int64 `json:"open"`
+	Waiting int64 `json:"waiting_rows"`
 }
 
 // Figured is a Processor that has Figures; they may be asked for from any goroutine, at any time.
@@ -35,6 +44,9 @@ func (f *Figures) add(o *Figures) *Figures {
 		return cmp.Or(f, o)
 	}
 	sum := Figures{Partitions: f.Partitions + o.Partitions, Memory: maps.Clone(f.Memory), Spilled: f.Spilled + o.Spilled}
+	if sum.Windows = f.Windows; o.Windows != nil {
+		sum.Windows = o.Windows
+	}
 	for holder, n := range o.Memory {
 		sum.Memory[holder] += n
 	}

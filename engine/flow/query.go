@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
@@ -25,6 +26,9 @@ type Query struct {
 	Windowed bool
 	// Memory is what the operator's state may take, in bytes.
 	Memory int64
+
+	// figures are those of the last chunk's end, or of the last look at the memory.
+	figures atomic.Pointer[Figures]
 
 	op   sql.Operator
 	rows int64
@@ -48,6 +52,7 @@ func (q *Query) fail(err error) error { return fmt.Errorf("query %q: %w", q.Iden
 // Start restores the windows.
 func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 	q.op, q.rows, q.out = q.New(), 0, nil
+	defer q.watch()
 	if state == nil {
 		return nil
 	}
@@ -79,7 +84,7 @@ func (q *Query) Add(_ context.Context, b *column.Batch) (Outcome, error) {
 		o.Counts.Passed = taken.Aggregated
 	}
 	for _, row := range taken.Late {
-		o.Rejects = append(o.Rejects, Reject{Row: int(row), Code: "late", Reason: "its window was closed before it arrived"})
+		o.Rejects = append(o.Rejects, Reject{Row: int(row), Code: codeLate, Reason: "its window was closed before it arrived"})
 	}
 	return o, nil
 }
@@ -104,6 +109,7 @@ func (q *Query) Plan(_ context.Context, cut Cut) (Plan, error) {
 			Key: q.Target, Rows: int64(rows.Rows), Hash: column.HashRows(rows).String(), Bytes: q.encode(rows, cut.Chunk),
 		}}
 	}
+	q.watch()
 	snapshot, err := q.op.Snapshot()
 	if err != nil {
 		return plan, q.fail(err)
@@ -142,6 +148,24 @@ func (q *Query) Put(ctx context.Context, _ Plan) error {
 
 // Published forgets the rows.
 func (q *Query) Published(Plan) { q.out, q.rows = nil, 0 }
+
+// watch takes down what is open.
+func (q *Query) watch() {
+	f := &Figures{Memory: map[string]int64{"windows": q.op.Memory()}}
+	if w, ok := q.op.(sql.Watched); ok {
+		open := w.Open()
+		f.Windows = &Windows{Open: open.Windows, Waiting: open.Rows}
+	}
+	q.figures.Store(f)
+}
+
+// Figures are the open windows as of the end of the last chunk.
+func (q *Query) Figures() Figures {
+	if f := q.figures.Load(); f != nil {
+		return *f
+	}
+	return Figures{Memory: map[string]int64{}}
+}
 
 // Close has nothing to let go of.
 func (q *Query) Close() error { return nil }

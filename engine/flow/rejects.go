@@ -66,6 +66,10 @@ func (t *Task) rejectRows(step string, b *column.Batch, rejects []Reject, frames
 
 // keep hands a rejected row to the processor, or adds it to the dead letters of the chunk.
 func (t *Task) keep(shard record.ShardID, x reject) error {
+	if x.code == codeLate && t.Late != nil {
+		t.chunk.late.addRaw(stream.ProducerID("late", t.Identity.Pipeline, t.Identity.Name, t.Identity.Incarnation, shard.String()), x)
+		return nil
+	}
 	if t.keeper == nil {
 		t.chunk.dead.add(t, shard, x)
 		return nil

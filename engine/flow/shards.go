@@ -179,6 +179,21 @@ func (t *Task) watermark() int64 {
 	return latest + quiet.Microseconds()
 }
 
+// slowest is the shard that holds the watermark back, nil when none does.
+func (t *Task) slowest() *reader {
+	if t.event < 0 {
+		return nil
+	}
+	var out *reader
+	now := t.Now()
+	for _, r := range t.readers {
+		if t.counts(r) && now.Sub(r.active) < idleAfter && (out == nil || r.watermark < out.watermark) {
+			out = r
+		}
+	}
+	return out
+}
+
 // counts reports whether a shard takes part in the watermark: not before it is read, and not once
 // it is read to its end and all its children are read.
 func (t *Task) counts(r *reader) bool {

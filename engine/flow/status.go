@@ -43,8 +43,11 @@ type Status struct {
 	// for good.
 	Schema int64 `json:"schema,omitempty"`
 	// Watermark of the input; nil while no event was seen.
-	Watermark *time.Time    `json:"watermark,omitempty"`
-	Shards    []ShardStatus `json:"shards"`
+	Watermark *time.Time `json:"watermark,omitempty"`
+	// HeldBy is the shard whose watermark that is, empty while none holds it back: then time passes with
+	// the clock.
+	HeldBy string        `json:"held_by,omitempty"`
+	Shards []ShardStatus `json:"shards"`
 	// OldestUndelivered is the age of the oldest record that is not yet delivered, in seconds; 0 when
 	// there is none.
 	OldestUndelivered float64 `json:"oldest_undelivered_seconds"`
@@ -205,7 +208,7 @@ func (s *status) end(err error) {
 }
 
 // progress publishes the ledger and the places of the readers.
-func (s *status) progress(task int, ledger []checkpoint.Step, readers []*reader, watermark int64) {
+func (s *status) progress(task int, ledger []checkpoint.Step, readers []*reader, watermark int64, slowest *reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	copy(s.now.Steps, ledger)
@@ -216,7 +219,10 @@ func (s *status) progress(task int, ledger []checkpoint.Step, readers []*reader,
 		s.logs[i], s.oldest[i] = r.log, r.oldest
 		s.now.Shards[i] = ShardStatus{Shard: r.id.String(), Task: task, Next: r.next, Watermark: instant(r.watermark)}
 	}
-	s.now.Watermark = instant(watermark)
+	s.now.Watermark, s.now.HeldBy = instant(watermark), ""
+	if slowest != nil {
+		s.now.HeldBy = slowest.id.String()
+	}
 }
 
 func (s *status) committed(doc checkpoint.Document, plan Plan, ledger []checkpoint.Step) {

@@ -81,6 +81,9 @@ type Config struct {
 	// Recorded is asked when a plan of another generation is pending; nil when none is recorded.
 	Recorded    Recorded
 	DeadLetters *DeadLetters
+	// Late appends late rows to a stream of their own, as the records they came in, and returns nil once
+	// that is durable. Nil keeps them among the dead letters.
+	Late func(ctx context.Context, b *record.Batch) error
 	// SkipDamaged goes on behind damaged records, which are counted as expired, instead of
 	// stopping.
 	SkipDamaged bool
@@ -144,6 +147,8 @@ type chunk struct {
 	// from is where each shard stood.
 	from map[record.ShardID]record.Ordinal
 	dead deadChunk
+	// late are rows for Config.Late.
+	late deadChunk
 }
 
 // errStopped ends a task that was asked to stop before it could commit its last chunk.
@@ -275,12 +280,13 @@ func countsOf(ledger []checkpoint.Step, name string) Counts {
 }
 
 func (t *Task) openChunk() {
-	t.chunk = chunk{from: make(map[record.ShardID]record.Ordinal, len(t.readers)), dead: t.chunk.dead}
+	t.chunk = chunk{from: make(map[record.ShardID]record.Ordinal, len(t.readers)), dead: t.chunk.dead, late: t.chunk.late}
 	for _, r := range t.readers {
 		t.chunk.from[r.id] = r.next
 		r.oldest = 0
 	}
 	t.chunk.dead.reset()
+	t.chunk.late.reset()
 }
 
 // turn reads each shard once, commits if something is due, and otherwise waits.
@@ -295,7 +301,7 @@ func (t *Task) turn(ctx context.Context) (done bool, err error) {
 			return false, err
 		}
 	}
-	t.status.progress(t.Identity.Task, t.ledger, t.readers, t.watermark())
+	t.status.progress(t.Identity.Task, t.ledger, t.readers, t.watermark(), t.slowest())
 	switch {
 	case stopped:
 		return true, t.finish(ctx, "shutdown")
@@ -343,7 +349,7 @@ func (t *Task) due() string {
 		return "size"
 	case trigger.Rows > 0 && open.Rows >= trigger.Rows:
 		return "rows"
-	case t.Memory > 0 && open.Memory+int64(t.chunk.dead.size()) > t.Memory:
+	case t.Memory > 0 && open.Memory+int64(t.chunk.dead.size()+t.chunk.late.size()) > t.Memory:
 		return "memory"
 	case trigger.Age > 0 && age >= trigger.Age:
 		return "age"
