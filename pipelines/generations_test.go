@@ -19,6 +19,7 @@ import (
 	"github.com/millrace-io/millrace/engine/vfs"
 	"github.com/millrace-io/millrace/pipelines"
 	"github.com/millrace-io/millrace/sinks"
+	"github.com/millrace-io/millrace/sinks/s3"
 )
 
 // crash ends the process, in effect, at the nth Put of any sink.
@@ -228,4 +229,56 @@ func TestRecordedConfigurationHasNoSecrets(t *testing.T) {
 	if len(kept) != 1 {
 		t.Errorf("%d configurations", len(kept))
 	}
+}
+
+func TestRedoneChunksGoWhereTheStoreIsNow(t *testing.T) {
+	w := newWorkshop(t)
+	w.lines(1)
+	t.Setenv("WORKSHOP_KEY", "old")
+	w.sink = `type: s3, from: in, endpoint: "http://127.0.0.1:1", bucket: lake, prefix: then, access_key: "${env:WORKSHOP_KEY}", secret_key: "old"`
+	then := w.load()
+	t.Setenv("WORKSHOP_KEY", "new: ${x} \"")
+	w.sink = `type: s3, from: in, endpoint: "http://127.0.0.1:2", region: eu-central-1, bucket: other, access_key: "${env:WORKSHOP_KEY}", secret_key: "new"`
+	now := w.load()
+	redone, err := then.Sinks[0].Redone(now, now.Sinks[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := redone.Sinks[0].Config.(*s3.Config)
+	if c.Bucket != "lake" || c.Prefix != "then" {
+		t.Errorf("what is put is not what was planned: %+v", c)
+	}
+	if c.Endpoint != "http://127.0.0.1:2" || c.Region != "eu-central-1" || c.AccessKey.Reveal() != "new: ${x} \"" || c.SecretKey.Reveal() != "new" {
+		t.Errorf("the store is not reached as it is now: %+v %q %q", c, c.AccessKey.Reveal(), c.SecretKey.Reveal())
+	}
+	// Of another type there is only what was recorded.
+	w.sink = newWorkshop(t).sink
+	if _, err := then.Sinks[0].Redone(now, w.load().Sinks[0]); err == nil || !strings.Contains(err.Error(), "secret_key") {
+		t.Errorf("a secret that is not recorded is not missed: %v", err)
+	}
+}
+
+func TestChunkOfAnInferredSchemaIsRedoneAsPlanned(t *testing.T) {
+	w := newWorkshop(t)
+	w.stream = "infer: {sample: 10}"
+	c := &crash{at: 1, objects: 1}
+	w.breaks(c)
+	var text strings.Builder
+	for i := range 50 {
+		fmt.Fprintf(&text, `{"id":%d,"n":1}`+"\n", i)
+	}
+	w.put("in.ndjson", text.String())
+	if _, err := w.tryRun(); !errors.Is(err, errCrash) {
+		t.Fatal(err)
+	}
+	// Later records widen the schema, and the file changes.
+	for i := range 50 {
+		fmt.Fprintf(&text, `{"id":%d,"n":1.5,"more":"x"}`+"\n", 50+i)
+	}
+	w.put("in.ndjson", text.String())
+	w.stream = "infer: {sample: 10}, unknown: add"
+	w.sink = strings.Replace(w.sink, "prefix: ok", `prefix: ok/new, partition_by: ["id % 2 AS part"]`, 1)
+	w.run()
+	w.run()
+	w.want("delivered", w.everywhere("out"), each(100, isAny))
 }

@@ -105,6 +105,9 @@ func lines(s pipelines.Status) []string {
 		line := fmt.Sprintf("%s: %s rows read", t.Name, count(t.Steps[0].In))
 		if t.Kind == "sink" {
 			line += fmt.Sprintf(", %s delivered in %s objects", count(t.Delivered.Rows), count(t.Delivered.Objects))
+			if t.Delivered.ErrorRows > 0 {
+				line += fmt.Sprintf(", %s under its error prefix", some(t.Delivered.ErrorRows, "rejected row"))
+			}
 		} else {
 			line += fmt.Sprintf(", %s in windows, %s rows out", count(last.Aggregated), count(t.Delivered.Rows))
 		}

@@ -66,6 +66,9 @@ func (c *Chunk) Reject(r flow.Rejected) error {
 	if r.Undecoded {
 		kind = errorsOfFormat
 	}
+	if r.Data == nil {
+		r.Data = []byte{} // null would be no row
+	}
 	p := c.errorPart(kind)
 	line, err := json.Marshal(Envelope{
 		AttemptsMade: 1, Arrival: r.Arrival, Code: r.Code, Message: r.Reason, Data: r.Data,
