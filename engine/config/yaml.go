@@ -74,7 +74,9 @@ func (n *Node) literal() string {
 }
 
 // QuoteText is a text as a scalar of YAML in which nothing is resolved.
-func QuoteText(text string) string { return strconv.QuoteToASCII(strings.ReplaceAll(text, "${", "$${")) }
+func QuoteText(text string) string {
+	return strconv.QuoteToASCII(strings.ReplaceAll(text, "${", "$${"))
+}
 
 func quoteKey(key string) string {
 	if plain.MatchString(key) && !slices.Contains(words, strings.ToLower(key)) {
