@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,6 +62,9 @@ func prepare(dir string) (err error) {
 		return err
 	}
 	if duck, err = rig.OpenDuck(2); err != nil {
+		return err
+	}
+	if err = severalAtOnce(); err != nil {
 		return err
 	}
 	inputs = filepath.Join(dir, "inputs")
@@ -142,6 +146,7 @@ type place struct {
 	data   string
 	prefix string // of the objects in the bucket
 	env    []string
+	binary string // when not the usual one
 }
 
 // example is a place for a file of pipelines/examples, unchanged.
@@ -171,7 +176,7 @@ func pipeline(t *testing.T, name, text string, env ...string) *place {
 func (p *place) start(args ...string) *rig.Process {
 	p.t.Helper()
 	process, err := rig.Command{
-		Path: binary,
+		Path: cmp.Or(p.binary, binary),
 		Args: append([]string{"run", p.file, "--data", p.data, "--json"}, args...),
 		Env:  p.env,
 		Dir:  p.dir,

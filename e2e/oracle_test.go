@@ -56,11 +56,16 @@ func sameEvents(t *testing.T, file, got string) {
 	if c := countBy(t, "seq", events(file), got); c.lost != 0 || c.duplicated != 0 || c.delivered != c.produced {
 		t.Errorf("events: %v", c)
 	}
-	if got == "" {
-		return
+	if got != "" {
+		equalTables(t, events(file), got)
 	}
+}
+
+// equalTables compares two tables of events column by column.
+func equalTables(t *testing.T, wanted, got string) {
+	t.Helper()
 	const columns = "user_id, session_id, url, action, price, quantity, country, user_agent, geo, seq"
-	want := fmt.Sprintf("SELECT event_time, %s FROM %s", columns, events(file))
+	want := fmt.Sprintf("SELECT event_time, %s FROM %s", columns, wanted)
 	have := fmt.Sprintf("SELECT epoch_us(event_time) AS event_time, %s FROM %s", columns, got)
 	for _, pair := range [][2]string{{want, have}, {have, want}} {
 		if n := number(t, "SELECT COUNT(*) FROM (%s EXCEPT ALL %s)", pair[0], pair[1]); n != 0 {

@@ -158,6 +158,12 @@ func (p *Process) Kill() Exit {
 // Terminate sends SIGTERM.
 func (p *Process) Terminate() { _ = p.cmd.Process.Signal(syscall.SIGTERM) }
 
+// Stop makes the process stand still until Continue, as a machine does that was suspended.
+func (p *Process) Stop() { _ = p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Continue ends a Stop.
+func (p *Process) Continue() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Wait waits for the end. When ctx is done first the process is killed and the error says so.
 func (p *Process) Wait(ctx context.Context) (Exit, error) {
 	select {

@@ -40,14 +40,15 @@ func FreeAddress() (string, error) {
 	return l.Addr().String(), l.Close()
 }
 
-// Build compiles ./cmd/millrace of the repository into dir and returns the binary's path.
-func Build(ctx context.Context, dir string) (string, error) {
+// Build compiles ./cmd/millrace of the repository into dir and returns the binary's path. The tag
+// faults makes it ask about what it does.
+func Build(ctx context.Context, dir string, tags ...string) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
-	bin := filepath.Join(dir, "millrace")
-	cmd := exec.CommandContext(ctx, "go", "build", "-o", bin, "./cmd/millrace")
+	bin := filepath.Join(dir, strings.Join(append([]string{"millrace"}, tags...), "-"))
+	cmd := exec.CommandContext(ctx, "go", "build", "-tags", strings.Join(tags, ","), "-o", bin, "./cmd/millrace")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build ./cmd/millrace: %w\n%s", err, out)
