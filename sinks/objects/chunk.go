@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
@@ -30,7 +29,7 @@ type Settings struct {
 	// Generation is the hash of the consumer's configuration, for the metadata.
 	Generation string
 	Writer     *encode.Writer
-	// Open starts an object; nil is the Writer's.
+	// Open starts an object; nil is the Writer's. It is called from several goroutines.
 	Open   func(io.Writer) encode.Encoder
 	Schema *column.Schema
 	// Dir is where objects are spooled.
@@ -336,21 +335,6 @@ func (c *Chunk) Drop() error {
 	c.rows, c.encoded, c.memory, c.encoders, c.drained = 0, 0, 0, 0, false
 	c.publishStats()
 	return err
-}
-
-// freeze completes the objects and returns them by path.
-func (c *Chunk) freeze() ([]*part, error) {
-	all := slices.Clone(c.list)
-	slices.SortFunc(all, func(a, b *part) int { return strings.Compare(a.path, b.path) })
-	c.stage.sort(len(c.list))
-	for _, p := range all {
-		if err := c.finish(p); err != nil {
-			return nil, err
-		}
-	}
-	c.learn(all)
-	c.publishStats()
-	return all, c.stage.drop()
 }
 
 // learn takes the ratio of sizes for the next chunk.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"maps"
@@ -119,6 +120,9 @@ func contents(t *testing.T, c *Chunk) map[string]string {
 		var text strings.Builder
 		if err := o.CopyTo(&text); err != nil {
 			return err
+		}
+		if crc := crc32.Checksum([]byte(text.String()), Castagnoli); crc != o.CRC {
+			t.Errorf("%s has the checksum %08x, planned is %08x", o.Key, crc, o.CRC)
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -30,13 +30,13 @@ func (c *Chunk) drain() error {
 		s.grace += stageGrace
 		return nil
 	}
+	if s.reader == nil && len(large) > 0 {
+		s.reader = s.newReader()
+	}
 	for _, p := range large {
 		// What went to disk before stays there until the object is finished.
-		runs := p.runs
-		p.runs = nil
-		err := s.read(p, func(b *column.Batch) error { return c.encode(p, b) })
-		p.runs = runs
-		if err != nil {
+		s.reader.add = func(b *column.Batch) error { return c.encode(p, b) }
+		if err := s.reader.readMemory(p); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,6 @@
 package objects
 
 import (
-	"hash/crc32"
 	"io"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -134,66 +133,10 @@ func (p *part) flush() error {
 	return nil
 }
 
-// finish completes the object of p.
-func (c *Chunk) finish(p *part) error {
-	if p.encoder != nil {
-		return c.finishOpen(p)
-	}
-	out := &measured{out: &c.finished}
-	p.from = c.finished.size()
-	p.encoder = c.settings.Open(out)
-	if err := c.stage.read(p, p.add); err != nil {
-		return err
-	}
-	if err := p.encoder.Finish(); err != nil {
-		return err
-	}
-	p.encoder, p.runs = nil, nil
-	p.size, p.crc = out.size, out.crc
-	return nil
-}
-
-// finishOpen completes an object that has rows already. It goes to disk when memory is short.
-func (c *Chunk) finishOpen(p *part) error {
-	if c.partitioner != nil {
-		if err := c.stage.read(p, p.add); err != nil {
-			return err
-		}
-	}
-	if err := p.encoder.Finish(); err != nil {
-		return err
-	}
-	c.count(p)
-	p.encoder, p.runs, p.selection = nil, nil, nil
-	c.encoders--
-	if c.limit > 0 && c.memory > c.limit && len(p.own.memory) >= smallestFlush {
-		p.own.release()
-	}
-	c.memory += int64(cap(p.own.memory)) - p.memory
-	p.memory = int64(cap(p.own.memory))
-	p.size, p.crc = p.own.size(), p.own.crc
-	return nil
-}
-
 // content is the finished object.
 func (c *Chunk) content(p *part) io.ReaderAt {
 	if p.own != nil {
 		return p.own
 	}
 	return io.NewSectionReader(&c.finished, p.from, p.size)
-}
-
-// measured counts what is written, for objects that share a spool.
-type measured struct {
-	out  io.Writer
-	size int64
-	crc  uint32
-}
-
-// Write implements io.Writer.
-func (m *measured) Write(p []byte) (int, error) {
-	n, err := m.out.Write(p)
-	m.size += int64(n)
-	m.crc = crc32.Update(m.crc, Castagnoli, p[:n])
-	return n, err
 }

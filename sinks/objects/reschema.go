@@ -37,6 +37,6 @@ func (c *Chunk) Reschema(schema *column.Schema, writer *encode.Writer, open func
 		return err
 	}
 	c.settings, c.writer, c.partitioner, c.columns = next.settings, next.writer, next.partitioner, next.columns
-	c.stage.schema, c.stage.builders = next.stage.schema, next.stage.builders
+	c.stage.schema, c.stage.reader = next.stage.schema, nil
 	return nil
 }

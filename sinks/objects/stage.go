@@ -1,13 +1,9 @@
 package objects
 
 import (
-	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"os"
-	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
 )
@@ -34,9 +30,10 @@ type stage struct {
 	file  *os.File
 	filed int64
 
-	builders []*column.Builder
-	buffer   []byte
-	reader   *bufio.Reader
+	// buffer is what goes to the file next.
+	buffer []byte
+	// reader is for emptying a full stage.
+	reader *stageReader
 }
 
 // staged is a row in the stage.
@@ -54,18 +51,12 @@ const (
 	stageBlock = 256 << 10
 	// stagedBytes is the memory of a row beside its bytes: staged, and its place in order.
 	stagedBytes = 20
-	// readRows and readBytes bound the batches that staged rows are encoded in.
-	readRows  = 8192
-	readBytes = 1 << 20
-	// readBuffer is more than most partitions have in a run, so that each is one read.
-	readBuffer = 64 << 10
+	// writeBytes is how much goes to the file at once.
+	writeBytes = 1 << 20
 )
 
 func (s *stage) init(schema *column.Schema, d *disk, most int64) {
 	s.schema, s.disk, s.most = schema, d, most
-	for _, f := range schema.Fields {
-		s.builders = append(s.builders, column.NewBuilder(f.Type))
-	}
 }
 
 // memory is what the stage holds, in bytes.
@@ -179,7 +170,7 @@ func (s *stage) spillRows(rows []int32) error {
 	for _, row := range rows {
 		text := s.bytes(row)
 		s.buffer = append(binary.AppendUvarint(s.buffer, uint64(len(text))), text...)
-		if len(s.buffer) >= readBytes {
+		if len(s.buffer) >= writeBytes {
 			if err := s.write(); err != nil {
 				return err
 			}
@@ -218,91 +209,4 @@ func (s *stage) drop() error {
 	s.total, s.filed, s.held = 0, 0, 0
 	s.grace = 0
 	return s.disk.discard(&s.file)
-}
-
-// read calls add with all rows of a partition, those on disk first.
-func (s *stage) read(p *part, add func(*column.Batch) error) error {
-	b := batcher{stage: s, add: add}
-	for _, r := range p.runs {
-		if err := s.readRun(r, &b); err != nil {
-			return fmt.Errorf("read spooled rows: %w", err)
-		}
-	}
-	for _, row := range s.of(p) {
-		if err := b.row(s.bytes(row)); err != nil {
-			return err
-		}
-	}
-	return b.flush()
-}
-
-func (s *stage) readRun(r run, b *batcher) error {
-	if s.reader == nil {
-		s.reader = bufio.NewReaderSize(nil, readBuffer)
-	}
-	s.reader.Reset(io.NewSectionReader(s.file, r.from, r.size))
-	for {
-		n, err := binary.ReadUvarint(s.reader)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil && n > uint64(r.size) {
-			err = errTorn
-		}
-		if err != nil {
-			return err
-		}
-		s.buffer = slices.Grow(s.buffer[:0], int(n))[:n]
-		if _, err := io.ReadFull(s.reader, s.buffer); err != nil {
-			return err
-		}
-		if err := b.row(s.buffer); err != nil {
-			return err
-		}
-	}
-}
-
-// batcher makes batches of staged rows.
-type batcher struct {
-	stage *stage
-	add   func(*column.Batch) error
-	rows  int
-	bytes int
-}
-
-func (b *batcher) row(text []byte) error {
-	rest := text
-	fields := b.stage.schema.Fields
-	for i, builder := range b.stage.builders {
-		var err error
-		if rest, err = readValue(builder, &fields[i].Type, rest); err != nil {
-			return err
-		}
-	}
-	b.rows++
-	b.bytes += len(text)
-	if b.rows < readRows && b.bytes < readBytes {
-		return nil
-	}
-	return b.flush()
-}
-
-func (b *batcher) flush() error {
-	if b.rows == 0 {
-		return nil
-	}
-	s := b.stage
-	columns := make([]*column.Column, len(s.builders))
-	for i, x := range s.builders {
-		columns[i] = x.Reuse()
-	}
-	batch, err := column.NewBatch(s.schema, columns)
-	if err == nil {
-		err = b.add(batch)
-	}
-	for _, x := range s.builders {
-		x.Reset()
-	}
-	b.rows, b.bytes = 0, 0
-	return err
 }
