@@ -238,34 +238,43 @@ func TestDeadLettersAndDirectoriesAreRedriven(t *testing.T) {
 	sink := w.sink
 	w.sink = regexp.MustCompile(` error_prefix: "[^"]*",`).ReplaceAllString(sink, "")
 	w.lines(50)
+	// Every consumer rejects what is no JSON, so that letter names none.
+	text, err := os.ReadFile(w.path("in.ndjson"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.put("in.ndjson", string(text)+`{"id":13,"n":`+"\n")
+	w.more = `  other: {type: stdout, from: in}`
 	s, err := w.tryRun()
-	if err != nil || s.DeadLetters.Total != 5 {
+	if err != nil || s.DeadLetters.Total != 11 {
 		t.Fatalf("%+v %v", s.DeadLetters, err)
 	}
-	if r := w.redrive(""); r.From != pipelines.FromDeadLetters || r.Sent != 5 || r.Failed != 5 {
+	if r := w.redrive(""); r.From != pipelines.FromDeadLetters || r.Sent != 6 || r.Failed != 6 || r.Codes["parse-error"] != 1 {
 		t.Errorf("dead letters without a fix: %+v", r)
 	}
 	w.sink = sink // what fails from now on goes to the error prefix
-	if r := w.redrive(pipelines.FromDeadLetters); r.Sent != 5 || r.Before != 5 || r.Failed != 5 {
+	if r := w.redrive(pipelines.FromDeadLetters); r.Sent != 6 || r.Before != 6 || r.Failed != 6 {
 		t.Errorf("dead letters that failed again: %+v", r)
 	}
-	w.want("rejected", w.rejected(), each(50, isBad))
+	want := each(50, isBad)
+	want["13"]++ // and the one that is no JSON
+	w.want("rejected", w.rejected(), want)
 	w.stream = "schema: {id: bigint, n: string}"
 	// Error objects are the same wherever they lie.
 	if err := os.Rename(w.path("out/bad"), w.path("moved")); err != nil {
 		t.Fatal(err)
 	}
-	if r := w.redrive(w.path("moved")); r.Sent != 5 || r.Delivered != 5 {
+	if r := w.redrive(w.path("moved")); r.Sent != 6 || r.Delivered != 5 || r.Failed != 1 {
 		t.Errorf("directory: %+v", r)
 	}
 	if err := os.Rename(w.path("moved"), w.path("again")); err != nil {
 		t.Fatal(err)
 	}
-	if r := w.redrive(w.path("again")); r.Sent != 0 || r.Before != 5 {
+	if r := w.redrive(w.path("again")); r.Sent != 0 || r.Before != 6 {
 		t.Errorf("directory that was moved: %+v", r)
 	}
 	w.want("delivered", ids(w.under("out/ok")), each(50, isAny))
-	if keys := slices.Sorted(maps.Keys(w.rejected())); len(keys) != 0 {
+	if keys := slices.Sorted(maps.Keys(w.rejected())); !slices.Equal(keys, []string{"13"}) {
 		t.Errorf("rejected %v", keys)
 	}
 }

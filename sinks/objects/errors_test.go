@@ -71,6 +71,9 @@ func TestErrorObjectsAreToldApartByTheirNames(t *testing.T) {
 	if err := c.Reject(flow.Rejected{Code: "c"}); err != nil {
 		t.Fatal(err)
 	}
+	if c.Open().Memory < 100 {
+		t.Errorf("a rejected row takes %d bytes of memory", c.Open().Memory)
+	}
 	for key, text := range contents(t, c) {
 		if !strings.Contains(text, `"rawData":""`) {
 			t.Errorf("no data is not empty data: %s", text)
