@@ -18,12 +18,11 @@ import (
 type over struct {
 	plan *overPlan
 	stage
-	inputs  []int
-	qualify *expr.Program
-	frames  []*frameState
-	wait    waiting
-	closed  int64
-	taken   []int32
+	inputs []int
+	frames []*frameState
+	wait   waiting
+	closed int64
+	taken  []int32
 }
 
 // frameState is what one frame knows of earlier rows.

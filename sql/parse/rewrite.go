@@ -84,8 +84,7 @@ type rewriter struct {
 	// operand is the piece that the last complete operand begins with, or -1.
 	operand int
 
-	// text and starts are what was written: the place of every piece by its offset.
-	text   string
+	// starts are the place of every piece by its offset in what was written.
 	starts []start
 }
 
