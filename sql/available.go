@@ -5,16 +5,11 @@ import (
 )
 
 // available refuses what the grammar has and no operator does yet. It is the only place that
-// does: a clause that gains its operator loses its line here. The result is the one SELECT that is
-// left, and the table that it reads.
-func available(q *ast.Query) (*ast.Select, *ast.Table, error) {
+// does: a clause that gains its operator loses its line here.
+func available(q *ast.Query) error {
 	g := &gate{}
-	s := g.query(q)
-	if err := g.found.Err(); err != nil {
-		return nil, nil, err
-	}
-	table, _ := s.From.(*ast.Table)
-	return s, table, nil
+	g.query(q)
+	return g.found.Err()
 }
 
 // gate collects what is refused.
@@ -24,38 +19,31 @@ func (g *gate) refuse(at ast.Pos, what, cure string) {
 	g.found.Add(at.Errorf("%s is not available yet; %s", what, cure))
 }
 
-const ownQuery = "make the inner query a query of its own and select from it"
-
-func (g *gate) query(q *ast.Query) *ast.Select {
+func (g *gate) query(q *ast.Query) {
 	if q.Into != nil {
 		g.refuse(q.Into.Pos, "INSERT INTO", "write the SELECT alone: the rows of a query go to the stream of its name")
 	}
-	if len(q.With) > 0 {
-		g.refuse(q.With[0].Pos, "WITH", ownQuery)
+	for _, c := range q.With {
+		g.query(c.Query)
 	}
-	if len(q.OrderBy) > 0 {
-		g.refuse(q.OrderBy[0].Pos, "ORDER BY", "the rows of a window leave ordered by window_start and the keys")
-	}
-	if q.Limit != nil {
-		g.refuse(q.Limit.Pos, "LIMIT", "leave it out")
-	}
-	switch b := q.Body.(type) {
+	g.body(q.Body)
+}
+
+func (g *gate) body(b ast.Body) {
+	switch b := b.(type) {
 	case *ast.Select:
 		g.core(b)
-		return b
 	case *ast.Query:
-		return g.query(b)
+		g.query(b)
 	case *ast.Union:
-		g.refuse(b.Terms[1].Position(), "UNION ALL", "write two queries")
+		for _, t := range b.Terms {
+			g.body(t)
+		}
 	}
-	return nil
 }
 
 func (g *gate) core(s *ast.Select) {
 	g.from(s.From)
-	if s.Distinct {
-		g.refuse(s.Pos, "SELECT DISTINCT", "group by the columns and a window")
-	}
 	for _, item := range s.Items {
 		g.expr(item.Expr)
 	}
@@ -69,7 +57,7 @@ func (g *gate) core(s *ast.Select) {
 func (g *gate) from(f ast.From) {
 	switch f := f.(type) {
 	case *ast.Derived:
-		g.refuse(f.Pos, "a sub-query in FROM", ownQuery)
+		g.query(f.Query)
 	case *ast.Join:
 		if u, ok := f.Right.(*ast.Unnest); ok {
 			g.from(u)

@@ -63,10 +63,13 @@ func (p *Predicate) Select(b *column.Batch, dst []int32) ([]int32, error) {
 	return p.program.Select(b, dst)
 }
 
-// names is the fields that programs read, in the order of the schema.
+// names is the fields that programs read, in the order of the schema. Programs may be nil.
 func names(in *column.Schema, programs ...*expr.Program) []string {
 	used := make([]bool, len(in.Fields))
 	for _, p := range programs {
+		if p == nil {
+			continue
+		}
 		for _, i := range p.Needs() {
 			used[i] = true
 		}

@@ -32,29 +32,15 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 	if err != nil {
 		return nil, err
 	}
-	s, table, err := available(tree)
+	if err := available(tree); err != nil {
+		return nil, err
+	}
+	c := &composer{resolve: resolve, left: maxSelects}
+	p, err := c.query(tree, nil)
 	if err != nil {
 		return nil, err
 	}
-	in, ok := resolve(table.Name)
-	if !ok {
-		return nil, table.Errorf("unknown stream %q; FROM takes the id of a stream, transform or query of the file", table.Name)
-	}
-	q := &Query{from: table.Name, late: tree.Late}
-	switch {
-	case hasOver(s):
-		q.plan, err = planOver(tree, s, table, in)
-	case windowed(s):
-		q.plan, err = planWindows(tree, s, table, in)
-	default:
-		if err = rowsOnly(tree, s); err == nil {
-			q.plan, err = planRows(s, table, in)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return q, nil
+	return &Query{from: c.from.Name, plan: p, late: tree.Late}, nil
 }
 
 // rowsOnly refuses clauses that have no meaning without windows.
@@ -78,7 +64,7 @@ func scopeOf(t *ast.Table, in Input) *expr.Scope {
 	if t.Alias != "" {
 		name = t.Alias
 	}
-	return &expr.Scope{Schema: in.Schema, Qualifiers: []string{name}}
+	return &expr.Scope{Schema: in.Schema, Qualifiers: []string{name}, Replace: in.replace}
 }
 
 // windowed reports whether a query groups. One that only looks as if it did is caught there.
@@ -121,8 +107,7 @@ func (q *Query) Needs() []string { return q.plan.needs() }
 // Windowed reports whether rows leave only when the watermark lets them: when a window closes, or
 // when their turn has come in OVER.
 func (q *Query) Windowed() bool {
-	_, plain := q.plan.(*rowPlan)
-	return !plain
+	return !stateless(q.plan)
 }
 
 // New returns an operator with empty state.

@@ -6,6 +6,7 @@ package sql
 
 import (
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/ast"
 )
 
 // Input is a stream, transform or query that a query may select from.
@@ -13,6 +14,9 @@ type Input struct {
 	Schema *column.Schema
 	// EventTime is the timestamp column that windows go by; empty when there is none.
 	EventTime string
+
+	// replace finds the field that stands for a node, -1 for none; nil when there are no such nodes.
+	replace func(ast.Expr) (int, error)
 }
 
 // Operator is a running query. One goroutine uses it.
@@ -30,6 +34,30 @@ type Operator interface {
 	Restore(snapshot []byte) error
 	// Memory is the size of the state in bytes, roughly.
 	Memory() int64
+}
+
+// Part is a piece of state that was written once and is referred to by snapshots since.
+type Part struct {
+	// File is the number of the file, Offset where the piece begins in it and Size its bytes.
+	File, Offset, Size int64
+}
+
+// Parts keeps pieces of state. One goroutine uses it.
+type Parts interface {
+	Write(piece []byte) (Part, error)
+	Read(p Part) ([]byte, error)
+}
+
+// Parted is an Operator that need not write all of its state with every snapshot: what changed since
+// the last one goes to parts, and the snapshot refers to those that are still of use.
+type Parted interface {
+	// Keep sets where; without it snapshots have everything. It comes before any other call.
+	Keep(in Parts)
+	// Files are those that the last snapshot refers to.
+	Files() []int64
+	// Shed lets go of memory for what the last snapshot has in parts, what was not used for longest
+	// first, until the state takes no more than some bytes or nothing is left to be let go of.
+	Shed(bytes int64)
 }
 
 // Watched is an Operator that tells what is open in it.

@@ -1,0 +1,223 @@
+package sql
+
+import (
+	"fmt"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/build"
+	"github.com/millrace-io/millrace/sql/expr"
+)
+
+// fusedPlan is a SELECT over sub-queries without windows: each batch goes through their conditions and
+// columns before the operator of the last, which sees the rows of the stream with their origin.
+type fusedPlan struct {
+	stages []*rowPlan
+	last   plan
+}
+
+// stagesOf is the SELECTs of a plan that is fusable, the first one first.
+func stagesOf(p plan) []*rowPlan {
+	switch p := p.(type) {
+	case *fusedPlan:
+		return append(append([]*rowPlan(nil), p.stages...), stagesOf(p.last)...)
+	case *renamedPlan:
+		stages := stagesOf(p.plan)
+		last := *stages[len(stages)-1]
+		last.out.schema, last.time = p.schema, p.time
+		return append(stages[:len(stages)-1], &last)
+	}
+	return []*rowPlan{p.(*rowPlan)}
+}
+
+// prune leaves what is needed of the columns of stages.
+func prune(stages []*rowPlan, needs []string) []*rowPlan {
+	for i := len(stages) - 1; i >= 0; i-- {
+		stages[i] = stages[i].needed(needs)
+		needs = stages[i].needs()
+	}
+	return stages
+}
+
+// fuse puts outer on top of a plan that is fusable.
+func fuse(below, outer plan) plan {
+	return &fusedPlan{stages: prune(stagesOf(below), outer.needs()), last: outer}
+}
+
+func (p *fusedPlan) output() *column.Schema { return p.last.output() }
+func (p *fusedPlan) eventTime() string      { return p.last.eventTime() }
+func (p *fusedPlan) needs() []string        { return p.stages[0].needs() }
+
+func (p *fusedPlan) operator() Operator {
+	o := &fused{Operator: p.last.operator()}
+	for _, s := range p.stages {
+		o.stages = append(o.stages, newProjection(s))
+	}
+	return o
+}
+
+// projection computes the columns of a SELECT without windows for the rows that pass its condition.
+type projection struct {
+	plan   *rowPlan
+	where  *expr.Program
+	items  []*expr.Program
+	chosen []int32
+	out    column.Batch
+}
+
+func newProjection(p *rowPlan) *projection {
+	s := &projection{plan: p, items: make([]*expr.Program, len(p.items))}
+	if p.where != nil {
+		s.where = p.where.Clone()
+	}
+	for i, q := range p.items {
+		if q != nil {
+			s.items[i] = q.Clone()
+		}
+	}
+	s.out.Columns = make([]*column.Column, len(p.items))
+	return s
+}
+
+// apply returns the rows that are left, under the same numbers, valid until the next call.
+func (s *projection) apply(b *column.Batch) (*column.Batch, error) {
+	columns := s.out.Columns
+	s.out = *b
+	s.out.Columns = columns
+	if s.where != nil {
+		var err error
+		if s.chosen, err = s.where.Select(b, s.chosen[:0]); err != nil {
+			return nil, fmt.Errorf("evaluate WHERE: %w", err)
+		}
+		s.out.Selection = s.chosen
+	}
+	view := b.With(s.out.Selection)
+	for i, p := range s.items {
+		columns[i] = nil
+		if p == nil {
+			continue
+		}
+		c, err := p.Eval(view)
+		if err != nil {
+			return nil, fmt.Errorf("evaluate column %q: %w", s.plan.out.schema.Fields[i].Name, err)
+		}
+		columns[i] = c
+	}
+	s.out.Schema = &s.plan.out.schema
+	return &s.out, nil
+}
+
+// fused runs a fusedPlan: Add sends rows through the stages, all else is the last operator's.
+type fused struct {
+	Operator
+	stages []*projection
+}
+
+// Add folds in the selected rows of b.
+func (o *fused) Add(b *column.Batch) (Taken, error) {
+	n := b.Selected()
+	for _, s := range o.stages {
+		var err error
+		if b, err = s.apply(b); err != nil {
+			return Taken{}, err
+		}
+	}
+	taken, err := o.Operator.Add(b)
+	taken.Filtered += int64(n - b.Selected())
+	return taken, err
+}
+
+// afterPlan is a SELECT without windows over rows that leave windows.
+type afterPlan struct {
+	below plan
+	rows  *rowPlan
+}
+
+func (p *afterPlan) output() *column.Schema { return p.rows.output() }
+func (p *afterPlan) eventTime() string      { return p.rows.eventTime() }
+func (p *afterPlan) needs() []string        { return p.below.needs() }
+
+func (p *afterPlan) operator() Operator {
+	return &after{Operator: p.below.operator(), rows: newProjection(p.rows)}
+}
+
+// after computes columns of what another operator emits.
+type after struct {
+	Operator
+	rows *projection
+}
+
+// Emit returns what is left of the rows of the operator below.
+func (o *after) Emit(watermark int64) (*column.Batch, error) {
+	b, err := o.Operator.Emit(watermark)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	left, err := o.rows.apply(b)
+	if err != nil {
+		return nil, err
+	}
+	return compact(left), nil
+}
+
+// compact copies the selected rows of b; nil if there are none.
+func compact(b *column.Batch) *column.Batch {
+	rows := b.Selection
+	if rows == nil {
+		rows = upTo(b.Rows)
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	columns := make([]*build.Column, len(b.Columns))
+	for i, c := range b.Columns {
+		columns[i] = build.New(c.Type)
+		columns[i].Rows(c, rows)
+	}
+	return build.Batch(b.Schema, columns)
+}
+
+// upTo is 0, 1, … n-1.
+func upTo(n int) []int32 {
+	all := make([]int32, n)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	return all
+}
+
+// renamedPlan gives the columns of a plan other names.
+type renamedPlan struct {
+	plan
+	schema column.Schema
+	time   string
+}
+
+func (p *renamedPlan) output() *column.Schema { return &p.schema }
+func (p *renamedPlan) eventTime() string      { return p.time }
+
+func (p *renamedPlan) operator() Operator {
+	return &renamed{Operator: p.plan.operator(), schema: &p.schema}
+}
+
+type renamed struct {
+	Operator
+	schema *column.Schema
+}
+
+// Emit returns the rows of the operator below under other names.
+func (o *renamed) Emit(watermark int64) (*column.Batch, error) {
+	b, err := o.Operator.Emit(watermark)
+	if b != nil {
+		b.Schema = o.schema
+	}
+	return b, err
+}
+
+// Open is what is open in the operator below.
+func (o *fused) Open() Open { return openOf(o.Operator) }
+
+// Open is what is open in the operator below.
+func (o *after) Open() Open { return openOf(o.Operator) }
+
+// Open is what is open in the operator below.
+func (o *renamed) Open() Open { return openOf(o.Operator) }

@@ -1,0 +1,170 @@
+package sql
+
+import (
+	"slices"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record"
+)
+
+// mergedPlan is a SELECT over UNION ALL of SELECTs without windows. Rows are merged row by row of the
+// stream, so that nothing depends on how those were cut into batches.
+type mergedPlan struct {
+	terms  [][]*rowPlan
+	schema *column.Schema
+	last   plan
+}
+
+// merge puts outer on top of a union; false if a term is not fusable.
+func merge(below, outer plan) (plan, bool) {
+	var relabel []*renamedPlan
+	for {
+		r, ok := below.(*renamedPlan)
+		if !ok {
+			break
+		}
+		relabel, below = append(relabel, r), r.plan
+	}
+	u, ok := below.(*unionPlan)
+	if !ok || slices.ContainsFunc(u.terms, func(t plan) bool { return !fusable(t) }) {
+		return nil, false
+	}
+	p := &mergedPlan{schema: u.output(), last: outer}
+	if len(relabel) > 0 {
+		p.schema = &relabel[0].schema
+	}
+	var read []int
+	for i, f := range p.schema.Fields {
+		if slices.Contains(outer.needs(), f.Name) {
+			read = append(read, i)
+		}
+	}
+	for _, t := range u.terms {
+		var needs []string
+		for _, i := range read {
+			needs = append(needs, t.output().Fields[i].Name)
+		}
+		p.terms = append(p.terms, prune(stagesOf(t), needs))
+	}
+	return p, true
+}
+
+func (p *mergedPlan) output() *column.Schema { return p.last.output() }
+func (p *mergedPlan) eventTime() string      { return p.last.eventTime() }
+
+func (p *mergedPlan) needs() []string {
+	var out []string
+	for _, t := range p.terms {
+		for _, n := range t[0].needs() {
+			if !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+func (p *mergedPlan) operator() Operator {
+	o := &merged{Operator: p.last.operator(), schema: p.schema}
+	for _, t := range p.terms {
+		var stages []*projection
+		for _, s := range t {
+			stages = append(stages, newProjection(s))
+		}
+		o.terms = append(o.terms, stages)
+	}
+	return o
+}
+
+// merged runs a mergedPlan.
+type merged struct {
+	Operator
+	terms  [][]*projection
+	schema *column.Schema
+}
+
+// Add folds in the selected rows of b. A row of the stream is late if one that was made of it is.
+func (o *merged) Add(b *column.Batch) (Taken, error) {
+	parts := make([]*column.Batch, len(o.terms))
+	for i, stages := range o.terms {
+		part := b
+		for _, s := range stages {
+			var err error
+			if part, err = s.apply(part); err != nil {
+				return Taken{}, err
+			}
+		}
+		parts[i] = part
+	}
+	rows := b.Selection
+	if rows == nil {
+		rows = upTo(b.Rows)
+	}
+	out, from := o.merge(b, parts, rows)
+	taken, err := o.Operator.Add(out)
+	if err != nil {
+		return Taken{}, err
+	}
+	sum := Taken{}
+	for _, r := range taken.Late {
+		sum.Late = append(sum.Late, from[r])
+	}
+	sum.Late = slices.Compact(sum.Late)
+	chosen := int64(len(slices.Compact(from)))
+	sum.Filtered = int64(len(rows)) - chosen
+	// Rows that the operator filtered were in several terms or in one; those left are as many as can be.
+	rest := chosen - int64(len(sum.Late))
+	more := min(taken.Filtered, max(0, rest-taken.Aggregated))
+	sum.Filtered += more
+	sum.Aggregated = rest - more
+	return sum, nil
+}
+
+// merge is the rows of all terms, and which row of b each is of.
+func (o *merged) merge(b *column.Batch, parts []*column.Batch, rows []int32) (*column.Batch, []int32) {
+	columns := builders(o.schema)
+	out := &column.Batch{Schema: o.schema, Origin: b.Origin}
+	var from []int32
+	var ordinals []record.Ordinal
+	var arrivals []int64
+	next := make([]int, len(parts))
+	one := make([]int32, 1)
+	for _, r := range rows {
+		for i, p := range parts {
+			if p.Selection != nil {
+				if next[i] >= len(p.Selection) || p.Selection[next[i]] != r {
+					continue
+				}
+				next[i]++
+			}
+			from = append(from, r)
+			one[0] = r
+			for k, c := range p.Columns {
+				if c != nil {
+					columns[k].Rows(c, one)
+				}
+			}
+			if b.Origin.Ordinals != nil {
+				ordinals = append(ordinals, b.Origin.Ordinals[r])
+			}
+			if b.Origin.Arrivals != nil {
+				arrivals = append(arrivals, b.Origin.Arrivals[r])
+			}
+			if b.Watermarks != nil {
+				out.Watermarks = append(out.Watermarks, b.Watermarks[r])
+			}
+		}
+	}
+	out.Rows, out.Origin.Ordinals, out.Origin.Arrivals = len(from), ordinals, arrivals
+	for k, c := range columns {
+		var done *column.Column
+		if parts[0].Columns[k] != nil {
+			done = c.Finish()
+		}
+		out.Columns = append(out.Columns, done)
+	}
+	return out, from
+}
+
+// Open is what is open in the operator behind.
+func (o *merged) Open() Open { return openOf(o.Operator) }

@@ -1,0 +1,231 @@
+package sql
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/build"
+)
+
+// unionPlan is UNION ALL of SELECTs that read the same stream. Its rows leave term by term.
+type unionPlan struct {
+	terms []plan
+	time  string
+}
+
+func (c *composer) union(u *ast.Union, known *withNames) (plan, error) {
+	p := &unionPlan{}
+	for i, body := range u.Terms {
+		if i > 0 {
+			body = named(body)
+		}
+		q, ok := body.(*ast.Query)
+		if !ok {
+			q = &ast.Query{Pos: body.Position(), Body: body}
+		}
+		term, err := c.inner(q, known)
+		if err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			if err := sameColumns(body.Position(), term.output(), p.terms[0].output()); err != nil {
+				return nil, err
+			}
+		}
+		p.terms = append(p.terms, term)
+	}
+	p.time = p.terms[0].eventTime()
+	place := p.output().Index(p.time)
+	for _, t := range p.terms[1:] {
+		if i := t.output().Index(t.eventTime()); i < 0 || i != place {
+			p.time = ""
+		}
+	}
+	return p, nil
+}
+
+// named gives the columns of a term that have no names some: those of the first term count.
+func named(b ast.Body) ast.Body {
+	s, ok := b.(*ast.Select)
+	if !ok {
+		return b
+	}
+	out := *s
+	out.Items = slices.Clone(s.Items)
+	for i, item := range s.Items {
+		if item.Expr == nil {
+			continue
+		}
+		if _, err := outputName(item); err != nil {
+			out.Items[i].Alias = fmt.Sprintf("#%d", i)
+		}
+	}
+	return &out
+}
+
+// sameColumns checks a term of UNION ALL against the first one.
+func sameColumns(at ast.Pos, got, want *column.Schema) error {
+	if len(got.Fields) != len(want.Fields) {
+		return at.Errorf("this term of UNION ALL has %d columns, the first one has %d", len(got.Fields), len(want.Fields))
+	}
+	for i, f := range want.Fields {
+		if !got.Fields[i].Type.Equal(f.Type) {
+			return at.Errorf("column %d of this term of UNION ALL is of type %s, in the first one %q is of type %s; cast one of them", i+1, got.Fields[i].Type, f.Name, f.Type)
+		}
+	}
+	return nil
+}
+
+func (p *unionPlan) output() *column.Schema { return p.terms[0].output() }
+func (p *unionPlan) eventTime() string      { return p.time }
+
+func (p *unionPlan) needs() []string {
+	var out []string
+	for _, t := range p.terms {
+		for _, n := range t.needs() {
+			if !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+func (p *unionPlan) operator() Operator {
+	o := &union{schema: p.output()}
+	for _, t := range p.terms {
+		o.terms = append(o.terms, t.operator())
+	}
+	return o
+}
+
+// union runs a unionPlan.
+type union struct {
+	schema *column.Schema
+	terms  []Operator
+}
+
+// Add gives the rows to every term. A row is late if it is for one of them; it counts as filtered at
+// most as often as the term that filters least does.
+func (o *union) Add(b *column.Batch) (Taken, error) {
+	sum := Taken{Filtered: math.MaxInt64}
+	for _, t := range o.terms {
+		taken, err := t.Add(b)
+		if err != nil {
+			return Taken{}, err
+		}
+		sum.Filtered = min(sum.Filtered, taken.Filtered)
+		sum.Late = append(sum.Late, taken.Late...)
+	}
+	slices.Sort(sum.Late)
+	sum.Late = slices.Compact(sum.Late)
+	rest := int64(b.Selected() - len(sum.Late))
+	sum.Filtered = min(sum.Filtered, rest)
+	sum.Aggregated = rest - sum.Filtered
+	return sum, nil
+}
+
+// Ready reports whether a term is.
+func (o *union) Ready(watermark int64) bool {
+	return slices.ContainsFunc(o.terms, func(t Operator) bool { return t.Ready(watermark) })
+}
+
+// Emit returns the rows of each term in turn.
+func (o *union) Emit(watermark int64) (*column.Batch, error) {
+	var all []*build.Column
+	for _, t := range o.terms {
+		b, err := t.Emit(watermark)
+		if err != nil {
+			return nil, err
+		}
+		if b == nil {
+			continue
+		}
+		if all == nil {
+			all = builders(o.schema)
+		}
+		rows := b.Selection
+		if rows == nil {
+			rows = upTo(b.Rows)
+		}
+		for i, c := range all {
+			c.Rows(b.Columns[i], rows)
+		}
+	}
+	if all == nil {
+		return nil, nil
+	}
+	return build.Batch(o.schema, all), nil
+}
+
+// Snapshot encodes the states of the terms, each but the last with its length before it.
+func (o *union) Snapshot() ([]byte, error) {
+	out := []byte{chainVersion}
+	empty := true
+	for i, t := range o.terms {
+		state, err := t.Snapshot()
+		if err != nil {
+			return nil, err
+		}
+		empty = empty && len(state) == 0
+		if i < len(o.terms)-1 {
+			out = binary.AppendUvarint(out, uint64(len(state)))
+		}
+		out = append(out, state...)
+	}
+	if empty {
+		return nil, nil
+	}
+	return out, nil
+}
+
+// Restore sets the states of the terms.
+func (o *union) Restore(snapshot []byte) error {
+	parts, err := split(snapshot, len(o.terms))
+	if err != nil {
+		return err
+	}
+	for i, t := range o.terms {
+		if err := t.Restore(parts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Memory is that of all terms.
+func (o *union) Memory() int64 {
+	n := int64(0)
+	for _, t := range o.terms {
+		n += t.Memory()
+	}
+	return n
+}
+
+// Open is what is open in all terms.
+func (o *union) Open() Open {
+	var sum Open
+	for _, t := range o.terms {
+		sum = sum.plus(openOf(t))
+	}
+	return sum
+}
+
+// frontier is the least one of the terms.
+func (o *union) frontier(watermark int64) int64 {
+	least := int64(math.MaxInt64)
+	for _, t := range o.terms {
+		least = min(least, frontierOf(t).frontier(watermark))
+	}
+	return least
+}
+
+func (o *union) leave(watermark int64) {
+	for _, t := range o.terms {
+		frontierOf(t).leave(watermark)
+	}
+}
