@@ -163,7 +163,7 @@ func strikeAt(t *testing.T, faulty string, a arrow, after bool, do func(*testing
 		<-started
 		return do(t, process)
 	}
-	proxy, err := rig.StartProxy(store.Endpoint, d.judge, nil)
+	proxy, err := rig.StartProxy(store.Endpoint, d.judge)
 	must(t, err)
 	defer proxy.Close()
 	faults, err := rig.ListenForFaults(d.judge)

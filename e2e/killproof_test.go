@@ -56,7 +56,7 @@ func TestKillsWhileDeliveringLoseAndDuplicateNothing(t *testing.T) {
 	for kills < want && !t.Failed() {
 		lives++
 		t.Run(fmt.Sprintf("life%d", lives), func(t *testing.T) {
-			hits, c := killedWhileDelivering(t, random, n, want-kills)
+			hits, c := killedInForm(t, random, n, want-kills, form{size: "1MiB"})
 			kills += hits
 			sum = sum.plus(c)
 		})
@@ -74,13 +74,15 @@ func seeded(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(*seed, 0))
 }
 
-func killedWhileDelivering(t *testing.T, random *rand.Rand, n, most int) (hits int, c tally) {
+// killedInForm delivers n events and kills the process so many times at most.
+func killedInForm(t *testing.T, random *rand.Rand, n, most int, f form) (hits int, c tally) {
 	t.Helper()
 	w := &witness{first: make(chan struct{})}
-	proxy, err := rig.StartProxy(store.Endpoint, w.judge, nil)
+	proxy, err := rig.StartProxy(store.Endpoint, w.judge)
 	must(t, err)
 	defer proxy.Close()
-	p := prove(t, n, form{store: proxy.Endpoint, size: "1MiB"})
+	f.store = proxy.Endpoint
+	p := prove(t, n, f)
 	for hits < most {
 		if hits%8 == 3 {
 			p.reshard(1 + random.IntN(4))

@@ -19,15 +19,13 @@ type Proxy struct {
 	Endpoint string
 	store    *url.URL
 	judge    Judge
-	change   func(*http.Request)
 	server   *http.Server
 	serving  sync.WaitGroup
 	client   http.Transport
 }
 
-// StartProxy listens on loopback. change, which may be nil, alters requests on their way. The caller
-// closes the proxy.
-func StartProxy(store string, judge Judge, change func(*http.Request)) (*Proxy, error) {
+// StartProxy listens on loopback. The caller closes the proxy.
+func StartProxy(store string, judge Judge) (*Proxy, error) {
 	u, err := url.Parse(store)
 	if err != nil {
 		return nil, err
@@ -36,7 +34,7 @@ func StartProxy(store string, judge Judge, change func(*http.Request)) (*Proxy, 
 	if err != nil {
 		return nil, err
 	}
-	p := &Proxy{Endpoint: "http://" + l.Addr().String(), store: u, judge: judge, change: change}
+	p := &Proxy{Endpoint: "http://" + l.Addr().String(), store: u, judge: judge}
 	p.client.DisableCompression = true
 	p.client.MaxIdleConnsPerHost = 16
 	p.server = &http.Server{Handler: p}
@@ -60,7 +58,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	op := opOf(r)
-	if err := p.ask(op); err != nil {
+	if err := p.judge(op); err != nil {
 		w.Header().Set("Content-Type", "application/xml")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintf(w, "<Error><Code>SlowDown</Code><Message>%v</Message></Error>", err)
@@ -74,9 +72,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	out.Header, out.Host, out.ContentLength = r.Header.Clone(), r.Host, int64(len(body))
 	out.Header.Del("Connection")
-	if p.change != nil {
-		p.change(out)
-	}
 	answer, err := p.client.RoundTrip(out)
 	if err != nil {
 		cut(w)
@@ -85,7 +80,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer answer.Body.Close()
 	content, err := io.ReadAll(answer.Body)
 	op.After = true
-	if err := errors.Join(err, p.ask(op)); err != nil {
+	if err := errors.Join(err, p.judge(op)); err != nil {
 		cut(w)
 		return
 	}
@@ -94,13 +89,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(answer.StatusCode)
 	_, _ = w.Write(content) // the program may be gone
-}
-
-func (p *Proxy) ask(op Op) error {
-	if p.judge == nil {
-		return nil
-	}
-	return p.judge(op)
 }
 
 // opOf names a request; keys come behind the bucket.
