@@ -370,6 +370,11 @@ func start(f *feed, at Start) func() (map[record.ShardID]record.Ordinal, error) 
 	}
 }
 
+// stateDir is where a query keeps large state.
+func (r *Run) stateDir(query string) string {
+	return filepath.Join(r.o.Data, "state", r.pipeline.Name, query)
+}
+
 // workDir is a directory for the temporary files of one of a sink's tasks.
 func (r *Run) workDir(name string, task int) string {
 	return filepath.Join(r.o.Data, "work", r.pipeline.Name, name, strconv.Itoa(task))

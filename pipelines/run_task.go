@@ -108,6 +108,7 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 			New:      q.Query.New,
 			Windowed: q.Query.Windowed(),
 			Memory:   of.share,
+			Dir:      r.stateDir(of.name),
 		}
 		var err error
 		t.Steps, err = q.Chain.Open()

@@ -18,7 +18,14 @@ type bucket struct {
 	pane window.Span
 	// first is the end of the first window that the rows count in.
 	first int64
+	// table is nil while the groups are in parts only.
 	table *agg.Table
+	// dirty has a bit for each group that changed since the last snapshot; parts have the groups as of
+	// then, later ones in place of earlier. Groups before rewritten were written again since there were
+	// old parts.
+	dirty          bits
+	parts          []Part
+	rewritten, old int
 	// fresh has a bit for each group that changed since its windows were last shown; it is used by
 	// queries that show windows before they close.
 	fresh bits
@@ -49,6 +56,8 @@ type panes struct {
 	// due is when the next window closes.
 	due int64
 
+	keep Parts
+
 	batches int64
 	touched []touched
 	groups  []uint32
@@ -77,11 +86,19 @@ func (o *panes) Add(b *column.Batch) (Taken, error) {
 		return taken, err
 	}
 	o.place(b, event, &taken)
+	for i := range o.touched {
+		if err := o.load(o.touched[i].bucket); err != nil {
+			return taken, err
+		}
+	}
 	o.plan.layout.Prepare(&o.key, o.keyCols, o.view.Selection, b.Rows)
 	for i := range o.touched {
 		t := &o.touched[i]
 		o.groups = t.bucket.table.Find(&o.key, t.rows, o.groups[:0])
 		t.bucket.table.Add(o.groups, o.argCols, t.rows)
+		if o.keep != nil {
+			t.bucket.dirty.set(o.groups)
+		}
 		if o.plan.early() {
 			t.bucket.fresh.set(o.groups)
 			o.stale = true
@@ -198,7 +215,7 @@ func (o *panes) Memory() int64 {
 	n := int64(0)
 	for _, buckets := range o.shards {
 		for _, b := range buckets {
-			n += b.table.Memory() + int64(8*cap(b.fresh))
+			n += b.memory()
 		}
 	}
 	return n

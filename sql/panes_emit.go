@@ -57,7 +57,10 @@ func (o *panes) Emit(watermark int64) (*column.Batch, error) {
 	middle := o.middle()
 	closed := o.closed
 	for _, w := range o.leaving(through, shows) {
-		table := o.merged(w)
+		table, err := o.merged(w)
+		if err != nil {
+			return nil, err
+		}
 		if w.End > through {
 			o.results(w.Span, false, table, o.changed(w, table), middle)
 			continue
@@ -110,15 +113,19 @@ func (o *panes) leaving(through int64, shows bool) []leaving {
 func (o *panes) seen(b *bucket) int64 { return max(b.first-1, o.closed) }
 
 // merged is the groups of a window.
-func (o *panes) merged(w leaving) *agg.Table {
+func (o *panes) merged(w leaving) (*agg.Table, error) {
 	if len(w.buckets) == 1 {
-		return w.buckets[0].table
+		return o.groupsOf(w.buckets[0])
 	}
 	out := o.plan.layout.New()
 	for _, b := range w.buckets {
-		out.Merge(b.table)
+		t, err := o.groupsOf(b)
+		if err != nil {
+			return nil, err
+		}
+		out.Merge(t)
 	}
-	return out
+	return out, nil
 }
 
 // changed is the groups of a window that changed since they were last shown, by key.

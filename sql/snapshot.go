@@ -67,7 +67,10 @@ func (o *panes) Snapshot() ([]byte, error) {
 			for _, word := range b.fresh {
 				out = binary.AppendUvarint(out, word)
 			}
-			out = b.table.Append(out)
+			var err error
+			if out, err = o.appendGroups(out, b); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return out, nil
@@ -77,7 +80,7 @@ func (o *panes) Snapshot() ([]byte, error) {
 // wraps agg.ErrSnapshot if the snapshot is damaged or of another query, and the state is then
 // as before.
 func (o *panes) Restore(snapshot []byte) error {
-	fresh := &panes{stage: o.stage, shards: make(map[record.ShardID][]*bucket), closed: math.MinInt64, shown: math.MinInt64, due: math.MaxInt64}
+	fresh := &panes{stage: o.stage, keep: o.keep, shards: make(map[record.ShardID][]*bucket), closed: math.MinInt64, shown: math.MinInt64, due: math.MaxInt64}
 	if len(snapshot) > 0 {
 		if err := fresh.read(snapshot); err != nil {
 			return fmt.Errorf("restore the windows of a query: %w", err)
@@ -117,7 +120,7 @@ func (o *panes) readBuckets(r *agg.Reader) []*bucket {
 			b.fresh = append(b.fresh, r.Uvarint("changes"))
 			o.stale = true
 		}
-		b.table = o.plan.layout.Read(r)
+		o.readGroups(r, b)
 		if r.Err() != nil {
 			return nil
 		}
@@ -126,7 +129,7 @@ func (o *panes) readBuckets(r *agg.Reader) []*bucket {
 		if fits && first > math.MinInt64 {
 			w, fits = o.plan.windows.After(pane, first-1)
 		}
-		if !fits || pane.Start != start || w.End != first || b.table.Len() == 0 || !b.fresh.within(b.table.Len()) {
+		if !fits || pane.Start != start || w.End != first || !b.valid() {
 			return nil
 		}
 		if n := len(out); n > 0 && (out[n-1].pane.Start > start || out[n-1].pane.Start == start && out[n-1].first >= first) {
@@ -136,7 +139,7 @@ func (o *panes) readBuckets(r *agg.Reader) []*bucket {
 		if !ok {
 			return nil
 		}
-		b.pane, o.due = pane, min(o.due, next.End)
+		b.pane, b.old, o.due = pane, len(b.parts), min(o.due, next.End)
 		out = append(out, b)
 	}
 	return out

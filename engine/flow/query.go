@@ -1,8 +1,10 @@
 package flow
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -27,11 +29,22 @@ type Query struct {
 	// Memory is what the operator's state may take, in bytes.
 	Memory int64
 
+	// Dir is where large state is kept; empty keeps all of it in the task's document.
+	Dir string
+
 	// figures are those of the last chunk's end, or of the last look at the memory.
 	figures atomic.Pointer[Figures]
 
-	op   sql.Operator
-	rows int64
+	op    sql.Operator
+	parts *parts
+	// planned is the state of the chunk that was planned last; broken says why the query cannot go on.
+	planned json.RawMessage
+	broken  error
+	// whole is where the last snapshot is if it is in parts as a whole.
+	whole *sql.Part
+	rows  int64
+	// held is the memory of the windows, in bytes.
+	held int64
 	out  []*record.Batch
 }
 
@@ -43,16 +56,38 @@ const rowBits = 32
 
 // queryState is a query's state in the checkpoint.
 type queryState struct {
-	Operator []byte `json:"operator"`
+	// Operator is the snapshot, or Part is where it is.
+	Operator []byte    `json:"operator,omitempty"`
+	Part     *sql.Part `json:"part,omitempty"`
 }
+
+// inlineSnapshot is the largest snapshot in bytes that is kept in the task's document if there is
+// another place.
+const inlineSnapshot = 64 << 10
 
 // fail names the query in an error.
 func (q *Query) fail(err error) error { return fmt.Errorf("query %q: %w", q.Identity.Name, err) }
 
 // Start restores the windows.
 func (q *Query) Start(_ context.Context, state json.RawMessage) error {
-	q.op, q.rows, q.out = q.New(), 0, nil
+	q.op, q.rows, q.out, q.whole = q.New(), 0, nil, nil
 	defer q.watch()
+	if q.Dir != "" && q.parts == nil {
+		p, err := openParts(q.Dir)
+		if err != nil {
+			return q.fail(err)
+		}
+		q.parts = p
+	}
+	return q.restore(state)
+}
+
+// restore sets a new operator to a state, nil for none.
+func (q *Query) restore(state json.RawMessage) error {
+	q.whole = nil
+	if p, ok := q.op.(sql.Parted); ok && q.parts != nil {
+		p.Keep(q.parts)
+	}
 	if state == nil {
 		return nil
 	}
@@ -60,20 +95,33 @@ func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 	if err := json.Unmarshal(state, &s); err != nil {
 		return Permanent(q.fail(fmt.Errorf("read its state: %w", err)))
 	}
+	if s.Part != nil {
+		var err error
+		if q.parts == nil {
+			return Permanent(q.fail(errors.New("its saved windows are in files, but there is no directory for them")))
+		}
+		if s.Operator, err = q.parts.Read(*s.Part); err != nil {
+			return Permanent(q.fail(fmt.Errorf("read its saved windows: %w; restore the data directory from a backup, or run once with --reset %s to start the query over", err, q.Identity.Name)))
+		}
+		q.whole = s.Part
+	}
 	if err := q.op.Restore(s.Operator); err != nil {
-		return Permanent(q.fail(fmt.Errorf("its saved windows do not fit the query any more (%w); give the query another name to start over", err)))
+		return Permanent(q.fail(fmt.Errorf("its saved windows do not fit the query any more (%w); run once with --reset %s to start the query over, or give it another name", err, q.Identity.Name)))
 	}
 	return nil
 }
 
 // Add folds rows in.
 func (q *Query) Add(_ context.Context, b *column.Batch) (Outcome, error) {
+	if q.broken != nil {
+		return Outcome{}, q.broken
+	}
 	taken, err := q.op.Add(b)
 	if err != nil {
 		return Outcome{}, q.fail(err)
 	}
-	if size := q.op.Memory(); size > q.Memory {
-		return Outcome{}, q.fail(fmt.Errorf("its open windows need %d MiB, more than the %d MiB it has of the memory budget; group by fewer keys, use shorter windows, or raise `memory`", size>>20, q.Memory>>20))
+	if q.shed(); q.held > 2*q.Memory || q.held > q.Memory && q.parts == nil {
+		return Outcome{}, q.tooLarge()
 	}
 	q.rows += int64(b.Selected())
 	var o Outcome
@@ -93,7 +141,28 @@ func (q *Query) Add(_ context.Context, b *column.Batch) (Outcome, error) {
 func (q *Query) Ready(watermark int64) bool { return q.op != nil && q.op.Ready(watermark) }
 
 // Open describes the open chunk. The windows outlive it, so its memory is not theirs.
-func (q *Query) Open() Open { return Open{Rows: q.rows} }
+// Once the windows outgrow their share, a chunk is cut: what is in its snapshot can leave the memory.
+func (q *Query) Open() Open {
+	if q.held > q.Memory {
+		return Open{Rows: q.rows, Memory: q.held}
+	}
+	return Open{Rows: q.rows}
+}
+
+// shed lets go of what parts have when the windows outgrow their share.
+func (q *Query) shed() {
+	if q.held = q.op.Memory(); q.held <= q.Memory {
+		return
+	}
+	if p, ok := q.op.(sql.Parted); ok && q.parts != nil {
+		p.Shed(q.Memory / 2)
+		q.held = q.op.Memory()
+	}
+}
+
+func (q *Query) tooLarge() error {
+	return q.fail(fmt.Errorf("its open windows need %d MiB, more than the %d MiB it has of the memory budget; group by fewer keys, use shorter windows, or raise `memory`", q.held>>20, q.Memory>>20))
+}
 
 // Plan closes the windows that the watermark passed. The output position is the chunk and the
 // row's place in it, both the same when the chunk is redone.
@@ -109,13 +178,44 @@ func (q *Query) Plan(_ context.Context, cut Cut) (Plan, error) {
 			Key: q.Target, Rows: int64(rows.Rows), Hash: column.HashRows(rows).String(), Bytes: q.encode(rows, cut.Chunk),
 		}}
 	}
-	q.watch()
-	snapshot, err := q.op.Snapshot()
-	if err != nil {
+	if plan.State, err = q.snapshot(); err != nil {
 		return plan, q.fail(err)
 	}
-	plan.State, err = json.Marshal(queryState{Operator: snapshot})
-	return plan, err
+	q.shed()
+	q.watch()
+	if q.held > q.Memory {
+		return plan, q.tooLarge()
+	}
+	return plan, nil
+}
+
+// snapshot makes the state that is committed with a chunk; its parts are durable.
+func (q *Query) snapshot() (json.RawMessage, error) {
+	if q.parts != nil {
+		if err := q.parts.drop(); err != nil {
+			return nil, err
+		}
+	}
+	snapshot, err := q.op.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	state := queryState{Operator: snapshot}
+	if q.whole = nil; q.parts != nil && len(snapshot) > inlineSnapshot {
+		at, err := q.parts.Write(snapshot)
+		if err != nil {
+			return nil, err
+		}
+		q.whole = &at
+		state = queryState{Part: &at}
+	}
+	if q.parts != nil {
+		if err := q.parts.sync(); err != nil {
+			return nil, err
+		}
+	}
+	q.planned, err = json.Marshal(state)
+	return q.planned, err
 }
 
 // encode makes the batches that Put writes and returns their size.
@@ -146,12 +246,42 @@ func (q *Query) Put(ctx context.Context, _ Plan) error {
 	return nil
 }
 
-// Published forgets the rows.
-func (q *Query) Published(Plan) { q.out, q.rows = nil, 0 }
+// Published forgets the rows, and the files that only earlier snapshots refer to.
+func (q *Query) Published(plan Plan) {
+	q.out, q.rows = nil, 0
+	if q.parts == nil {
+		return
+	}
+	if q.broken = q.adopt(plan.State); q.broken != nil {
+		return
+	}
+	var needed []int64
+	if p, ok := q.op.(sql.Parted); ok {
+		needed = p.Files()
+	}
+	if q.whole != nil {
+		needed = append(needed, q.whole.File)
+	}
+	// A file that cannot be removed now is tried again behind the next chunk.
+	_ = q.parts.tidy(needed)
+}
+
+// adopt goes on from the state that was committed, if that is of an earlier attempt at the chunk: its
+// parts are in other files.
+func (q *Query) adopt(state json.RawMessage) error {
+	if bytes.Equal(state, q.planned) {
+		return nil
+	}
+	q.op = q.New()
+	return q.restore(state)
+}
 
 // watch takes down what is open.
 func (q *Query) watch() {
 	f := &Figures{Memory: map[string]int64{"windows": q.op.Memory()}}
+	if q.parts != nil {
+		f.Spilled = q.parts.written
+	}
 	if w, ok := q.op.(sql.Watched); ok {
 		open := w.Open()
 		f.Windows = &Windows{Open: open.Windows, Waiting: open.Rows}
@@ -167,5 +297,10 @@ func (q *Query) Figures() Figures {
 	return Figures{Memory: map[string]int64{}}
 }
 
-// Close has nothing to let go of.
-func (q *Query) Close() error { return nil }
+// Close lets go of an open file.
+func (q *Query) Close() error {
+	if q.parts == nil {
+		return nil
+	}
+	return q.parts.drop()
+}

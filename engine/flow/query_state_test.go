@@ -1,0 +1,164 @@
+package flow_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/sql"
+)
+
+var perKey = &column.Schema{Fields: []column.Field{
+	{Name: "ts", Type: column.Type{Kind: column.Timestamp}}, {Name: "k", Type: column.Type{Kind: column.BigInt}},
+}}
+
+// countQuery is a query over perKey with its state in dir; what it puts is counted.
+func countQuery(t *testing.T, dir, text string, put *int) *flow.Query {
+	t.Helper()
+	q, err := sql.CompileQuery(text, func(string) (sql.Input, bool) { return sql.Input{Schema: perKey, EventTime: "ts"}, true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &flow.Query{
+		Identity: flow.Identity{Pipeline: "p", Name: "q"}, Target: "p.q", New: q.New, Windowed: true, Memory: 64 << 20, Dir: dir,
+		Write: func(_ context.Context, b *record.Batch) error {
+			*put += b.Len()
+			return nil
+		},
+	}
+}
+
+// keysFrom is n rows of keys from first on.
+func keysFrom(first, n int) *column.Batch {
+	b := &column.Batch{Schema: perKey, Rows: n, Columns: []*column.Column{{Type: perKey.Fields[0].Type, Len: n}, {Type: perKey.Fields[1].Type, Len: n}}}
+	for i := range n {
+		b.Columns[0].Int64s = append(b.Columns[0].Int64s, 1_000_000)
+		b.Columns[1].Int64s = append(b.Columns[1].Int64s, int64(first+i))
+	}
+	return b
+}
+
+func restart(t *testing.T, q *flow.Query, state []byte) {
+	t.Helper()
+	if err := q.Start(t.Context(), state); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func plan(t *testing.T, q *flow.Query, chunk, watermark int64, rows ...*column.Batch) flow.Plan {
+	t.Helper()
+	for _, b := range rows {
+		if _, err := q.Add(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := q.Plan(t.Context(), checkpoint.Cut{Chunk: chunk, Watermark: watermark})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func stateFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+const countPerKey = "SELECT k, COUNT(*) AS n FROM s GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE), k"
+
+func TestStateInFilesSurvivesAChunkThatIsRedone(t *testing.T) {
+	for _, text := range []string{countPerKey, strings.Replace(countPerKey, "TUMBLE", "SESSION", 1)} {
+		dir, put := t.TempDir(), 0
+		q := countQuery(t, dir, text, &put)
+		restart(t, q, nil)
+		first := plan(t, q, 1, column.MinWatermark, keysFrom(0, 20_000))
+		q.Published(first)
+		recorded := plan(t, q, 2, column.MinWatermark, keysFrom(10_000, 20_000))
+		if len(recorded.State) > 4096 {
+			t.Errorf("the document has %d bytes of state", len(recorded.State))
+		}
+
+		// A crash between plan and publish: the next process redoes the chunk and publishes what was
+		// recorded, then goes on, and crashes again.
+		q = countQuery(t, dir, text, &put)
+		restart(t, q, first.State)
+		plan(t, q, 2, column.MinWatermark, keysFrom(10_000, 20_000))
+		q.Published(recorded)
+		third := plan(t, q, 3, column.MinWatermark, keysFrom(0, 10))
+		q.Published(third)
+
+		q = countQuery(t, dir, text, &put)
+		restart(t, q, third.State)
+		last := plan(t, q, 4, column.MaxWatermark)
+		if n := last.Objects[0].Rows; n != 30_000 {
+			t.Errorf("%d rows, want 30000", n)
+		}
+		if err := q.Put(t.Context(), last); err != nil || put != 30_000 {
+			t.Errorf("%d rows were put: %v", put, err)
+		}
+		q.Published(last)
+		if files := stateFiles(t, dir); len(files) > 0 {
+			t.Errorf("files that nothing needs: %v", files)
+		}
+	}
+}
+
+func TestDamagedStateIsReported(t *testing.T) {
+	dir, put := t.TempDir(), 0
+	q := countQuery(t, dir, countPerKey, &put)
+	restart(t, q, nil)
+	p := plan(t, q, 1, column.MinWatermark, keysFrom(0, 1000))
+	q.Published(p)
+	files := stateFiles(t, dir)
+	if len(files) != 1 {
+		t.Fatalf("files %v", files)
+	}
+	content, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	content[len(content)/2] ^= 1
+	if err := os.WriteFile(files[0], content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	q = countQuery(t, dir, countPerKey, &put)
+	restart(t, q, p.State)
+	if _, err := q.Plan(t.Context(), checkpoint.Cut{Chunk: 2, Watermark: column.MaxWatermark}); err == nil || !strings.Contains(err.Error(), "the checksum differs") {
+		t.Errorf("damaged state: %v", err)
+	}
+}
+
+func TestPanesThatNothingTouchesLeaveTheMemory(t *testing.T) {
+	dir, put := t.TempDir(), 0
+	q := countQuery(t, dir, "SELECT k, COUNT(*) AS n FROM s GROUP BY HOP(ts, INTERVAL '1' MINUTE, INTERVAL '1' HOUR), k", &put)
+	q.Memory = 4 << 20
+	restart(t, q, nil)
+	for minute := range 40 {
+		b := keysFrom(0, 8000)
+		for i := range b.Columns[0].Int64s {
+			b.Columns[0].Int64s[i] = int64(minute) * 60_000_000
+		}
+		q.Published(plan(t, q, int64(minute+1), column.MinWatermark, b))
+		if held := q.Figures().Memory["windows"]; held > q.Memory {
+			t.Fatalf("minute %d: %d bytes held", minute, held)
+		}
+	}
+	last := plan(t, q, 41, 60*60_000_000)
+	if n := last.Objects[0].Rows; n != 60*8000 {
+		t.Errorf("%d rows, want %d", n, 60*8000)
+	}
+	if fmt.Sprint(q.Figures().Spilled) == "0" {
+		t.Error("nothing was written")
+	}
+}
