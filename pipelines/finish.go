@@ -37,7 +37,7 @@ func (l *loader) warn() {
 
 // pipeline is the result of a file without mistakes.
 func (l *loader) pipeline() *Pipeline {
-	p := &Pipeline{File: l.file, Name: l.name, Memory: l.spec.Memory, Warnings: l.d.Warnings(), reload: l.reloader()}
+	p := &Pipeline{File: l.file, Name: l.name, Memory: l.spec.Memory, Tests: l.tests, Warnings: l.d.Warnings(), reload: l.reloader()}
 	for _, s := range l.streams {
 		p.Streams = append(p.Streams, &s.Stream)
 		if s.waits {

@@ -70,6 +70,7 @@ type loader struct {
 	transforms []*transform
 	queries    []*query
 	sinks      []*sink
+	tests      []*Test
 	// nodes are all that can be read from, by id; ids lists them in the order of the file.
 	nodes map[string]*node
 	ids   []string
@@ -136,6 +137,7 @@ func (l *loader) load(root *config.Node) {
 		l.loadSink(e)
 	}
 	l.resolveAll()
+	l.loadTests()
 }
 
 // idSyntax is what ids and the pipeline's name look like. They become parts of directories, object

@@ -35,6 +35,7 @@ type Pipeline struct {
 	Transforms []*Transform
 	Queries    []*Query
 	Sinks      []*Sink
+	Tests      []*Test
 	// Unknown are the streams whose schema is not known before a sample of their records; what reads
 	// from them is not in the lists.
 	Unknown []*Stream

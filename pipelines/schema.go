@@ -36,7 +36,7 @@ func SchemaJSON(c Components) ([]byte, error) {
 	for section, variants := range map[string][]variant{"sources": sources, "transforms": transforms, "sinks": sinks} {
 		root.Properties[section].Additional.Schema = union(variants)
 	}
-	for _, section := range []string{"streams", "sources", "transforms", "queries", "sinks"} {
+	for _, section := range []string{"streams", "sources", "transforms", "queries", "sinks", "tests"} {
 		root.Properties[section].PropertyNames = &config.Schema{Pattern: idSyntax.String()}
 	}
 	root.Properties["streams"].Type = config.Types{"object"}

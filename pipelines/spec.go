@@ -29,6 +29,8 @@ type fileSpec struct {
 	Queries config.Map[querySpec] `yaml:"queries"`
 	// Sinks deliver rows to the outside.
 	Sinks config.Map[*config.Node] `yaml:"sinks"`
+	// Tests are rows that come in with the rows that must come out; millrace test runs them.
+	Tests config.Map[testSpec] `yaml:"tests"`
 }
 
 func defaultFile() fileSpec { return fileSpec{Memory: 128 * config.MiB} }

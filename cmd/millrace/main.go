@@ -38,6 +38,7 @@ type commands struct {
 
 	Run         runCommand         `cmd:"" help:"Run a pipeline file."`
 	Check       checkCommand       `cmd:"" help:"Check a pipeline file and print every mistake in it."`
+	Test        testCommand        `cmd:"" help:"Run the tests in a pipeline file, in virtual time."`
 	Status      statusCommand      `cmd:"" help:"Show what a running pipeline does (needs run --admin)."`
 	Discover    discoverCommand    `cmd:"" help:"Propose a schema for the records of a file or stream."`
 	Estimate    estimateCommand    `cmd:"" help:"Predict the objects that a pipeline's sinks will write."`

@@ -57,6 +57,9 @@ type span struct {
 // Text is the value of a scalar with ${…} resolved.
 func (n *Node) Text() string { return n.text }
 
+// Quoted reports whether a scalar was written in quotes.
+func (n *Node) Quoted() bool { return n.quoted }
+
 // Get is the value of a key of a mapping, nil if it is not there.
 func (n *Node) Get(key string) *Node {
 	for i, k := range n.Keys {
