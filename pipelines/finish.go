@@ -29,7 +29,7 @@ func (l *loader) warn() {
 		}
 	}
 	for _, q := range l.queries {
-		if l.nodes[q.Name].readers == 0 {
+		if l.nodes[q.Name].readers == 0 && q.Into == "" {
 			l.d.Warnf(q.at, "nothing reads this query; add a sink with from: %s", q.Name)
 		}
 	}

@@ -93,7 +93,8 @@ type Transform struct {
 	opened transforms.Transform
 }
 
-// Query is a continuous SQL query. Its output is a stream of its own, with the query's name.
+// Query is a continuous SQL query. Its output is a stream of its own, with the query's
+// name, unless it inserts into a declared one.
 type Query struct {
 	Name  string
 	Text  string     `json:"-"`
@@ -104,6 +105,8 @@ type Query struct {
 	Shards int
 	// Watermark is how far the watermark of the output stays behind its latest event.
 	Watermark time.Duration
+	// Into is the stream of INSERT INTO, which is the output then, or "".
+	Into string
 	// Late is the stream of LATE ROWS INTO, or "".
 	Late string
 	// Generation is a hash of what the query's rows depend on in the file.

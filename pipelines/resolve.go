@@ -2,6 +2,7 @@ package pipelines
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"regexp"
@@ -142,6 +143,10 @@ func (l *loader) input(at *config.Node, id string, path []*node) *node {
 	if n.state != resolved {
 		return nil
 	}
+	if text := inserts(n); text != "" {
+		l.d.Errorf(at, "%s", text)
+		return nil
+	}
 	if n.chain.Schema == nil {
 		l.d.Errorf(at, "stream %q has no schema, so its records have no columns to read; add schema: {field: type} to it", n.chain.Root)
 		return nil
@@ -237,8 +242,70 @@ func (l *loader) resolveQuery(n *node, path []*node) bool {
 	if late := compiled.Late(); late != nil && !l.resolveLate(q, at, late.Line, late.Column, late.Name) {
 		return false
 	}
+	if compiled.Into() != nil && !l.resolveInto(q, at, compiled) {
+		return false
+	}
 	n.chain = Chain{Root: n.id, Schema: compiled.Output(), EventTime: compiled.OutputEventTime(), Delay: q.Watermark}
 	return true
+}
+
+// resolveInto finds the stream that a query inserts into, and gives its columns the names they have there.
+func (l *loader) resolveInto(q *query, at *config.Node, compiled *sql.Query) bool {
+	into := compiled.Into()
+	n := l.nodes[into.Name]
+	say := func(format string, args ...any) { l.d.TextErrorf(at, into.Line, into.Column, format, args...) }
+	switch {
+	case n == nil:
+		say("%s", config.Unknown("stream", into.Name, "streams", l.streamNames()))
+	case n.stream == nil:
+		say("%q is a %s; INSERT INTO takes a stream", into.Name, n.kind)
+	case n.stream.Schema == nil:
+		say("stream %q has no schema to insert into; add schema: {field: type} to it", into.Name)
+	case l.feeds(into.Name, q.Chain.Root, nil):
+		say("what is inserted into %q comes back to this query; insert into a stream that it does not read", into.Name)
+	default:
+		if err := compiled.InsertInto(n.stream.Schema); err != nil {
+			l.explain(at, err)
+			return false
+		}
+		q.Into = into.Name
+		n.stream.writers++
+		return true
+	}
+	return false
+}
+
+func (l *loader) streamNames() []string {
+	var names []string
+	for _, each := range l.streams {
+		names = append(names, each.Name)
+	}
+	return names
+}
+
+// feeds reports whether rows of a stream get into another one by way of queries that insert.
+func (l *loader) feeds(from, to string, seen []string) bool {
+	if from == to {
+		return true
+	}
+	for _, q := range l.queries {
+		if q.Chain.Root == from && q.Into != "" && !slices.Contains(seen, q.Into) && l.feeds(q.Into, to, append(seen, q.Into)) {
+			return true
+		}
+		// A query that is read by others feeds what they insert into.
+		if q.Chain.Root == from && q.Into == "" && !slices.Contains(seen, q.Name) && l.feeds(q.Name, to, append(seen, q.Name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// inserts tells that a query that inserts into a stream is not read itself.
+func inserts(n *node) string {
+	if n.query == nil || n.query.Into == "" {
+		return ""
+	}
+	return fmt.Sprintf("the rows of query %q go to stream %q; read that", n.id, n.query.Into)
 }
 
 // resolveLate finds the stream that late rows of a query go to. They are records of the stream that
@@ -279,6 +346,10 @@ func (l *loader) queryInput(at *config.Node, name string, path []*node) bool {
 	}
 	l.resolve(n, path)
 	if n.state != resolved {
+		return false
+	}
+	if text := inserts(n); text != "" {
+		l.d.TextErrorf(at, line, column, "%s", text)
 		return false
 	}
 	if n.chain.Schema == nil {

@@ -131,6 +131,10 @@ func (r *Run) openStreams(ctx context.Context) error {
 		}
 	}
 	for _, q := range r.pipeline.Queries {
+		if q.Into != "" {
+			r.feeds[q.Name] = r.feeds[q.Into]
+			continue
+		}
 		spec := streams.Spec{Name: internalName(r.pipeline.Name, q.Name), Shards: q.Shards, Retention: r.retention(q)}
 		if err := r.openStream(ctx, q.Name, spec); err != nil {
 			return err

@@ -20,9 +20,6 @@ func (g *gate) refuse(at ast.Pos, what, cure string) {
 }
 
 func (g *gate) query(q *ast.Query) {
-	if q.Into != nil {
-		g.refuse(q.Into.Pos, "INSERT INTO", "write the SELECT alone: the rows of a query go to the stream of its name")
-	}
 	for _, c := range q.With {
 		g.query(c.Query)
 	}

@@ -78,7 +78,9 @@ func (o *chained) time(watermark int64) int64 {
 }
 
 // frontier is that of the windows above.
-func (o *chained) frontier(watermark int64) int64 { return frontierOf(o.last).frontier(o.time(watermark)) }
+func (o *chained) frontier(watermark int64) int64 {
+	return frontierOf(o.last).frontier(o.time(watermark))
+}
 
 func (o *chained) leave(watermark int64) {
 	frontierOf(o.below).leave(watermark)

@@ -6,21 +6,16 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
-	"github.com/millrace-io/millrace/sql/parse"
 )
 
-// Target is the stream that INSERT INTO names, with its place in the text; nil without one.
-func Target(text string) (*ast.Target, error) {
-	q, err := parse.Query(text)
-	if err != nil {
-		return nil, err
-	}
-	return q.Into, nil
-}
+// Into is the stream that INSERT INTO names, with its place in the text; nil without one.
+func (q *Query) Into() *ast.Target { return q.into }
 
-// InsertInto gives the columns of a query the names they have in the target, and checks their types.
-// Columns go by their place in the select list, to those named behind the target or to all of it.
-func (q *Query) InsertInto(target *ast.Target, schema *column.Schema) error {
+// InsertInto gives the columns of a query the names they have in the target, whose schema is given, and
+// checks their types. Columns go by their place in the select list, to those named behind the target or
+// to all of it. It comes before any other call. Errors are *Error.
+func (q *Query) InsertInto(schema *column.Schema) error {
+	target := q.into
 	var fields []column.Field
 	for _, n := range target.Columns {
 		i := slices.IndexFunc(schema.Fields, func(f column.Field) bool {
@@ -41,11 +36,11 @@ func (q *Query) InsertInto(target *ast.Target, schema *column.Schema) error {
 	}
 	named := &renamedPlan{plan: q.plan}
 	for i, f := range fields {
-		if !fits(got[i].Type, f.Type) {
-			return target.Errorf("column %q of the SELECT is of type %s, but %q of stream %q is of type %s; cast it", got[i].Name, got[i].Type, f.Name, target.Name, f.Type)
-		}
 		if named.schema.Index(f.Name) >= 0 {
 			return target.Errorf("column %q is named twice", f.Name)
+		}
+		if !fits(got[i].Type, f.Type) {
+			return target.Errorf("column %q of the SELECT is of type %s, but %q of stream %q is of type %s; cast it", got[i].Name, got[i].Type, f.Name, target.Name, f.Type)
 		}
 		if got[i].Name == q.plan.eventTime() {
 			named.time = f.Name

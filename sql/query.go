@@ -23,6 +23,7 @@ type Query struct {
 	from string
 	plan plan
 	late *ast.Target
+	into *ast.Target
 }
 
 // CompileQuery compiles a statement; resolve finds its inputs by name. An error is *Error, or Errors
@@ -40,7 +41,7 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 	if err != nil {
 		return nil, err
 	}
-	return &Query{from: c.from.Name, plan: p, late: tree.Late}, nil
+	return &Query{from: c.from.Name, plan: p, late: tree.Late, into: tree.Into}, nil
 }
 
 // rowsOnly refuses clauses that have no meaning without windows.
