@@ -1,11 +1,14 @@
 package pipelines_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace-io/millrace/pipelines"
 )
 
 // lateFile is a pipeline with a query whose late rows go to a stream, from where a sink reads them.
@@ -87,5 +90,50 @@ func TestLateRowsNeedADeclaredStream(t *testing.T) {
 		if _, _, err := p.resolve(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("INTO %s: %v, want %s", name, err, want)
 		}
+	}
+}
+
+func TestAChangedQueryIsStartedOver(t *testing.T) {
+	p := &place{t: t, dir: t.TempDir()}
+	file := strings.ReplaceAll(lateFile, "DIR", p.dir)
+	p.write("p.yaml", file)
+	p.write("in.ndjson", `{"ts":"2026-01-01T00:00:01Z","v":1}
+{"ts":"2026-01-01T00:00:31Z","v":2}
+`)
+	p.run()
+	p.write("p.yaml", strings.Replace(file, "TUMBLE(ts, INTERVAL '1' MINUTE)", "TUMBLE(ts, INTERVAL '30' SECOND)", 1))
+	loaded, o, err := p.resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := pipelines.Open(t.Context(), loaded, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(r.Wait(t.Context()), r.Close())
+	if err == nil || !strings.Contains(err.Error(), "--reset minutes") {
+		t.Fatalf("a changed query: %v", err)
+	}
+
+	loaded, o, err = p.resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Reset = []string{"minutes"}
+	if r, err = pipelines.Open(t.Context(), loaded, o); err != nil {
+		t.Fatal(err)
+	}
+	if err = errors.Join(r.Wait(t.Context()), r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := linesUnder(t, p.path("sums")), []string{
+		`{"window_start":"2026-01-01T00:00:00Z","v":1}`, `{"window_start":"2026-01-01T00:00:00Z","v":3}`, `{"window_start":"2026-01-01T00:00:30Z","v":2}`,
+	}; !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+
+	o.Reset, o.Stop = []string{"hours"}, make(chan struct{})
+	if _, err := pipelines.Open(t.Context(), loaded, o); err == nil || !strings.Contains(err.Error(), `the file has no query of this name`) {
+		t.Errorf("an unknown name: %v", err)
 	}
 }

@@ -37,6 +37,8 @@ type Options struct {
 	Drain bool
 	// SkipDamaged goes on behind damaged records instead of stopping.
 	SkipDamaged bool
+	// Reset names queries that start over.
+	Reset []string
 	// Stop asks for an orderly end: commit what was read, close no window.
 	Stop   <-chan struct{}
 	Stdout io.Writer

@@ -8,8 +8,10 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/column/versions"
 	"github.com/millrace-io/millrace/engine/flow"
@@ -25,6 +27,11 @@ const leaseExpiry = time.Minute
 // openTasks makes the tasks of each query and sink.
 func (r *Run) openTasks(ctx context.Context) error {
 	share := r.share()
+	for _, name := range r.o.Reset {
+		if !slices.ContainsFunc(r.pipeline.Queries, func(q *Query) bool { return q.Name == name }) {
+			return fmt.Errorf("reset %q: the file has no query of this name; a sink starts over under another name", name)
+		}
+	}
 	for _, q := range r.pipeline.Queries {
 		if err := r.openQuery(ctx, q, share); err != nil {
 			return fmt.Errorf("query %q: %w", q.Name, err)
@@ -67,6 +74,11 @@ func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
 	if err != nil {
 		return err
 	}
+	if slices.Contains(r.o.Reset, q.Name) {
+		if err := r.reset(ctx, of); err != nil {
+			return err
+		}
+	}
 	out := r.feeds[q.Name]
 	out.join()
 	// A query has one task: its windows are not divided.
@@ -81,6 +93,19 @@ func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
 		t.Recorded = r.recordedQuery(q, share)
 		return t, err
 	})
+}
+
+// reset makes a query start over.
+func (r *Run) reset(ctx context.Context, of consumerOf) error {
+	id := flow.Identity{Pipeline: r.pipeline.Name, Name: of.name}
+	err := checkpoint.Reset(ctx, r.backend.Meta(), flow.Key(id), start(of.input, of.start))
+	if errors.Is(err, checkpoint.ErrPending) {
+		return fmt.Errorf("start over: %w; run once without --reset to deliver it", err)
+	}
+	if err == nil {
+		r.o.Log.Info("starting over", "query", of.name)
+	}
+	return err
 }
 
 // queryTask returns what makes the configuration of a query's task.

@@ -20,6 +20,8 @@ type runCommand struct {
 	Drain bool   `help:"Start no unbounded source, deliver what is stored, close all windows and end."`
 	JSON  bool   `name:"json" help:"Print the summary as JSON."`
 
+	Reset []string `help:"Start these queries over: their windows are emptied, and they read their input from its start again." placeholder:"QUERY"`
+
 	SkipDamaged bool `help:"Go on behind damaged records of a stream, counting them as expired, instead of stopping."`
 }
 
@@ -28,7 +30,7 @@ func (c *runCommand) Run(a *app) error {
 	ctx, stop, release := signals(a)
 	defer release()
 	options := pipelines.Options{
-		Data: c.Data, Drain: c.Drain, SkipDamaged: c.SkipDamaged, Stop: stop, Stdout: a.stdout, Log: a.log, Now: time.Now,
+		Data: c.Data, Drain: c.Drain, SkipDamaged: c.SkipDamaged, Reset: c.Reset, Stop: stop, Stdout: a.stdout, Log: a.log, Now: time.Now,
 	}
 	if err := ask(&options); err != nil {
 		return err

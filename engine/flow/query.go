@@ -68,7 +68,7 @@ const inlineSnapshot = 64 << 10
 // fail names the query in an error.
 func (q *Query) fail(err error) error { return fmt.Errorf("query %q: %w", q.Identity.Name, err) }
 
-// Start restores the windows.
+// Start restores the windows. Files that no state refers to go with the first chunk.
 func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 	q.op, q.rows, q.out, q.whole = q.New(), 0, nil, nil
 	defer q.watch()
