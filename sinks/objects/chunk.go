@@ -124,12 +124,12 @@ func stageMemory(memory int64) int64 {
 	return min(max(memory/4, least), most)
 }
 
-// firstRatio guesses how much smaller rows get; a fifth is what click events become.
+// firstRatio guesses how much smaller rows get; a third is what click events become.
 func firstRatio(o encode.Options) float64 {
 	if o.Compression == encode.None {
 		return 1
 	}
-	return 0.2
+	return 0.33
 }
 
 // Start removes what an earlier process left in the directory of spools.
@@ -194,7 +194,7 @@ func (c *Chunk) route(b *column.Batch) ([]flow.Reject, error) {
 	if err := c.partitioner.eval(b); err != nil {
 		return nil, err
 	}
-	if err := c.stage.check(b); err != nil {
+	if err := c.stage.begin(b); err != nil {
 		return nil, err
 	}
 	var rejects []flow.Reject

@@ -37,6 +37,8 @@ func (c *Chunk) Reschema(schema *column.Schema, writer *encode.Writer, open func
 		return err
 	}
 	c.settings, c.writer, c.partitioner, c.columns = next.settings, next.writer, next.partitioner, next.columns
-	c.stage.schema, c.stage.reader = next.stage.schema, nil
+	if c.partitioner != nil {
+		c.stage.setSchema(next.stage.schema)
+	}
 	return nil
 }

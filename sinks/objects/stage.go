@@ -30,6 +30,9 @@ type stage struct {
 	file  *os.File
 	filed int64
 
+	// texts are the dictionaries by column, nil for one that has none; each may have textsLimit bytes.
+	texts      []*stagedTexts
+	textsLimit int
 	// buffer is what goes to the file next.
 	buffer []byte
 	// reader is for emptying a full stage.
@@ -56,20 +59,47 @@ const (
 )
 
 func (s *stage) init(schema *column.Schema, d *disk, most int64) {
-	s.schema, s.disk, s.most = schema, d, most
+	s.disk, s.most = d, most
+	s.setSchema(schema)
+}
+
+// setSchema says what rows are like from now on; there are none yet.
+func (s *stage) setSchema(schema *column.Schema) {
+	s.schema, s.reader = schema, nil
+	s.texts = make([]*stagedTexts, len(schema.Fields))
+	texts := 0
+	for _, f := range schema.Fields {
+		if f.Type.Kind == column.String {
+			texts++
+		}
+	}
+	if s.textsLimit = textsLimit(s.most, texts); s.textsLimit < leastTexts {
+		return
+	}
+	for i, f := range schema.Fields {
+		if f.Type.Kind == column.String {
+			s.texts[i] = &stagedTexts{}
+		}
+	}
 }
 
 // memory is what the stage holds, in bytes.
 func (s *stage) memory() int64 {
-	return s.held + int64(cap(s.rows))*16 + int64(cap(s.order)+cap(s.ends))*4 + int64(cap(s.buffer))
+	n := s.held + int64(cap(s.rows))*16 + int64(cap(s.order)+cap(s.ends))*4 + int64(cap(s.buffer))
+	for _, t := range s.texts {
+		if t != nil {
+			n += t.memory()
+		}
+	}
+	return n
 }
 
 func (s *stage) full() bool {
 	return s.held+int64(len(s.rows))*stagedBytes >= s.most+s.grace
 }
 
-// check reports a batch that is not of the schema.
-func (s *stage) check(b *column.Batch) error {
+// begin prepares for the rows of b. Error: it is not of the schema.
+func (s *stage) begin(b *column.Batch) error {
 	if len(b.Columns) != len(s.schema.Fields) {
 		return fmt.Errorf("batch of %d columns for a schema of %d", len(b.Columns), len(s.schema.Fields))
 	}
@@ -78,10 +108,15 @@ func (s *stage) check(b *column.Batch) error {
 			return fmt.Errorf("the batch has no column %q of type %s", f.Name, f.Type)
 		}
 	}
+	for i, t := range s.texts {
+		if t != nil {
+			t.begin(b.Columns[i], s.textsLimit)
+		}
+	}
 	return nil
 }
 
-// add copies a row.
+// add copies a row of the batch that begin was called with.
 func (s *stage) add(b *column.Batch, row int, p *part) {
 	n := len(s.blocks)
 	if n == 0 || cap(s.blocks[n-1])-len(s.blocks[n-1]) < stageBlock/8 {
@@ -92,8 +127,12 @@ func (s *stage) add(b *column.Batch, row int, p *part) {
 	block := s.blocks[n-1]
 	s.held -= int64(cap(block))
 	from := len(block)
-	for _, c := range b.Columns {
-		block = appendValue(block, c, row)
+	for i, c := range b.Columns {
+		if t := s.texts[i]; t != nil {
+			block = t.append(block, c, row)
+		} else {
+			block = appendValue(block, c, row)
+		}
 	}
 	s.blocks[n-1] = block
 	s.held += int64(cap(block))
@@ -208,5 +247,10 @@ func (s *stage) drop() error {
 	s.reader = nil
 	s.total, s.filed, s.held = 0, 0, 0
 	s.grace = 0
+	for _, t := range s.texts {
+		if t != nil {
+			*t = stagedTexts{}
+		}
+	}
 	return s.disk.discard(&s.file)
 }

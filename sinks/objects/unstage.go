@@ -24,6 +24,7 @@ const (
 type stageReader struct {
 	stage    *stage
 	builders []*column.Builder
+	texts    []textReader
 	columns  []*column.Column
 	input    *bufio.Reader
 	buffer   []byte
@@ -34,7 +35,7 @@ type stageReader struct {
 }
 
 func (s *stage) newReader() *stageReader {
-	r := &stageReader{stage: s, columns: make([]*column.Column, len(s.schema.Fields))}
+	r := &stageReader{stage: s, columns: make([]*column.Column, len(s.schema.Fields)), texts: make([]textReader, len(s.schema.Fields))}
 	for _, f := range s.schema.Fields {
 		r.builders = append(r.builders, column.NewBuilder(f.Type))
 	}
@@ -107,7 +108,12 @@ func (r *stageReader) row(text []byte) error {
 	fields := r.stage.schema.Fields
 	for i, builder := range r.builders {
 		var err error
-		if rest, err = readValue(builder, &fields[i].Type, rest); err != nil {
+		if t := r.stage.texts[i]; t != nil {
+			rest, err = r.texts[i].read(t, builder, &fields[i].Type, rest)
+		} else {
+			rest, err = readValue(builder, &fields[i].Type, rest)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -124,14 +130,19 @@ func (r *stageReader) flush() error {
 		return nil
 	}
 	for i, x := range r.builders {
-		r.columns[i] = x.Reuse()
+		if t := r.stage.texts[i]; t != nil {
+			r.columns[i] = r.texts[i].column(t, x, r.stage.schema.Fields[i].Type)
+		} else {
+			r.columns[i] = x.Reuse()
+		}
 	}
 	batch, err := column.NewBatch(r.stage.schema, r.columns)
 	if err == nil {
 		err = r.add(batch)
 	}
-	for _, x := range r.builders {
+	for i, x := range r.builders {
 		x.Reset()
+		r.texts[i].ids = r.texts[i].ids[:0]
 	}
 	r.rows, r.bytes = 0, 0
 	return err
