@@ -48,7 +48,7 @@ func (p *fusedPlan) eventTime() string      { return p.last.eventTime() }
 func (p *fusedPlan) needs() []string        { return p.stages[0].needs() }
 
 func (p *fusedPlan) operator() Operator {
-	o := &fused{Operator: p.last.operator()}
+	o := &fused{wrapped: wrapped{p.last.operator()}}
 	for _, s := range p.stages {
 		o.stages = append(o.stages, newProjection(s))
 	}
@@ -108,7 +108,7 @@ func (s *projection) apply(b *column.Batch) (*column.Batch, error) {
 
 // fused runs a fusedPlan: Add sends rows through the stages, all else is the last operator's.
 type fused struct {
-	Operator
+	wrapped
 	stages []*projection
 }
 
@@ -137,12 +137,12 @@ func (p *afterPlan) eventTime() string      { return p.rows.eventTime() }
 func (p *afterPlan) needs() []string        { return p.below.needs() }
 
 func (p *afterPlan) operator() Operator {
-	return &after{Operator: p.below.operator(), rows: newProjection(p.rows)}
+	return &after{wrapped: wrapped{p.below.operator()}, rows: newProjection(p.rows)}
 }
 
 // after computes columns of what another operator emits.
 type after struct {
-	Operator
+	wrapped
 	rows *projection
 }
 
@@ -196,11 +196,11 @@ func (p *renamedPlan) output() *column.Schema { return &p.schema }
 func (p *renamedPlan) eventTime() string      { return p.time }
 
 func (p *renamedPlan) operator() Operator {
-	return &renamed{Operator: p.plan.operator(), schema: &p.schema}
+	return &renamed{wrapped: wrapped{p.plan.operator()}, schema: &p.schema}
 }
 
 type renamed struct {
-	Operator
+	wrapped
 	schema *column.Schema
 }
 
@@ -213,11 +213,30 @@ func (o *renamed) Emit(watermark int64) (*column.Batch, error) {
 	return b, err
 }
 
-// Open is what is open in the operator below.
-func (o *fused) Open() Open { return openOf(o.Operator) }
+// wrapped is an operator around another one, of which it passes on what is optional.
+type wrapped struct{ Operator }
 
-// Open is what is open in the operator below.
-func (o *after) Open() Open { return openOf(o.Operator) }
+// Open is what is open in the operator within.
+func (o wrapped) Open() Open { return openOf(o.Operator) }
 
-// Open is what is open in the operator below.
-func (o *renamed) Open() Open { return openOf(o.Operator) }
+// Keep sets where the operator within keeps pieces of its state.
+func (o wrapped) Keep(in Parts) {
+	if p, ok := o.Operator.(Parted); ok {
+		p.Keep(in)
+	}
+}
+
+// Files are those that the last snapshot of the operator within refers to.
+func (o wrapped) Files() []int64 {
+	if p, ok := o.Operator.(Parted); ok {
+		return p.Files()
+	}
+	return nil
+}
+
+// Shed lets the operator within let go of memory.
+func (o wrapped) Shed(bytes int64) {
+	if p, ok := o.Operator.(Parted); ok {
+		p.Shed(bytes)
+	}
+}

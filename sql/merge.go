@@ -65,7 +65,7 @@ func (p *mergedPlan) needs() []string {
 }
 
 func (p *mergedPlan) operator() Operator {
-	o := &merged{Operator: p.last.operator(), schema: p.schema}
+	o := &merged{wrapped: wrapped{p.last.operator()}, schema: p.schema}
 	for _, t := range p.terms {
 		var stages []*projection
 		for _, s := range t {
@@ -78,7 +78,7 @@ func (p *mergedPlan) operator() Operator {
 
 // merged runs a mergedPlan.
 type merged struct {
-	Operator
+	wrapped
 	terms  [][]*projection
 	schema *column.Schema
 }
@@ -165,6 +165,3 @@ func (o *merged) merge(b *column.Batch, parts []*column.Batch, rows []int32) (*c
 	}
 	return out, from
 }
-
-// Open is what is open in the operator behind.
-func (o *merged) Open() Open { return openOf(o.Operator) }

@@ -178,7 +178,7 @@ func planNumbering(c *ast.Call, s *ast.Select, src source, scope *expr.Scope) (n
 }
 
 func (p *numberPlan) operator() Operator {
-	o := &numbered{Operator: p.below.operator(), plan: p}
+	o := &numbered{wrapped: wrapped{p.below.operator()}, plan: p}
 	for _, n := range p.calls {
 		n.partition, n.order = clones(n.partition), clones(n.order)
 		o.calls = append(o.calls, n)
@@ -196,7 +196,7 @@ func clones(programs []*expr.Program) []*expr.Program {
 
 // numbered runs a numberPlan.
 type numbered struct {
-	Operator
+	wrapped
 	plan  *numberPlan
 	calls []numbering
 }
@@ -274,6 +274,3 @@ func (n *numbering) number(b *column.Batch) (*column.Column, error) {
 	}
 	return c.Finish(), nil
 }
-
-// Open is what is open in the operator below.
-func (o *numbered) Open() Open { return openOf(o.Operator) }

@@ -141,11 +141,13 @@ func orderBy(e ast.Expr, s *ast.Select) (ast.Expr, error) {
 	return e, nil
 }
 
-func (p *shapePlan) operator() Operator { return &shaped{Operator: p.below.operator(), plan: p} }
+func (p *shapePlan) operator() Operator {
+	return &shaped{wrapped: wrapped{p.below.operator()}, plan: p}
+}
 
 // shaped runs a shapePlan.
 type shaped struct {
-	Operator
+	wrapped
 	plan *shapePlan
 }
 
@@ -268,6 +270,3 @@ func builders(s *column.Schema) []*build.Column {
 	}
 	return out
 }
-
-// Open is what is open in the operator below.
-func (o *shaped) Open() Open { return openOf(o.Operator) }
