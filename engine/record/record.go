@@ -8,7 +8,6 @@ package record
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 )
 
@@ -42,7 +41,16 @@ type Ordinal int64
 type ShardID uint32
 
 // String is the Kinesis spelling, shardId-%012d.
-func (id ShardID) String() string { return fmt.Sprintf("shardId-%012d", uint32(id)) }
+func (id ShardID) String() string { return string(id.Append(nil)) }
+
+// Append appends the Kinesis spelling to dst.
+func (id ShardID) Append(dst []byte) []byte {
+	dst = append(dst, "shardId-000000000000"...)
+	for i := len(dst) - 1; id > 0; i, id = i-1, id/10 {
+		dst[i] = byte('0' + id%10)
+	}
+	return dst
+}
 
 type entry struct {
 	start uint32

@@ -31,10 +31,10 @@ type Sequence struct {
 const endIndex = math.MaxInt64
 
 // String is the decimal spelling.
-func (q Sequence) String() string { return string(q.AppendText(nil)) }
+func (q Sequence) String() string { return string(q.Append(nil)) }
 
-// AppendText appends the decimal spelling to dst.
-func (q Sequence) AppendText(dst []byte) []byte {
+// Append appends the decimal spelling to dst.
+func (q Sequence) Append(dst []byte) []byte {
 	shard := uint64(uint32(q.Shard))
 	// The 47 hexadecimal digits as three words: the lower two have 16 each.
 	created, arrived := uint64(q.Created)&(1<<36-1), uint64(q.Arrived)&(1<<36-1)

@@ -26,6 +26,8 @@ type Local struct {
 	shared map[string]*stream.Stream
 	// own are those that were opened to be looked at.
 	own map[string]*stream.Stream
+	// governors are those of own.
+	governors map[string]*governor.Governor
 }
 
 var _ Admin = (*Local)(nil)
@@ -33,7 +35,7 @@ var _ Admin = (*Local)(nil)
 // NewLocal makes an Admin of a backend. shared are the streams that the process has open: they
 // are used, and not deleted. Close must follow, before they and the backend are closed.
 func NewLocal(b stream.Backend, now func() time.Time, shared ...*stream.Stream) *Local {
-	l := &Local{backend: b, now: now, shared: map[string]*stream.Stream{}, own: map[string]*stream.Stream{}}
+	l := &Local{backend: b, now: now, shared: map[string]*stream.Stream{}, own: map[string]*stream.Stream{}, governors: map[string]*governor.Governor{}}
 	for _, s := range shared {
 		l.shared[s.Name()] = s
 	}
@@ -183,7 +185,7 @@ func (l *Local) Create(ctx context.Context, spec Spec) error {
 
 // adopt takes a stream that was opened here, and holds it to its limits. l.mu must be held.
 func (l *Local) adopt(s *stream.Stream) {
-	governor.New(s, governor.Options{Now: l.now})
+	l.governors[s.Name()] = governor.New(s, governor.Options{Now: l.now})
 	l.own[s.Name()] = s
 }
 
@@ -204,6 +206,7 @@ func (l *Local) Delete(ctx context.Context, name string) error {
 	}
 	if s := l.own[name]; s != nil {
 		delete(l.own, name)
+		delete(l.governors, name)
 		if err := s.Close(); err != nil {
 			return err
 		}

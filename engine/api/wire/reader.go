@@ -42,6 +42,9 @@ func NewReader(format Format, body []byte) *Reader { return &Reader{format: form
 // Err is the first mistake.
 func (r *Reader) Err() error { return r.err }
 
+// Fail ends reading with a mistake that a Value found.
+func (r *Reader) Fail(err error) { r.fail(err) }
+
 func (r *Reader) fail(err error) {
 	if r.err == nil {
 		r.err = err

@@ -42,7 +42,7 @@ type Violations struct{ list []string }
 // None reports whether the request is right.
 func (v *Violations) None() bool { return len(v.list) == 0 }
 
-// Add notes a violation: the value as AWS prints it, the field's path, and what it must do.
+// Add notes a violation: the value, quoted or null, the field's path, and what it must do.
 func (v *Violations) Add(value, path, must string) {
 	if len(v.list) >= maxViolations {
 		return

@@ -76,37 +76,50 @@ func (w *Writer) Name(name string) {
 }
 
 // String writes a string. What is not UTF-8 in it is replaced.
-func (w *Writer) String(s string) {
+func (w *Writer) String(s string) { writeText(w, s) }
+
+// Text is String for bytes.
+func (w *Writer) Text(s []byte) { writeText(w, s) }
+
+func writeText[T string | []byte](w *Writer, s T) {
 	w.value()
 	if w.format == CBOR {
-		s = strings.ToValidUTF8(s, "\ufffd")
-		w.cborHead(3, uint64(len(s)))
-		w.buf = append(w.buf, s...)
+		text := replaced(s)
+		w.cborHead(3, uint64(len(text)))
+		w.buf = append(w.buf, text...)
 		return
 	}
 	w.buf = append(w.buf, '"')
-	plain := 0
+	done := 0
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
 			i++
 			continue
 		}
-		size := 1
 		if c >= utf8.RuneSelf {
-			var x rune
-			if x, size = utf8.DecodeRuneInString(s[i:]); x != utf8.RuneError || size > 1 {
+			if x, size := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))])); x != utf8.RuneError || size > 1 {
 				i += size
 				continue
 			}
 		}
-		w.buf = append(w.buf, s[plain:i]...)
+		w.buf = append(w.buf, s[done:i]...)
 		w.escape(c)
-		i += size
-		plain = i
+		i++
+		done = i
 	}
-	w.buf = append(w.buf, s[plain:]...)
+	w.buf = append(w.buf, s[done:]...)
 	w.buf = append(w.buf, '"')
+}
+
+// replaced is s with U+FFFD for what is not UTF-8, most often s itself.
+func replaced[T string | []byte](s T) T {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return T(strings.ToValidUTF8(string(s), "\ufffd"))
+		}
+	}
+	return s
 }
 
 const hexDigits = "0123456789abcdef"
@@ -222,4 +235,10 @@ func (w *Writer) mapValue(s string) {
 		w.comma = false
 	}
 	w.String(s)
+}
+
+// Append writes the fields of a shape into the object that is open.
+func (w *Writer) Append(s Shape) {
+	f := Fields{mode: writing, w: w}
+	s.Fields(&f)
 }

@@ -1,0 +1,203 @@
+package kinesis
+
+import (
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/millrace-io/millrace/engine/api/wire"
+)
+
+const (
+	// prefix of the operations in X-Amz-Target.
+	prefix = "Kinesis_20131202."
+	// maxBody is that of a PutRecords: 10 MiB in base64, with keys and names.
+	maxBody = 16 << 20
+	// maxAnswer is what an answer of GetRecords may take: 10 MiB and a frame, in base64, with room to grow.
+	maxAnswer = 24 << 20
+	// smallBody is what is read without asking for memory.
+	smallBody = 64 << 10
+	// kept is up to what size a buffer is used again.
+	kept = 4 << 20
+)
+
+// buffers are those of bodies and answers.
+type buffers struct{ body, answer []byte }
+
+var pool = sync.Pool{New: func() any { return &buffers{} }}
+
+func (b *buffers) release() {
+	if cap(b.body) > kept {
+		b.body = nil
+	}
+	if cap(b.answer) > kept {
+		b.answer = nil
+	}
+	pool.Put(b)
+}
+
+// ServeHTTP answers one request. The order of checks is that of AWS: method and content type, body, operation,
+// signature, fields.
+func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := wire.NewID()
+	if s.crossOrigin(w, r, id) {
+		return
+	}
+	b := pool.Get().(*buffers)
+	defer b.release()
+	format, err := s.answer(w, r, id, b)
+	if err == nil {
+		return
+	}
+	f := s.faultOf(r.Context(), err)
+	if f.Status >= http.StatusInternalServerError {
+		s.o.Log.Error("request failed", "id", id, "target", r.Header.Get("X-Amz-Target"), "error", err)
+	}
+	// A client that went away is its own affair.
+	_ = wire.AnswerFault(w, format, id, f)
+}
+
+// crossOrigin lets web pages ask, as AWS does. It reports whether the request is answered.
+func (s *Service) crossOrigin(w http.ResponseWriter, r *http.Request, id string) bool {
+	if r.Header.Get("Origin") == "" {
+		return false
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date")
+	if r.Method != http.MethodOptions {
+		return false
+	}
+	for asked, allowed := range map[string]string{
+		"Access-Control-Request-Headers": "Access-Control-Allow-Headers", "Access-Control-Request-Method": "Access-Control-Allow-Methods",
+	} {
+		if v := r.Header.Get(asked); v != "" {
+			h.Set(allowed, v)
+		}
+	}
+	h.Set("Access-Control-Max-Age", "172800")
+	wire.SetIDs(h, id)
+	h.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+	return true
+}
+
+// answer does what a request asks for. An error is not answered yet.
+func (s *Service) answer(w http.ResponseWriter, r *http.Request, id string, b *buffers) (wire.Format, error) {
+	format, known := formatOf(r.Header.Get("Content-Type"))
+	if r.Method != http.MethodPost {
+		return format, &wire.Fault{Type: "AccessDeniedException", Message: "Unable to determine service/operation name to be authorized"}
+	}
+	if !known {
+		return format, &wire.Fault{Type: "UnknownOperationException", Status: http.StatusNotFound}
+	}
+	release, err := s.read(w, r, b)
+	if err != nil {
+		return format, err
+	}
+	defer release()
+	name, ours := strings.CutPrefix(r.Header.Get("X-Amz-Target"), prefix)
+	if !ours {
+		return format, &wire.Fault{Type: "UnknownOperationException"}
+	}
+	run := s.actions[name]
+	if run == nil && name != "SubscribeToShard" {
+		return format, &wire.Fault{Type: "UnknownOperationException"}
+	}
+	if _, wrong := s.o.Verifier.Check(r, b.body); wrong != nil {
+		return format, wrong
+	}
+	if name == "SubscribeToShard" {
+		return format, s.subscribeToShard(w, r, format, id, b.body)
+	}
+	out, err := run(r.Context(), format, b.body, b.answer[:0])
+	if err != nil {
+		return format, err
+	}
+	b.answer = out
+	_ = wire.Answer(w, http.StatusOK, format, id, out)
+	return format, nil
+}
+
+func formatOf(contentType string) (format wire.Format, known bool) {
+	kind, _, _ := mime.ParseMediaType(contentType)
+	switch kind {
+	case wire.TypeCBOR:
+		return wire.CBOR, true
+	case wire.TypeJSON:
+		return wire.JSON, true
+	}
+	return wire.JSON, false
+}
+
+// read reads the body. What it takes in memory, with what it is decoded to, is given back by release.
+func (s *Service) read(w http.ResponseWriter, r *http.Request, b *buffers) (release func(), err error) {
+	size := r.ContentLength
+	if size < 0 {
+		size = maxBody
+	}
+	if size > maxBody {
+		return nil, errTooLarge
+	}
+	release = func() {}
+	if size > smallBody {
+		if err := s.memory.Acquire(r.Context(), 2*size); err != nil {
+			return nil, err
+		}
+		release = func() { s.memory.Release(2 * size) }
+	}
+	b.body, err = readAll(http.MaxBytesReader(w, r.Body, maxBody), b.body[:0])
+	if err == nil {
+		return release, nil
+	}
+	release()
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return nil, errTooLarge
+	}
+	return nil, &wire.Fault{Type: "SerializationException", Message: "The body could not be read."}
+}
+
+var errTooLarge = &wire.Fault{Type: "RequestEntityTooLargeException", Message: "Request is larger than 16 MiB.", Status: http.StatusRequestEntityTooLarge}
+
+// readAll appends what there is to read, and grows as it comes: a length that was claimed is no reason to
+// allocate.
+func readAll(r io.Reader, b []byte) ([]byte, error) {
+	if cap(b) == 0 {
+		b = make([]byte, 0, 4<<10)
+	}
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			return b, nil
+		}
+		if err != nil {
+			return b, err
+		}
+		if len(b) == cap(b) {
+			b = append(b, 0)[:len(b)]
+		}
+	}
+}
+
+// faultOf is the answer to an error.
+func (s *Service) faultOf(ctx context.Context, err error) *wire.Fault {
+	var f *wire.Fault
+	var wrong *wire.TypeError
+	switch {
+	case errors.As(err, &f):
+		return f
+	case errors.As(err, &wrong):
+		return &wire.Fault{Type: "SerializationException", Message: wrong.Message}
+	case errors.Is(err, wire.ErrSyntax):
+		return &wire.Fault{Type: "SerializationException"}
+	case ctx.Err() != nil:
+		return &wire.Fault{Type: "ServiceUnavailable", Message: "The request was given up.", Status: http.StatusServiceUnavailable}
+	}
+	return s.streamFault(err)
+}

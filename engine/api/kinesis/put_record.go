@@ -1,0 +1,73 @@
+package kinesis
+
+import (
+	"context"
+
+	"github.com/millrace-io/millrace/engine/api/wire"
+	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+type putRecordInput struct {
+	target
+	data            []byte
+	key, hash, last *string
+	dryRun          *bool
+}
+
+func (in *putRecordInput) Fields(f *wire.Fields) {
+	in.fields(f)
+	f.Blob("Data", &in.data, dataRule)
+	f.Text("PartitionKey", &in.key, partitionKey)
+	f.Text("ExplicitHashKey", &in.hash, hashKey)
+	f.Text("SequenceNumberForOrdering", &in.last, sequenceNumber)
+	f.Bool("DryRun", &in.dryRun)
+}
+
+type putRecordOutput struct{ shard, number, encryption string }
+
+func (out *putRecordOutput) Fields(f *wire.Fields) {
+	f.String("ShardId", &out.shard)
+	f.String("SequenceNumber", &out.number)
+	f.String("EncryptionType", &out.encryption)
+}
+
+// putRecord is PutRecord. The number of SequenceNumberForOrdering is always below the new one, if the same shard gave
+// it: numbers rise with every record.
+func (s *Service) putRecord(ctx context.Context, in *putRecordInput) (*putRecordOutput, error) {
+	e := &entries{batch: batches.Get().(*record.Batch), count: 1, present: true}
+	defer e.release()
+	if in.key == nil {
+		e.keyless = 1
+	}
+	var hash *record.HashKey
+	if in.hash != nil {
+		h, err := record.ParseHashKey(*in.hash)
+		if err != nil {
+			return nil, invalid("Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was %s", *in.hash)
+		}
+		hash = &h
+	}
+	if in.last != nil {
+		q, err := stream.ParseSequence(*in.last)
+		if err != nil || q.Arrived > s.o.Now().Unix()+1 {
+			return nil, invalid("ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under account %s is invalid.", *in.last, value(in.name), s.o.Account)
+		}
+	}
+	copy(e.batch.AddSpace([]byte(value(in.key)), hash, len(in.data)), in.data)
+	st, kind, err := s.writable(ctx, &in.target, e)
+	if err != nil {
+		return nil, err
+	}
+	if n, limit := len(in.data)+len(value(in.key)), recordLimit(st.Settings()); n > limit {
+		return nil, tooLarge(n, limit)
+	}
+	if value(in.dryRun) {
+		return nil, dryRun()
+	}
+	numbers, err := st.Put(ctx, e.batch)
+	if err != nil {
+		return nil, err
+	}
+	return &putRecordOutput{numbers[0].Shard.String(), numbers[0].String(), kind}, nil
+}

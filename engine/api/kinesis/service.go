@@ -1,0 +1,196 @@
+// Package kinesis answers the Amazon Kinesis Data Streams API (target prefix Kinesis_20131202) on the streams of
+// a data directory. Each action has a file; package wire has the bodies, package auth the signatures.
+//
+// The invariant to remember: what an answer says was done is durable. Only the visible moments of
+// CREATING, UPDATING and DELETING are in memory, and a restart ends them.
+package kinesis
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/millrace-io/millrace/engine/api/auth"
+	"github.com/millrace-io/millrace/engine/api/wire"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+// Streams is what the API works on; control.Local implements it. All methods may be called from any goroutine.
+type Streams interface {
+	// Names of all streams, sorted.
+	Names(ctx context.Context) ([]string, error)
+	// Open returns an open stream, which the caller does not close. Error: stream.ErrNotFound.
+	Open(ctx context.Context, name string) (*stream.Stream, error)
+	// New makes a stream. Errors: stream.ErrExists, stream.ErrInvalid, stream.ErrLimit.
+	New(ctx context.Context, spec stream.Spec) error
+	// Delete removes a stream with its records.
+	Delete(ctx context.Context, name string) error
+	// Change runs a change of a stream's shards or settings.
+	Change(ctx context.Context, name string, change func(*stream.Stream) error) error
+	// Meta holds what the API knows of streams beyond their own documents.
+	Meta() stream.Meta
+}
+
+// Options of a Service. The zero value of a field has the default.
+type Options struct {
+	Streams Streams
+	// Verifier tells who sent a request; nil means mode auth.Open.
+	Verifier *auth.Verifier
+	// Account and Region are parts of ARNs: 000000000000 and us-east-1 by default.
+	Account, Region string
+	// ShardQuota bounds the open shards of all streams; 500 by default.
+	ShardQuota int
+	// Settle is how long a stream is CREATING, UPDATING or DELETING after the change was made. Zero is not at
+	// all.
+	Settle time.Duration
+	// Limits that new streams get, and with stream.KinesisLimits the rules of UpdateShardCount too.
+	Limits stream.Limits
+	// MasterKey returns the name of the key that StartStreamEncryption uses, whatever KeyId the client says; nil
+	// means that encryption is refused.
+	MasterKey func() (string, error)
+	// Memory bounds the bytes of requests and answers under way; 64 MiB by default.
+	Memory int64
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+// Service answers requests. It is an http.Handler.
+type Service struct {
+	o             Options
+	actions       map[string]action
+	memory        *semaphore.Weighted
+	tokens        *sealer
+	states        states
+	extras        extras
+	subscriptions subscriptions
+}
+
+// action answers one request: it appends the body of the answer to dst.
+type action func(ctx context.Context, format wire.Format, body, dst []byte) ([]byte, error)
+
+// New makes a service.
+func New(ctx context.Context, o Options) (*Service, error) {
+	if o.Account == "" {
+		o.Account = "000000000000"
+	}
+	if o.Region == "" {
+		o.Region = "us-east-1"
+	}
+	if o.ShardQuota == 0 {
+		o.ShardQuota = 500
+	}
+	if o.Memory == 0 {
+		o.Memory = 64 << 20
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Verifier == nil {
+		o.Verifier = &auth.Verifier{Mode: auth.Open, Service: "kinesis", Now: o.Now}
+	}
+	o.Memory = max(o.Memory, 2*maxAnswer)
+	s := &Service{o: o, memory: semaphore.NewWeighted(o.Memory)}
+	s.states = states{now: o.Now, settle: o.Settle, list: map[string]state{}}
+	s.extras = extras{meta: o.Streams.Meta(), cache: map[string]extra{}}
+	secret, err := s.extras.secret(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open the Kinesis API: %w", err)
+	}
+	s.subscriptions.list = map[subscriptionKey]*subscription{}
+	s.tokens = &sealer{secret: secret, now: o.Now}
+	s.actions = s.table()
+	return s, nil
+}
+
+// shape is a *T that is a wire.Shape.
+type shape[T any] interface {
+	*T
+	wire.Shape
+}
+
+// act is the action that decodes and checks a request, runs it and encodes its answer.
+func act[In, Out any, I shape[In], O shape[Out]](run func(ctx context.Context, in I) (O, error)) action {
+	return func(ctx context.Context, format wire.Format, body, dst []byte) ([]byte, error) {
+		in := I(new(In))
+		if err := decode(format, body, in); err != nil {
+			return nil, err
+		}
+		out, err := run(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return wire.Encode(format, dst, out), nil
+	}
+}
+
+// silent is act for an action whose answer has no body.
+func silent[In any, I shape[In]](run func(ctx context.Context, in I) error) action {
+	return func(ctx context.Context, format wire.Format, body, dst []byte) ([]byte, error) {
+		in := I(new(In))
+		if err := decode(format, body, in); err != nil {
+			return nil, err
+		}
+		return dst, run(ctx, in)
+	}
+}
+
+func decode(format wire.Format, body []byte, in wire.Shape) error {
+	if err := wire.Decode(format, body, in); err != nil {
+		return err
+	}
+	if v := wire.Check(in); !v.None() {
+		return &wire.Fault{Type: "ValidationException", Message: v.String()}
+	}
+	return nil
+}
+
+// table is every action under its name.
+func (s *Service) table() map[string]action {
+	return map[string]action{
+		"AddTagsToStream":                        silent(s.addTags),
+		"CreateStream":                           silent(s.createStream),
+		"DecreaseStreamRetentionPeriod":          silent(s.decreaseRetention),
+		"DeleteResourcePolicy":                   silent(s.deletePolicy),
+		"DeleteStream":                           silent(s.deleteStream),
+		"DeregisterStreamConsumer":               silent(s.deregisterConsumer),
+		"DescribeAccountSettings":                act(s.describeAccount),
+		"DescribeLimits":                         act(s.describeLimits),
+		"DescribeStream":                         act(s.describeStream),
+		"DescribeStreamConsumer":                 act(s.describeConsumer),
+		"DescribeStreamSummary":                  act(s.describeSummary),
+		"DisableEnhancedMonitoring":              act(s.disableMonitoring),
+		"EnableEnhancedMonitoring":               act(s.enableMonitoring),
+		"GetRecords":                             s.getRecords,
+		"GetResourcePolicy":                      act(s.getPolicy),
+		"GetShardIterator":                       act(s.getShardIterator),
+		"IncreaseStreamRetentionPeriod":          silent(s.increaseRetention),
+		"ListShards":                             act(s.listShards),
+		"ListStreamConsumers":                    act(s.listConsumers),
+		"ListStreams":                            act(s.listStreams),
+		"ListTagsForResource":                    act(s.listTagsForResource),
+		"ListTagsForStream":                      act(s.listTagsForStream),
+		"MergeShards":                            silent(s.mergeShards),
+		"PutRecord":                              act(s.putRecord),
+		"PutRecords":                             act(s.putRecords),
+		"PutResourcePolicy":                      silent(s.putPolicy),
+		"RegisterStreamConsumer":                 act(s.registerConsumer),
+		"RemoveTagsFromStream":                   silent(s.removeTags),
+		"SplitShard":                             silent(s.splitShard),
+		"StartStreamEncryption":                  silent(s.startEncryption),
+		"StopStreamEncryption":                   silent(s.stopEncryption),
+		"TagResource":                            silent(s.tagResource),
+		"UntagResource":                          silent(s.untagResource),
+		"UpdateAccountSettings":                  act(s.updateAccount),
+		"UpdateMaxRecordSize":                    silent(s.updateMaxRecordSize),
+		"UpdateShardCount":                       act(s.updateShardCount),
+		"UpdateStreamMode":                       silent(s.updateStreamMode),
+		"UpdateStreamRecordDistributionStrategy": silent(s.updateDistribution),
+		"UpdateStreamWarmThroughput":             act(s.updateWarmThroughput),
+	}
+}
