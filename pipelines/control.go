@@ -77,6 +77,9 @@ func (r *Run) serveControl() {
 	r.controls.server = server
 }
 
+// Streams is the Admin of the run's data directory, for those who serve it to others. It is closed with the run.
+func (r *Run) Streams() *control.Local { return r.controls.local }
+
 // close comes before the streams and the backend are closed.
 func (c *controls) close() error {
 	var errs []error

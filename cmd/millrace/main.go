@@ -37,7 +37,9 @@ type commands struct {
 	LogLevel slog.Level `help:"Least important log messages to print: debug, info, warn or error." default:"warn"`
 
 	Run         runCommand         `cmd:"" help:"Run a pipeline file."`
+	Serve       serveCommand       `cmd:"" help:"Serve the streams of a data directory to AWS SDKs: the Kinesis Data Streams API."`
 	Check       checkCommand       `cmd:"" help:"Check a pipeline file and print every mistake in it."`
+	Explain     explainCommand     `cmd:"" help:"Show the plans of a pipeline's queries and sinks as trees."`
 	Test        testCommand        `cmd:"" help:"Run the tests in a pipeline file, in virtual time."`
 	Status      statusCommand      `cmd:"" help:"Show what a running pipeline does (needs run --admin)."`
 	Discover    discoverCommand    `cmd:"" help:"Propose a schema for the records of a file or stream."`
