@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -162,7 +163,8 @@ func pipeline(t *testing.T, name, text string, env ...string) *place {
 	t.Helper()
 	dir := t.TempDir()
 	p := &place{t: t, dir: dir, file: filepath.Join(dir, name), data: filepath.Join(dir, "data")}
-	p.prefix = strings.ReplaceAll(t.Name(), "/", "-") + "-" + filepath.Base(dir)
+	// Random, so that tests can be repeated on the same store.
+	p.prefix = fmt.Sprintf("%s-%08x", strings.ReplaceAll(t.Name(), "/", "-"), rand.Uint32())
 	p.env = append(env, "PREFIX="+p.prefix)
 	if store != nil {
 		text = strings.ReplaceAll(text, "http://"+storeAddress, store.Endpoint)
