@@ -17,6 +17,9 @@ type Transform interface {
 	Needs(output []string) []string
 }
 
+// Describer is implemented by the configuration of a transform that says in one line what it does.
+type Describer interface{ Describe() string }
+
 // Component is one kind of transform.
 type Component struct {
 	// Type is the value of `type:` in a pipeline file.

@@ -20,6 +20,9 @@ type Config struct {
 	Where string `yaml:"where" required:"true"`
 }
 
+// Describe implements transforms.Describer.
+func (c *Config) Describe() string { return "where " + c.Where }
+
 // Component is the filter transform for the list of components.
 func Component() transforms.Component {
 	return transforms.Define("filter", func() Config { return Config{} }, open)

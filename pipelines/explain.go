@@ -1,0 +1,222 @@
+package pipelines
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/sql"
+	"github.com/millrace-io/millrace/sql/outline"
+	"github.com/millrace-io/millrace/transforms"
+)
+
+// Explain is the plan of a sink, query or transform, or, with an empty id, of all sinks and of the
+// queries that nothing reads: trees from there up to the sources.
+func (p *Pipeline) Explain(id string) ([]*outline.Node, error) {
+	if id != "" {
+		e := explainer{p: p, seen: map[string]bool{}}
+		if i := slices.IndexFunc(p.Sinks, func(s *Sink) bool { return s.Name == id }); i >= 0 && !p.readable(id) {
+			return []*outline.Node{e.sink(p.Sinks[i])}, e.err
+		}
+		if !p.readable(id) {
+			var known []string
+			for _, q := range p.Queries {
+				known = append(known, q.Name)
+			}
+			for _, t := range p.Transforms {
+				known = append(known, t.Name)
+			}
+			for _, s := range p.Sinks {
+				known = append(known, s.Name)
+			}
+			return nil, errors.New(config.Unknown("query, transform or sink", id, "ids", known))
+		}
+		return []*outline.Node{e.node(id)}, e.err
+	}
+	var trees []*outline.Node
+	for _, s := range p.Sinks {
+		e := explainer{p: p, seen: map[string]bool{}}
+		trees = append(trees, e.sink(s))
+		if e.err != nil {
+			return nil, e.err
+		}
+	}
+	for _, q := range p.Queries {
+		if p.read(q.Name) {
+			continue
+		}
+		e := explainer{p: p, seen: map[string]bool{}}
+		trees = append(trees, e.node(q.Name))
+		if e.err != nil {
+			return nil, e.err
+		}
+	}
+	return trees, nil
+}
+
+// readable reports whether an id is that of a stream, transform or query.
+func (p *Pipeline) readable(id string) bool {
+	return p.stream(id) != nil || slices.ContainsFunc(p.Transforms, func(t *Transform) bool { return t.Name == id }) ||
+		slices.ContainsFunc(p.Queries, func(q *Query) bool { return q.Name == id })
+}
+
+// read reports whether a sink, transform or other query reads an id.
+func (p *Pipeline) read(id string) bool {
+	return slices.ContainsFunc(p.Sinks, func(s *Sink) bool { return s.From == id }) ||
+		slices.ContainsFunc(p.Transforms, func(t *Transform) bool { return t.From == id }) ||
+		slices.ContainsFunc(p.Queries, func(q *Query) bool {
+			names, err := sql.Names(q.Text)
+			return err == nil && slices.Contains(names, id)
+		})
+}
+
+// explainer makes one tree.
+type explainer struct {
+	p *Pipeline
+	// seen are the ids that are in the tree: what two steps read is shown once.
+	seen map[string]bool
+	err  error
+}
+
+// share is the memory of a sink or query, as Run gives it.
+func (e *explainer) share() int64 { return (&Run{pipeline: e.p}).share() }
+
+func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+func (e *explainer) sink(s *Sink) *outline.Node {
+	n := &outline.Node{Kind: "sink", Name: s.Name, Text: "(" + s.Component.Type + ")", Columns: outline.Columns(s.Schema)}
+	n.Detail("guarantee", "%s", e.p.Guarantee(s))
+	e.start(n, s.Start)
+	n.Detail("parallelism", "%d", s.Parallelism)
+	n.Detail("memory", "%s", mebibytes(e.share()/int64(s.Parallelism)))
+	n.Inputs = []*outline.Node{e.node(s.From)}
+	return n
+}
+
+func (e *explainer) start(n *outline.Node, s Start) {
+	switch {
+	case s.Latest:
+		n.Detail("start", "latest")
+	case !s.Time.IsZero():
+		n.Detail("start", "%s", s.Time.Format("2006-01-02T15:04:05Z07:00"))
+	}
+}
+
+// node is a stream, transform or query.
+func (e *explainer) node(id string) *outline.Node {
+	again := e.seen[id]
+	e.seen[id] = true
+	for _, t := range e.p.Transforms {
+		if t.Name == id {
+			return e.transform(t, again)
+		}
+	}
+	for _, q := range e.p.Queries {
+		if q.Name == id {
+			return e.query(q, again)
+		}
+	}
+	return e.stream(id, again)
+}
+
+// shown marks a step that is in the tree already.
+func shown(n *outline.Node) *outline.Node {
+	n.Detail("see", "above")
+	return n
+}
+
+func (e *explainer) transform(t *Transform, again bool) *outline.Node {
+	n := &outline.Node{Kind: "transform", Name: t.Name, Text: "(" + t.Component.Type + ")"}
+	if again {
+		return shown(n)
+	}
+	if d, ok := t.Config.(transforms.Describer); ok {
+		n.Text += " " + d.Describe()
+	}
+	n.Columns = outline.Columns(t.Out)
+	n.Inputs = []*outline.Node{e.node(t.From)}
+	return n
+}
+
+func (e *explainer) query(q *Query, again bool) *outline.Node {
+	n := &outline.Node{Kind: "query", Name: q.Name}
+	if again {
+		return shown(n)
+	}
+	e.start(n, q.Start)
+	n.Detail("parallelism", "1")
+	n.Detail("output", "stream with %d %s", q.Shards, plural(q.Shards, "shard"))
+	if q.Query.Windowed() {
+		n.Detail("rows leave", "when the watermark lets them, which is %s behind the latest event of the slowest shard", config.Duration(q.Chain.Delay))
+	} else {
+		n.Detail("rows leave", "as they come")
+	}
+	if at := q.Query.OutputEventTime(); at != "" {
+		n.Detail("event time", "%s, watermark %s", at, config.Duration(q.Watermark))
+	}
+	plan, err := q.Query.Describe(q.Text, q.Chain.Delay)
+	if err != nil {
+		e.err = fmt.Errorf("query %q: %w", q.Name, err)
+		return n
+	}
+	n.State, plan.State = plan.State, nil
+	if len(n.State) > 0 {
+		n.Detail("memory", "%s", e.capacity(n.State))
+	}
+	e.connect(plan)
+	n.Inputs = []*outline.Node{plan}
+	return n
+}
+
+// capacity says what a query's memory is enough for.
+func (e *explainer) capacity(states []outline.State) string {
+	each := int64(0)
+	for _, s := range states {
+		each += s.Bytes * max(s.Open, 1)
+	}
+	share := e.share()
+	return fmt.Sprintf("%s; enough for about %.2g combinations of keys", mebibytes(share), float64(share)/float64(max(each, 1)))
+}
+
+// connect replaces the inputs of a query's plan by what they are.
+func (e *explainer) connect(n *outline.Node) {
+	for i, in := range n.Inputs {
+		if in.Kind == "input" {
+			n.Inputs[i] = e.node(in.Name)
+			continue
+		}
+		e.connect(in)
+	}
+}
+
+func (e *explainer) stream(id string, again bool) *outline.Node {
+	n := &outline.Node{Kind: "stream", Name: id}
+	s := e.p.stream(id)
+	if s == nil {
+		n.Kind = "table"
+		return n
+	}
+	if again {
+		return shown(n)
+	}
+	n.Detail("shards", "%d", s.Shards)
+	n.Detail("retention", "%s", config.Duration(s.Retention))
+	if s.EventTime != "" {
+		n.Detail("event time", "%s, watermark %s", s.EventTime, config.Duration(s.Watermark))
+	}
+	n.Columns = outline.Columns(s.Schema)
+	for _, x := range e.p.Sources {
+		if x.To == id {
+			n.Inputs = append(n.Inputs, &outline.Node{Kind: "source", Name: x.Name, Text: "(" + x.Component.Type + ")"})
+		}
+	}
+	return n
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
