@@ -382,7 +382,11 @@ func (o *over) shape() []byte {
 		out = append(out, byte(t.Kind), byte(t.Precision), byte(t.Scale))
 	}
 	for _, f := range o.frames {
-		out = append(out, flag(f.running), flag(f.byRows))
+		parts := slices.Clone(f.spec.PartitionBy)
+		for _, c := range f.known {
+			parts = append(parts, c)
+		}
+		out = append(append(out, meaning(parts)...), flag(f.running), flag(f.byRows))
 		out = binary.AppendVarint(binary.AppendUvarint(out, uint64(f.back)), f.span)
 		for _, back := range f.lags {
 			out = binary.AppendUvarint(out, uint64(back))

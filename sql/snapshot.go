@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/sql/agg"
+	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/window"
 )
 
@@ -18,6 +20,17 @@ const snapshotVersion = 2
 // shape tells snapshots of different queries apart.
 func (p *windowPlan) shape() []byte {
 	return append(p.windowShape(nil), p.layout.Shape()...)
+}
+
+// meaning is a hash of expressions as they would be written.
+func meaning(parts []ast.Expr) []byte {
+	h := sha256.New()
+	for _, e := range parts {
+		text := ast.Format(e)
+		h.Write(binary.AppendUvarint(nil, uint64(len(text))))
+		h.Write([]byte(text))
+	}
+	return h.Sum(nil)[:16]
 }
 
 // header begins a snapshot.

@@ -25,6 +25,8 @@ type windowPlan struct {
 	window *ast.Window
 	// windows places rows in TUMBLE, HOP and CUMULATE; nil for the windows of keys.
 	windows window.Assigner
+	// meaning tells apart keys and aggregates of the same types.
+	meaning []byte
 	// tables are those of windows of keys.
 	tables keyedLayouts
 	// lateness is how long windows wait behind the watermark, in microseconds.
@@ -74,7 +76,7 @@ func (p *windowPlan) early() bool { return p.changes || p.every > 0 }
 
 // windowShape describes what a snapshot depends on beside keys and aggregates.
 func (p *windowPlan) windowShape(dst []byte) []byte {
-	dst = append(dst, flag(p.early()))
+	dst = append(append(dst, p.meaning...), flag(p.early()))
 	if p.windows != nil {
 		return p.windows.Shape(dst)
 	}
@@ -128,9 +130,15 @@ func planWindows(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (plan,
 			return nil, err
 		}
 	}
-	if p.plan.windows == nil {
+	if p.plan.windows == nil && p.plan.window != nil {
 		p.plan.tables = p.plan.keyedLayouts()
 	}
+	var parts []ast.Expr
+	parts = append(parts, p.keys...)
+	for _, c := range p.aggs {
+		parts = append(parts, c)
+	}
+	p.plan.meaning = meaning(parts)
 	return p.plan, nil
 }
 

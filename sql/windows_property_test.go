@@ -167,3 +167,33 @@ func FuzzRestoreAnyWindow(f *testing.F) {
 		}
 	})
 }
+
+func TestStateOfAnotherQueryIsRefused(t *testing.T) {
+	const query = "SELECT window_start, k, SUM(n) AS s FROM s GROUP BY HOP(ts, INTERVAL '5' SECOND, INTERVAL '10' SECOND), k"
+	snapshot := snapshotOf(t, compile(t, streamSchema, "ts", query), someRows...)
+	for _, c := range []struct {
+		from, to string
+		fits     bool
+	}{
+		{"SUM(n) AS s", "SUM(n) AS total", true},
+		{"FROM s", "FROM s WHERE n > 1", true},
+		{"SUM(n) AS s", "SUM(n) * 2 AS s", true},
+		{"SUM(n)", "SUM(n + 1)", false},
+		{"SUM(n)", "MAX(n)", false},
+		{"'5' SECOND", "'2' SECOND", false},
+		{"HOP", "CUMULATE", false},
+		{", k", ", UPPER(k)", false},
+	} {
+		text := query
+		if c.from == ", k" {
+			text = strings.ReplaceAll(text, c.from, c.to)
+			text = strings.Replace(text, "UPPER(k)", "UPPER(k) AS k2", 1)
+		} else {
+			text = strings.Replace(text, c.from, c.to, 1)
+		}
+		err := compile(t, streamSchema, "ts", text).New().Restore(snapshot)
+		if c.fits != (err == nil) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
