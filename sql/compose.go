@@ -8,7 +8,7 @@ import (
 )
 
 // composer builds the plan of a statement from those of its SELECTs. They run in one task, one behind
-// the other; see docs/decisions/0010.
+// the other; see docs/decisions/0015.
 type composer struct {
 	resolve func(name string) (Input, bool)
 	// from is the stream that is read, nil before it was met.
