@@ -1,4 +1,4 @@
-// Package generate makes up events: website clicks and stock prices, for demos, tests and
+// Package generate makes up events: website clicks, stock prices and the auctions of NEXMark, for demos, tests and
 // benchmarks.
 //
 // The invariant to remember: event n is a function of the seed and n alone, but for the time of
@@ -19,8 +19,9 @@ import (
 
 // Config of the generate source.
 type Config struct {
-	// Kind of the events: clicks (a web shop) or stocks (prices of ten shares).
-	Kind string `yaml:"kind" enum:"clicks,stocks"`
+	// Kind of the events: clicks (a web shop), stocks (prices of ten shares) or nexmark (people,
+	// auctions and bids of the benchmark NEXMark).
+	Kind string `yaml:"kind" enum:"clicks,stocks,nexmark"`
 	// Seed decides what is made up. The same seed gives the same events.
 	Seed int64 `yaml:"seed"`
 	// Rate is how many events per second are made; 0 is as many as possible.
@@ -28,15 +29,17 @@ type Config struct {
 	// Count is how many events are made in all; 0 is without end.
 	Count int64 `yaml:"count" min:"0"`
 	// PartitionKey is the field that decides a record's shard. It is user_id for clicks and symbol
-	// for stocks unless named.
+	// for stocks unless named; nexmark is spread over all shards.
 	PartitionKey string `yaml:"partition_key"`
 	// Start is the time of the first event, such as 2026-01-01T00:00:00Z; the next ones follow at
-	// the rate, or a millisecond apart without one. Events of a generator with a rate and without
+	// the rate, or a millisecond apart without one (nexmark: a tenth). Events of a generator with a rate and without
 	// an end have the current time unless Start is given.
 	Start string `yaml:"start"`
+	// OutOfOrder is how many events of nexmark are mixed up among each other; 1 keeps them in order.
+	OutOfOrder int64 `yaml:"out_of_order" min:"1" max:"1000000"`
 }
 
-func defaults() Config { return Config{Kind: "clicks", Seed: 1} }
+func defaults() Config { return Config{Kind: "clicks", Seed: 1, OutOfOrder: 1} }
 
 // Validate implements config.Validator.
 func (c *Config) Validate() []config.Problem {
@@ -46,6 +49,9 @@ func (c *Config) Validate() []config.Problem {
 	}
 	if _, err := c.start(); err != nil {
 		found = append(found, config.Problemf("start", "%q is no time; write it as 2026-01-01T00:00:00Z", c.Start))
+	}
+	if c.OutOfOrder > 1 && c.Kind != "nexmark" {
+		found = append(found, config.Problemf("out_of_order", "only kind: nexmark has events out of order"))
 	}
 	return found
 }
@@ -87,7 +93,11 @@ func (s *source) Bounded() bool { return s.cfg.Count > 0 }
 // Run is sources.Source.
 func (s *source) Run(ctx context.Context, w sources.Writer) error {
 	// What changes the events makes another producer, which begins anew.
-	id := stream.ProducerID(s.env.Pipeline, s.env.Name, s.cfg.Kind, fmt.Sprint(s.cfg.Seed))
+	parts := []string{s.env.Pipeline, s.env.Name, s.cfg.Kind, fmt.Sprint(s.cfg.Seed)}
+	if s.cfg.OutOfOrder > 1 {
+		parts = append(parts, fmt.Sprint(s.cfg.OutOfOrder))
+	}
+	id := stream.ProducerID(parts...)
 	producer := record.Producer{ID: id, Epoch: 1}
 	done, _ := w.Position(id)
 	return sources.RunPump(ctx, w, func(ctx context.Context, p *sources.Pump) error {
@@ -142,14 +152,20 @@ func (s *source) events(next int64) (func(dst []byte, n int64) []byte, error) {
 		return nil, err
 	}
 	c := clock{start: start.UnixMilli(), interval: 1}
+	if s.cfg.Kind == "nexmark" {
+		c.interval = 1000.0 / nexmarkRate
+	}
 	if s.cfg.Rate > 0 {
 		c.interval = 1000 / s.cfg.Rate
 	}
 	if s.cfg.live() {
 		c.start = s.env.Now().UnixMilli() - c.since(next)
 	}
-	if s.cfg.Kind == "stocks" {
+	switch s.cfg.Kind {
+	case "stocks":
 		return newStocks(uint64(s.cfg.Seed), c).append, nil
+	case "nexmark":
+		return newNexmark(uint64(s.cfg.Seed), c, s.cfg.OutOfOrder).append, nil
 	}
 	return newClicks(uint64(s.cfg.Seed), c).append, nil
 }
