@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -30,7 +29,7 @@ var (
 	inputs string // a directory for generated events
 )
 
-// storeAddress is where the example files expect the store.
+// storeAddress is where the example files expect the store; pipeline puts the real one there.
 const storeAddress = "127.0.0.1:19000"
 
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
@@ -72,7 +71,12 @@ func prepare(dir string) (err error) {
 	if err := os.Mkdir(inputs, 0o755); err != nil {
 		return err
 	}
-	store, err = rig.StartMinIO(ctx, filepath.Join(dir, "minio"), addressFor(storeAddress))
+	// Any address, for another run of the tests may have the usual one: MinIO shares its port.
+	address, err := rig.FreeAddress()
+	if err != nil {
+		return err
+	}
+	store, err = rig.StartMinIO(ctx, filepath.Join(dir, "minio"), address)
 	switch {
 	case errors.Is(err, rig.ErrNoMinIO) && os.Getenv("CI") == "":
 		fmt.Fprintln(os.Stderr, err, "(tests that need it are skipped)")
@@ -81,21 +85,6 @@ func prepare(dir string) (err error) {
 		return err
 	}
 	return store.Client.MakeBucket(ctx, "bench", minio.MakeBucketOptions{})
-}
-
-// addressFor is the address wanted, or any free one where something else listens there.
-func addressFor(wanted string) string {
-	l, err := net.Listen("tcp", wanted)
-	if err == nil {
-		l.Close()
-		return wanted
-	}
-	free, err := rig.FreeAddress()
-	if err != nil {
-		return wanted
-	}
-	fmt.Fprintf(os.Stderr, "%s is taken; the store listens on %s and the pipeline files are changed to match\n", wanted, free)
-	return free
 }
 
 // long reports whether the long forms are asked for.
