@@ -137,3 +137,23 @@ func TestAChangedQueryIsStartedOver(t *testing.T) {
 		t.Errorf("an unknown name: %v", err)
 	}
 }
+
+func TestWindowsOfTheArrivalTimeNeedNoEventTime(t *testing.T) {
+	p := &place{t: t, dir: t.TempDir()}
+	p.write("p.yaml", strings.ReplaceAll(`
+version: 1
+streams:
+  clicks: {schema: {v: bigint}}
+sources:
+  in: {type: file, paths: [DIR/in.ndjson], to: clicks}
+queries:
+  days: {sql: "SELECT SUM(v) AS v, COUNT(*) AS n FROM clicks GROUP BY TUMBLE(arrival_time, INTERVAL '1000' DAY)"}
+sinks:
+  sums: {type: file, from: days, dir: DIR/sums, format: ndjson}
+`, "DIR", p.dir))
+	p.write("in.ndjson", "{\"v\":1}\n{\"v\":2}\n{\"v\":4}\n")
+	p.run()
+	if got, want := linesUnder(t, p.path("sums")), []string{`{"v":7,"n":3}`}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}

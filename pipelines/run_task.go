@@ -124,6 +124,7 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 	}
 	common.Kind, common.Trigger, common.Memory = "query", queryTrigger, of.share
 	common.Needs = q.Chain.Needs(q.Query.Needs())
+	common.Input.Arrival = q.Query.ByArrival()
 	return func() (flow.Config, error) {
 		t := common
 		t.Processor = &flow.Query{

@@ -10,6 +10,8 @@ import (
 // composer builds the plan of a statement from those of its SELECTs. They run in one task, one behind
 // the other; see docs/decisions/0015.
 type composer struct {
+	// arrival is set once a window goes by when records arrived.
+	arrival bool
 	resolve func(name string) (Input, bool)
 	// from is the stream that is read, nil before it was met.
 	from *ast.Table
@@ -175,7 +177,7 @@ func (c *composer) stream(t *ast.Table) (source, error) {
 	if !ok {
 		return source{}, t.Errorf("unknown stream %q; FROM takes the id of a stream, transform or query of the file", t.Name)
 	}
-	c.from = t
+	c.from, in.arrival = t, &c.arrival
 	return source{table: t, in: in}, nil
 }
 

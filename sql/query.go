@@ -24,6 +24,8 @@ type Query struct {
 	plan plan
 	late *ast.Target
 	into *ast.Target
+	// arrival is set if windows go by when records arrived.
+	arrival bool
 }
 
 // CompileQuery compiles a statement; resolve finds its inputs by name. An error is *Error, or Errors
@@ -41,7 +43,10 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 	if err != nil {
 		return nil, err
 	}
-	return &Query{from: c.from.Name, plan: p, late: tree.Late, into: tree.Into}, nil
+	if union, ok := tree.Body.(*ast.Union); ok && c.arrival {
+		return nil, union.Errorf("windows of %s and UNION ALL do not go together; write a query for each", arrivalTime)
+	}
+	return &Query{from: c.from.Name, plan: p, late: tree.Late, into: tree.Into, arrival: c.arrival}, nil
 }
 
 // rowsOnly refuses clauses that have no meaning without windows.
@@ -94,6 +99,9 @@ func (q *Query) From() string { return q.from }
 
 // Late is the stream that late rows go to, and where the text names it; nil without LATE ROWS INTO.
 func (q *Query) Late() *ast.Target { return q.late }
+
+// ByArrival reports whether windows go by when records arrived, so that watermarks must, too.
+func (q *Query) ByArrival() bool { return q.arrival }
 
 // Output is the schema of the rows that the query emits.
 func (q *Query) Output() *column.Schema { return q.plan.output() }

@@ -15,6 +15,8 @@ type Input struct {
 	// EventTime is the timestamp column that windows go by; empty when there is none.
 	EventTime string
 
+	// arrival is set for an input whose rows have an arrival time, once a window goes by that.
+	arrival *bool
 	// replace finds the field that stands for a node, -1 for none; nil when there are no such nodes.
 	replace func(ast.Expr) (int, error)
 }

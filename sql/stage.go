@@ -18,6 +18,8 @@ type stage struct {
 	having *expr.Program
 	items  []*expr.Program
 
+	// arrived is the arrival times of the current batch.
+	arrived column.Column
 	view    column.Batch
 	chosen  []int32
 	all     []int32 // 0, 1, 2, …
@@ -86,6 +88,13 @@ func (s *stage) evaluate() error {
 
 // times is the event times of b.
 func (s *stage) times(b *column.Batch) (*column.Column, error) {
+	if s.plan.event == arrivals {
+		s.arrived.Type, s.arrived.Len, s.arrived.Int64s = column.Type{Kind: column.Timestamp}, b.Rows, s.arrived.Int64s[:0]
+		for _, at := range b.Origin.Arrivals {
+			s.arrived.Int64s = append(s.arrived.Int64s, 1000*at)
+		}
+		return &s.arrived, nil
+	}
 	if s.plan.event >= len(b.Columns) || b.Columns[s.plan.event] == nil {
 		return nil, fmt.Errorf("column %q is not in the batch", s.plan.in.Fields[s.plan.event].Name)
 	}

@@ -98,10 +98,26 @@ func (p *windowPlan) needs() []string {
 		}
 	}
 	out := names(p.in, all...)
+	if p.event == arrivals {
+		return out
+	}
 	if event := p.in.Fields[p.event].Name; !slices.Contains(out, event) {
 		out = append(out, event)
 	}
 	return out
+}
+
+// arrivals in place of the field of the event time means when records arrived, which is also called
+// arrivalTime in a window.
+const (
+	arrivals    = -1
+	arrivalTime = "arrival_time"
+)
+
+// byArrival reports whether a window goes by when records arrived.
+func (p *planner) byArrival(w *ast.Window) bool {
+	id, ok := w.Time.(*ast.Ident)
+	return ok && len(id.Parts) == 1 && strings.EqualFold(id.Parts[0].Text, arrivalTime) && p.in.Schema.Index(arrivalTime) < 0
 }
 
 // planner resolves a windowed query.
@@ -201,6 +217,12 @@ func (p *planner) noWindow() error {
 func (p *planner) placed(w *ast.Window) error {
 	event := p.in.Schema.Index(p.in.EventTime)
 	switch {
+	case p.byArrival(w) && p.in.arrival == nil:
+		return w.Time.Position().Errorf("%s is of the records of a stream; a sub-query has none", arrivalTime)
+	case p.byArrival(w):
+		*p.in.arrival = true
+		p.plan.event, p.plan.window = arrivals, w
+		return p.assigner(w)
 	case p.in.EventTime == "" || event < 0:
 		return w.Errorf("%q has no event time to make windows of; declare event_time: for the stream", p.table.Name)
 	case p.in.Schema.Fields[event].Type.Kind != column.Timestamp:

@@ -176,6 +176,9 @@ func (t *Task) process(ctx context.Context, r *reader, b *column.Batch, frames [
 // stamp puts the shard's watermark before each row and takes rows out that claim to be from the
 // far future.
 func (t *Task) stamp(r *reader, b *column.Batch, frames []stream.Frame) *column.Batch {
+	if t.Input.Arrival {
+		return t.stampArrivals(r, b)
+	}
 	if t.event < 0 {
 		return b
 	}
@@ -204,6 +207,19 @@ func (t *Task) stamp(r *reader, b *column.Batch, frames []stream.Frame) *column.
 		t.rejectRows(t.Input.Name, b, bad, frames)
 		out.Selection = without(b, bad)
 	}
+	return &out
+}
+
+// stampArrivals puts the arrival of the record before it before each row. Arrivals do not go back in
+// a shard, so no row is late by them.
+func (t *Task) stampArrivals(r *reader, b *column.Batch) *column.Batch {
+	t.marks = t.marks[:0]
+	for _, at := range b.Origin.Arrivals {
+		t.marks = append(t.marks, r.watermark)
+		r.watermark = max(r.watermark, 1000*at)
+	}
+	out := *b
+	out.Watermarks = t.marks
 	return &out
 }
 

@@ -153,7 +153,7 @@ func (t *Task) pending() bool {
 // watermark is the smallest of the shards' watermarks. A shard that brought nothing for idleAfter
 // does not count; when none counts, time passes with the clock from the latest of them on.
 func (t *Task) watermark() int64 {
-	if t.event < 0 {
+	if !t.timed() {
 		return column.MinWatermark
 	}
 	now := t.Now()
@@ -166,7 +166,7 @@ func (t *Task) watermark() int64 {
 		latest = max(latest, r.watermark)
 		idle := now.Sub(r.active)
 		quiet = min(quiet, idle)
-		if idle < idleAfter {
+		if idle < t.idleAfter() {
 			low = min(low, r.watermark)
 		}
 	}
@@ -179,15 +179,26 @@ func (t *Task) watermark() int64 {
 	return latest + quiet.Microseconds()
 }
 
+// timed reports whether there are watermarks.
+func (t *Task) timed() bool { return t.event >= 0 || t.Input.Arrival }
+
+// idleAfter is when a shard that brings nothing stops holding the watermark back.
+func (t *Task) idleAfter() time.Duration {
+	if t.Input.Arrival {
+		return arrivalIdle
+	}
+	return idleAfter
+}
+
 // slowest is the shard that holds the watermark back, nil when none does.
 func (t *Task) slowest() *reader {
-	if t.event < 0 {
+	if !t.timed() {
 		return nil
 	}
 	var out *reader
 	now := t.Now()
 	for _, r := range t.readers {
-		if t.counts(r) && now.Sub(r.active) < idleAfter && (out == nil || r.watermark < out.watermark) {
+		if t.counts(r) && now.Sub(r.active) < t.idleAfter() && (out == nil || r.watermark < out.watermark) {
 			out = r
 		}
 	}

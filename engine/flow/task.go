@@ -36,6 +36,8 @@ type Input struct {
 	// the watermark stays behind the latest event of a shard.
 	EventTime string
 	Delay     time.Duration
+	// Arrival makes watermarks go by when records arrived instead.
+	Arrival bool
 }
 
 // Shard is one shard of an input.
@@ -109,6 +111,8 @@ const (
 	maxFuture = 24 * time.Hour
 	// idleAfter is when a shard that brings nothing stops holding the watermark back.
 	idleAfter = 30 * time.Second
+	// arrivalIdle is the same where watermarks go by arrival: what was appended can be read by then.
+	arrivalIdle = time.Second
 	// outputEvery is the shortest time between chunks that are cut because windows closed.
 	outputEvery  = 100 * time.Millisecond
 	defaultGrace = 10 * time.Second
