@@ -224,7 +224,11 @@ func (b *builder) finish() *Column {
 	if b.dict != nil {
 		b.out.IDs, b.out.Dict, b.out.DictLen = b.i32, b.dict.dict, b.dict.len
 	} else {
-		b.out.Int32s, b.out.Offsets, b.out.Bytes = b.i32, b.offsets, b.bytes
+		b.out.Offsets, b.out.Bytes = b.offsets, b.bytes
+		// Texts that had a dictionary before keep the memory of their ids, which are no values.
+		if b.offsets == nil {
+			b.out.Int32s = b.i32
+		}
 	}
 	for _, c := range b.children {
 		children = append(children, c.finish())
