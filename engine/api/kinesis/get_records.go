@@ -265,10 +265,11 @@ func (c *cursor) write(w *wire.Writer, r record.Record, ordinal record.Ordinal, 
 	w.EndObject()
 }
 
-// ended reports whether the shard was closed and is read to its end.
+// ended reports whether the shard was closed and is read to its end. Its log is sealed a moment before the shards that
+// follow are listed, and who is told of the end is told of them.
 func (c *cursor) ended() bool {
-	b := c.log.Bounds()
-	return b.Closed && c.next >= b.Next
+	sh, ok := c.stream.Shard(c.shard.ID)
+	return (!ok || sh.State == stream.ShardClosed) && c.next >= c.log.Bounds().Next
 }
 
 // behind is how far the cursor is from the end, in milliseconds: 0 when there is nothing more.

@@ -163,7 +163,7 @@ func (e *events) run(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		// Asked for before reading, so that what arrives in between is not slept through.
-		updated := e.cursor.log.Updated()
+		updated := e.cursor.updated()
 		records, err := e.event(ctx)
 		if err != nil {
 			e.fail(err)
@@ -182,6 +182,14 @@ func (e *events) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// updated is closed when there is more to read, or the shards that follow are listed.
+func (c *cursor) updated() <-chan struct{} {
+	if c.log.Bounds().Closed {
+		return c.stream.Updated()
+	}
+	return c.log.Updated()
 }
 
 // eventTail is what of SubscribeToShardEvent follows the records.
