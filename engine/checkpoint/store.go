@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/vfs"
 )
 
 // inlineState is the largest state kept inside the document, in bytes. A larger one becomes a
@@ -133,7 +134,11 @@ func (s *Store) save(ctx context.Context, doc Document) error {
 		return fmt.Errorf("checkpoint %s: %w", s.key, err)
 	}
 	s.doc, s.revision = doc, revision
-	return s.tidy(ctx)
+	if err := s.tidy(ctx); err != nil && !vfs.IsFull(err) {
+		return err
+	}
+	// The document is stored. What a full disk did not let go of is removed after the next change.
+	return nil
 }
 
 // outline moves a large state of a chunk into a document of its own and returns what stands for

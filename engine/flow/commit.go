@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/vfs"
 )
 
 // cut ends the open chunk where the readers stand.
@@ -42,12 +43,12 @@ func (t *Task) commit(ctx context.Context, cut Cut) error {
 	plan.Cut = cut
 	pending := checkpoint.Pending{Plan: plan, Generation: t.Generation, Watermarks: t.watermarks(), Ledger: slices.Clone(t.ledger)}
 	if len(plan.Objects) == 0 && t.chunk.dead.len() == 0 && t.chunk.late.len() == 0 {
-		if err := t.store.Advance(ctx, pending); err != nil {
+		if err := t.record(ctx, func(ctx context.Context) error { return t.store.Advance(ctx, pending) }); err != nil {
 			return err
 		}
 		return t.published(plan)
 	}
-	if err := t.store.Plan(ctx, pending); err != nil {
+	if err := t.record(ctx, func(ctx context.Context) error { return t.store.Plan(ctx, pending) }); err != nil {
 		return err
 	}
 	return t.deliver(ctx, plan)
@@ -67,10 +68,31 @@ func (t *Task) deliver(ctx context.Context, plan Plan) error {
 	if err != nil {
 		return fmt.Errorf("write late rows of chunk %d: %w", plan.Cut.Chunk, err)
 	}
-	if err := t.store.Publish(ctx); err != nil {
+	if err := t.record(ctx, t.store.Publish); err != nil {
 		return err
 	}
 	return t.published(plan)
+}
+
+// record changes the document. A full disk delays that and ends nothing: whoever filled it may be
+// another program, and nothing is lost by waiting for room.
+func (t *Task) record(ctx context.Context, change func(ctx context.Context) error) error {
+	err := change(ctx)
+	if !vfs.IsFull(err) {
+		return err
+	}
+	var final error
+	err = t.insist(ctx, t.Grace, func(ctx context.Context) error {
+		final = change(ctx)
+		if vfs.IsFull(final) {
+			return final
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return final
 }
 
 // published starts the next chunk.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -334,6 +335,53 @@ func TestUnreachableDestinationIsRetriedAndReported(t *testing.T) {
 	if got := w.delivered(); !slices.Equal(got, wantRows(1)) {
 		t.Errorf("delivered %q", got)
 	}
+}
+
+func TestFullDiskDelaysCheckpointsAndEndsNothing(t *testing.T) {
+	w := newWorld(t)
+	for i := range 11 {
+		w.write(row(i))
+	}
+	w.write("broken")
+	close(w.ended)
+	c := w.config(&sink{w: w})
+	meta := &fullMeta{Meta: w.backend.Meta(), free: 1}
+	c.Meta = meta
+	task := flow.NewTask(c)
+	if err := task.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if meta.refused < 4 {
+		t.Errorf("%d commits met a full disk", meta.refused)
+	}
+	if st := task.Status(); st.State != "done" || st.Error != "" {
+		t.Errorf("at the end: state %q, error %q", st.State, st.Error)
+	}
+	if got := w.delivered(); !slices.Equal(got, wantRows(11)) {
+		t.Errorf("delivered %q", got)
+	}
+	if got := w.deadLetters(); len(got) != 1 {
+		t.Errorf("%d dead letters", len(got))
+	}
+}
+
+// fullMeta refuses each change of a document twice, as a disk does that is full for a while. The
+// first ones are free.
+type fullMeta struct {
+	stream.Meta
+	free, tries, refused int
+}
+
+func (m *fullMeta) CAS(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	if m.free > 0 {
+		m.free--
+		return m.Meta.CAS(ctx, key, value, revision)
+	}
+	if m.tries++; m.tries%3 != 0 {
+		m.refused++
+		return 0, fmt.Errorf("write document %s: %w", key, syscall.ENOSPC)
+	}
+	return m.Meta.CAS(ctx, key, value, revision)
 }
 
 type flaky struct {

@@ -103,6 +103,8 @@ type Backend struct {
 	meta    *meta
 	// full is set while the disk has less than the reserve free.
 	full atomic.Bool
+	// spare is what was free beyond the reserve at the last look; underway is what groups are writing.
+	spare, underway atomic.Int64
 	// buffers are *[]byte of the committers, kept while a group is written.
 	buffers  sync.Pool
 	requests sync.Pool
@@ -376,8 +378,29 @@ func (b *Backend) refreshFull() error {
 		reserve = min(defaultReserve, total/100)
 	}
 	b.full.Store(free < reserve)
+	b.spare.Store(free - reserve)
 	return nil
 }
+
+// claimSpace returns ErrFull if a group of so many bytes would not leave the reserve free. Documents
+// are written into the reserve, so it must hold at every moment, not only between groups. After nil,
+// freeClaim must follow the write.
+func (b *Backend) claimSpace(bytes int64) error {
+	if bytes == 0 || b.underway.Add(bytes) <= b.spare.Load() {
+		return nil
+	}
+	err := b.refreshFull()
+	if err == nil && b.underway.Load() > b.spare.Load() {
+		err = fmt.Errorf("%w: the disk of %s is nearly full", stream.ErrFull, b.dir)
+	}
+	if err != nil {
+		b.underway.Add(-bytes)
+	}
+	return err
+}
+
+// freeClaim ends a claim. What was written must have been looked at before.
+func (b *Backend) freeClaim(bytes int64) { b.underway.Add(-bytes) }
 
 // checkFull returns ErrFull while the disk is nearly full. It costs a system call only then.
 func (b *Backend) checkFull() error {

@@ -89,6 +89,15 @@ func (c *committer) run() {
 
 // commit stores a group. With sync it also syncs what was written before.
 func (c *committer) commit(group []*request, sync bool) {
+	space := spaceFor(group)
+	if err := c.log.backend.claimSpace(space); err != nil {
+		c.log.queue.refuse(group, fmt.Errorf("append to %s: %w", c.log.name, err))
+		if !sync {
+			return
+		}
+		group, space = nil, 0
+	}
+	defer c.log.backend.freeClaim(space)
 	buf := c.log.backend.buffers.Get().(*[]byte)
 	c.buf = (*buf)[:0]
 	c.unstage()
@@ -108,6 +117,18 @@ func (c *committer) commit(group []*request, sync bool) {
 	if err := c.log.backend.refreshFull(); err != nil {
 		c.log.backend.options.Log.Warn("free space is unknown", "error", err)
 	}
+}
+
+// spaceFor is how much room a group takes at most. One with an order in it always passes: what an
+// order writes is small, and a shard must be sealed on a full disk too.
+func spaceFor(group []*request) (bytes int64) {
+	for _, r := range group {
+		if r.do != doAppend {
+			return 0
+		}
+		bytes += int64(frameHeader + r.batch.Size())
+	}
+	return bytes
 }
 
 // store writes a group, and syncs it if it must. After an error nothing of it counts.

@@ -300,13 +300,9 @@ func TestFullDiskRefusesAndRecovers(t *testing.T) {
 }
 
 func TestShortWriteIsNotAcknowledged(t *testing.T) {
-	r := newRig(t, Options{})
+	// As if another program took the space after the look: the write begins and stops in the middle.
+	r := newRig(t, Options{Reserve: -1 << 20})
 	r.mustAppend(3, 500)
-	_, total, _ := r.fs.FreeSpace("data")
-	if total == 0 {
-		t.Fatal("no size")
-	}
-	// The reserve is one byte, so the write begins and stops in the middle.
 	var used int64
 	for _, s := range r.segments() {
 		n, err := r.fs.Size(s)
@@ -345,6 +341,33 @@ func TestNearlyFullDiskRefusesBeforeItIsFull(t *testing.T) {
 	r.wantAll()
 	r.fs.SetCapacity(60_000)
 	r.mustAppend(1, 500)
+}
+
+// Checkpoints are written while appends are: a group must not take the reserve, not even until it fails.
+func TestNoGroupIsWrittenIntoTheReserve(t *testing.T) {
+	const reserve = 10_000
+	r := newRig(t, Options{Reserve: reserve})
+	r.fs.SetCapacity(50_000)
+	var lowest atomic.Int64
+	lowest.Store(reserve)
+	r.fs.SetFault(func(vfs.Op) error {
+		free, _, _ := r.fs.FreeSpace("data")
+		lowest.Store(min(lowest.Load(), free))
+		return nil
+	})
+	var err error
+	for range 20 {
+		if err = r.append(8_000); err != nil {
+			break
+		}
+	}
+	if !errors.Is(err, stream.ErrFull) || lowest.Load() < reserve {
+		t.Errorf("%v, with %d bytes free at times", err, lowest.Load())
+	}
+	r.wantAll()
+	if err := r.log.Seal(context.Background()); err != nil {
+		t.Errorf("sealing on a nearly full disk: %v", err)
+	}
 }
 
 func TestSecondProcessIsToldOfTheFirst(t *testing.T) {
