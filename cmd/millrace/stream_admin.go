@@ -15,6 +15,7 @@ import (
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/seal/master"
 )
 
@@ -84,6 +85,10 @@ func (c *streamList) Run(a *app) error {
 		tw := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(tw, "stream\tstatus\topen shards\trecords\tsize\tretention")
 		for _, x := range all {
+			if x.Error != "" {
+				fmt.Fprintf(tw, "%s\tunusable: %s\n", x.Name, x.Error)
+				continue
+			}
 			fmt.Fprintf(tw, "%s\t%s\t%d of %d\t%s\t%s\t%s\n", x.Name, x.Status, x.Open(), len(x.Shards), count(x.Records()), size(x.Bytes()), retentionText(x.RetentionSeconds))
 		}
 		return tw.Flush()
@@ -282,7 +287,12 @@ Example:
 func (c *streamDelete) Run(a *app) error {
 	return c.with(a, openOptions{}, func(ctx context.Context, s *session) error {
 		now, err := s.Describe(ctx, c.Name)
-		if err != nil {
+		switch {
+		case err == nil:
+		case c.Yes && !errors.Is(err, stream.ErrNotFound) && ctx.Err() == nil:
+			// It cannot be opened, such as after the loss of its key. Deleting it is what is left to do.
+			now = control.Stream{Name: c.Name, Shards: []control.Shard{}, Error: err.Error()}
+		default:
 			return err
 		}
 		if !c.Yes {
@@ -295,6 +305,10 @@ func (c *streamDelete) Run(a *app) error {
 		}
 		if c.JSON {
 			return printJSON(a, now)
+		}
+		if now.Error != "" {
+			_, err = fmt.Fprintf(a.stdout, "%s is deleted; it could not be opened: %s\n", c.Name, now.Error)
+			return err
 		}
 		_, err = fmt.Fprintf(a.stdout, "%s is deleted, with %s records\n", c.Name, count(now.Records()))
 		return err

@@ -368,6 +368,36 @@ func TestEncryptedStreamNeedsItsKey(t *testing.T) {
 	}
 }
 
+func TestStreamWithoutItsKeyIsListedAndCanBeDeleted(t *testing.T) {
+	c := newCLI(t)
+	keys := writeFile(t, strings.Repeat("QUFB", 10)+"QUE=\n")
+	if err := os.Chmod(keys, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.stream("create", "clicks", "--key", "file:"+keys)
+	c.stream("put", "clicks", "top-secret")
+	c.stream("create", "visits")
+	if err := os.Remove(keys); err != nil {
+		t.Fatal(err)
+	}
+	text := c.stream("list")
+	want(t, text, "unusable: ")
+	want(t, text, keys)
+	want(t, text, "visits  active")
+	want(t, c.stream("list", "--json"), `"error": `)
+	if code, _, text := c.try("stream", "delete", "clicks"); code != exitFailed || !strings.Contains(text, keys) {
+		t.Errorf("deleting without --yes: exit code %d: %s", code, text)
+	}
+	want(t, c.stream("delete", "clicks", "--yes"), "clicks is deleted; it could not be opened: ")
+	if text := c.stream("list"); strings.Contains(text, "clicks") {
+		t.Errorf("after deletion:\n%s", text)
+	}
+	c.stream("create", "clicks")
+	if text := c.stream("get", "clicks"); text != "" {
+		t.Errorf("the new stream has %q", text)
+	}
+}
+
 // stored is all that lies in the segments of the stream clicks.
 func (c *cli) stored() string {
 	c.t.Helper()

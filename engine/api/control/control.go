@@ -153,6 +153,9 @@ type Stream struct {
 	Shards []Shard           `json:"shards"`
 	// Schema is absent when records do not decide on it.
 	Schema *Schema `json:"schema,omitempty"`
+	// Error is why List could not open the stream: its key is missing, or its files are. There is only
+	// its name then.
+	Error string `json:"error,omitempty"`
 }
 
 // Records and Bytes that the stream holds.

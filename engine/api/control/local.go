@@ -118,7 +118,11 @@ func (l *Local) List(ctx context.Context) ([]Stream, error) {
 			continue // deleted meanwhile
 		}
 		if err != nil {
-			return nil, err
+			if ctx.Err() != nil {
+				return nil, err
+			}
+			// The others are listed nevertheless.
+			s = Stream{Name: name, Shards: []Shard{}, Error: err.Error()}
 		}
 		all = append(all, s)
 	}
