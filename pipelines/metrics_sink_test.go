@@ -65,7 +65,7 @@ func bySymbol(t *testing.T, text, metric string, kind dto.MetricType) map[string
 // eventually tries until it is so.
 func eventually(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	tick, late := time.NewTicker(20*time.Millisecond), time.After(30*time.Second)
+	tick, late := time.NewTicker(20*time.Millisecond), time.After(3*time.Minute)
 	defer tick.Stop()
 	for !so() {
 		select {
