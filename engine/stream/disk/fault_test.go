@@ -370,6 +370,42 @@ func TestNoGroupIsWrittenIntoTheReserve(t *testing.T) {
 	}
 }
 
+// A consumer stands behind the records that are gone. Numbers below it would never be read.
+func TestNumbersOfATruncatedSegmentAreNotUsedAgain(t *testing.T) {
+	r := newRig(t, Options{})
+	for range 50 {
+		r.mustAppend(1, 10)
+	}
+	b := record.Batch{Producer: record.Producer{ID: 7, Epoch: 1}, End: 3}
+	b.Add([]byte("key"), []byte("data"), 0)
+	if _, err := r.log.Append(context.Background(), &b); err != nil {
+		t.Fatal(err)
+	}
+	next := r.log.Bounds().Next
+	r.close()
+	f, err := r.fs.OpenReadWrite(r.segments()[0])
+	if err == nil {
+		err = errors.Join(f.Truncate(30), f.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	if got := r.log.Bounds().Next; got < next {
+		t.Errorf("the next number is %d, and %d were used", got, next)
+	}
+	if _, known := r.log.Position(7); !known {
+		t.Error("a producer is forgotten")
+	}
+	report, err := Inspect(context.Background(), r.fs, "data", Inspection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprint(report.Damage()); !strings.Contains(text, fmt.Sprint(next)) {
+		t.Errorf("reported: %s", text)
+	}
+}
+
 func TestSecondProcessIsToldOfTheFirst(t *testing.T) {
 	dir := t.TempDir()
 	first, err := Open(vfs.OS{}, dir, Options{})

@@ -28,6 +28,9 @@ func (i *inspector) segment(sh *ShardReport, s *SegmentReport, limit record.Ordi
 		lost := limit
 		if limit == unsealed {
 			lost = s.First + record.Ordinal(max(s.Size, 1))
+			if x, err := i.sideFile(s); err == nil && x.first == s.First {
+				lost = max(lost, x.next)
+			}
 		}
 		s.bad(0, s.First, lost, bad.Error())
 		return false, i.told(s)
@@ -110,19 +113,20 @@ func (s *SegmentReport) slots(f vfs.File, h header, limit record.Ordinal) error 
 	return nil
 }
 
+func (i *inspector) sideFile(s *SegmentReport) (*index, error) {
+	b, err := readFile(i.fs, path.Join(path.Dir(s.Path), indexName(s.First)), maxIndex)
+	if err != nil {
+		return nil, err
+	}
+	return decodeIndex(b)
+}
+
 // index looks at the side file. It returns up to which byte and record it vouches for the segment.
 func (i *inspector) index(s *SegmentReport, h header) (length int64, next record.Ordinal) {
-	name := path.Join(path.Dir(s.Path), indexName(s.First))
-	b, err := readFile(i.fs, name, maxIndex)
-	if errors.Is(err, fs.ErrNotExist) {
-		s.Index = "missing"
-		return 0, unsealed
-	}
-	var x *index
-	if err == nil {
-		x, err = decodeIndex(b)
-	}
+	x, err := i.sideFile(s)
 	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		s.Index = "missing"
 	case err != nil:
 		s.Index = err.Error()
 	case x.seed != h.seed:

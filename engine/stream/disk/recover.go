@@ -159,9 +159,7 @@ func (c *committer) restore(o stream.ShardOptions) error {
 	c.head.arrival = max(c.head.arrival, o.MinArrival)
 	l.next, l.arrival, l.producers, l.sealed = c.head.next, c.head.arrival, c.head.producers, c.head.ended
 	if !ok {
-		// How many records the segment held is unknown; it cannot be more than it has bytes.
-		s := l.segments[last]
-		c.head.next = s.first + record.Ordinal(max(s.size, 1))
+		c.head.next = l.beyond(l.segments[last])
 		// If the shard was sealed, whoever knows will seal it again.
 		c.head.ended, l.sealed = false, false
 		l.next = c.head.next
@@ -239,8 +237,18 @@ func settle(f vfs.File, from, to int64) error {
 	return f.Sync()
 }
 
+// beyond is a number that no record of a segment with a damaged header had. Its index, if there is
+// one, knows how many there were; without it, there cannot have been more than the file has bytes.
+func (l *Log) beyond(s *segment) record.Ordinal {
+	next := s.first + record.Ordinal(max(s.size, 1))
+	if x, err := l.readIndex(s); err == nil {
+		next = max(next, x.next)
+	}
+	return next
+}
+
 // recoverSegment reads to the end of segment i as if it were the last. ok is false when its
-// header is damaged: then what is known comes from the segments before.
+// header is damaged: then what is known comes from its index, or from the segments before.
 func (l *Log) recoverSegment(i int) (found scanned, ok bool, err error) {
 	if i < 0 {
 		return scanned{index: index{producers: stream.NewProducers(nil)}}, false, nil
@@ -248,7 +256,10 @@ func (l *Log) recoverSegment(i int) (found scanned, ok bool, err error) {
 	s := l.segments[i]
 	f, h, err := l.openSegment(s)
 	if bad := (*headerError)(nil); errors.As(err, &bad) {
-		l.report(l.segmentPath(s), []hole{{from: s.first, next: s.first + record.Ordinal(max(s.size, 1))}})
+		l.report(l.segmentPath(s), []hole{{from: s.first, next: l.beyond(s)}})
+		if x, err := l.readIndex(s); err == nil {
+			return scanned{index: index{arrival: x.arrival, producers: x.producers}}, false, nil
+		}
 		found, _, err = l.recoverSegment(i - 1)
 		return found, false, err
 	}
