@@ -337,6 +337,10 @@ func TestKinesisSettingsOutliveACrash(t *testing.T) {
 	refused(t, err, "InvalidArgumentException")
 	_, err = s.IncreaseStreamRetentionPeriod(ctx, &kinesis.IncreaseStreamRetentionPeriodInput{StreamName: name, RetentionPeriodHours: aws.Int32(48)})
 	must(t, err)
+	_, err = s.IncreaseStreamRetentionPeriod(ctx, &kinesis.IncreaseStreamRetentionPeriodInput{StreamName: name, RetentionPeriodHours: aws.Int32(72)})
+	must(t, err)
+	_, err = s.DecreaseStreamRetentionPeriod(ctx, &kinesis.DecreaseStreamRetentionPeriodInput{StreamName: name, RetentionPeriodHours: aws.Int32(48)})
+	must(t, err)
 	_, err = s.AddTagsToStream(ctx, &kinesis.AddTagsToStreamInput{StreamName: name, Tags: map[string]string{"a": "1", "b": "", "c": "3"}})
 	must(t, err)
 	_, err = s.RemoveTagsFromStream(ctx, &kinesis.RemoveTagsFromStreamInput{StreamName: name, TagKeys: []string{"a"}})
@@ -381,6 +385,11 @@ func TestKinesisSettingsOutliveACrash(t *testing.T) {
 	}
 	if a := done[*kinesis.DescribeAccountSettingsOutput](t)(s.DescribeAccountSettings(ctx, &kinesis.DescribeAccountSettingsInput{})); a.MinimumThroughputBillingCommitment.Status != "ENABLED" {
 		t.Errorf("account %+v", a)
+	}
+	_, err = s.DeleteResourcePolicy(ctx, &kinesis.DeleteResourcePolicyInput{ResourceARN: arn})
+	must(t, err)
+	if p := done[*kinesis.GetResourcePolicyOutput](t)(s.GetResourcePolicy(ctx, &kinesis.GetResourcePolicyInput{ResourceARN: arn})); *p.Policy != "{}" {
+		t.Errorf("a policy that is gone is %s", *p.Policy)
 	}
 	// AUTO needs no partition key, and spreads.
 	_, err = s.PutRecord(ctx, &kinesis.PutRecordInput{StreamName: name, Data: []byte("x")})
