@@ -79,9 +79,11 @@ type TaskSummary struct {
 	Run   checkpoint.Counts `json:"run"`
 	// Steps are the ledgers of all steps since the task was first run.
 	Steps []checkpoint.Step `json:"steps"`
-	// Objects were created in this run; Delivered counts those of all runs.
-	Objects   []checkpoint.Object  `json:"objects"`
-	Delivered checkpoint.Delivered `json:"delivered"`
+	// Objects were created in this run, the latest of them if there are very many; Delivered counts
+	// those of all runs, DeliveredRun all of this run.
+	Objects      []checkpoint.Object  `json:"objects"`
+	Delivered    checkpoint.Delivered `json:"delivered"`
+	DeliveredRun checkpoint.Delivered `json:"delivered_run"`
 }
 
 // DeadLettersSummary counts rejected rows.
@@ -102,7 +104,7 @@ func summarize(s Status, result string, seconds float64, deadBefore int64) Summa
 		out.Tasks = append(out.Tasks, TaskSummary{
 			Name: t.Name, Kind: t.Kind, Type: t.Type, From: t.From, Guarantee: t.Guarantee, Hint: t.Hint,
 			Total: t.Steps[last].Counts, Run: t.Steps[last].Counts.Sub(t.Before[last].Counts),
-			Steps: t.Steps, Objects: t.Objects, Delivered: t.Delivered,
+			Steps: t.Steps, Objects: t.Objects, Delivered: t.Delivered, DeliveredRun: t.Delivered.Sub(t.DeliveredBefore),
 		})
 	}
 	return out

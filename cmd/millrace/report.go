@@ -8,7 +8,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -112,7 +111,7 @@ func reportDelivery(w io.Writer, t pipelines.TaskSummary) {
 			continue // shown, not stored
 		}
 		if i == shownObjects {
-			fmt.Fprintf(tw, "  … and %d more\n", len(t.Objects)-i)
+			fmt.Fprintf(tw, "  … and %s more\n", count(t.DeliveredRun.Objects+t.DeliveredRun.ErrorObjects-int64(i)))
 			break
 		}
 		what := "row"
@@ -125,10 +124,7 @@ func reportDelivery(w io.Writer, t pipelines.TaskSummary) {
 }
 
 func deliveredText(t pipelines.TaskSummary) string {
-	var now checkpoint.Delivered
-	for _, o := range t.Objects {
-		now.Count(o)
-	}
+	now := t.DeliveredRun
 	rejected := ""
 	if t.Delivered.ErrorRows > 0 {
 		rejected = fmt.Sprintf("; %s under its error prefix (%s in this run)", some(t.Delivered.ErrorRows, "rejected row"), count(now.ErrorRows))

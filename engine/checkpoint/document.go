@@ -86,6 +86,14 @@ func (d *Delivered) Add(o Delivered) {
 	d.ErrorRows += o.ErrorRows
 }
 
+// Sub is what was delivered after o.
+func (d Delivered) Sub(o Delivered) Delivered {
+	return Delivered{
+		Objects: d.Objects - o.Objects, Rows: d.Rows - o.Rows, Bytes: d.Bytes - o.Bytes,
+		ErrorObjects: d.ErrorObjects - o.ErrorObjects, ErrorRows: d.ErrorRows - o.ErrorRows,
+	}
+}
+
 // Counts says what became of input rows. In is the sum of the others and of the rows in flight.
 type Counts struct {
 	In         int64 `json:"in"`
