@@ -397,6 +397,16 @@ func TestNumbersOfATruncatedSegmentAreNotUsedAgain(t *testing.T) {
 	if _, known := r.log.Position(7); !known {
 		t.Error("a producer is forgotten")
 	}
+	// Who begins at the oldest record is told of the loss.
+	at, err := r.log.Seek(context.Background(), time.UnixMilli(1))
+	if err != nil || at != 0 {
+		t.Errorf("seek before all records: %d, %v", at, err)
+	}
+	var buf stream.Buffer
+	var lost *stream.CorruptError
+	if _, err := r.log.Read(context.Background(), 0, &buf); !errors.As(err, &lost) || lost.From != 0 || lost.Next != next {
+		t.Errorf("reading what is lost: %v", err)
+	}
 	report, err := Inspect(context.Background(), r.fs, "data", Inspection{})
 	if err != nil {
 		t.Fatal(err)

@@ -303,7 +303,8 @@ func (l *Log) seek(t int64) (at record.Ordinal, arrival int64, err error) {
 		}
 		sc.pass(&fr)
 	}
-	return v.next, t, nil
+	// That is v.next, unless the file lost its end.
+	return sc.next, t, nil
 }
 
 // segmentAt returns the segment that holds the first record at or after t, or nil and the end of
