@@ -35,6 +35,9 @@ type Options struct {
 	FS   vfs.FS
 	// Drain starts no unbounded source and ends once what is stored is delivered.
 	Drain bool
+	// Serve says that others than the sources write to the pipeline's streams: their input never ends, and the run
+	// goes on until Stop.
+	Serve bool
 	// SkipDamaged goes on behind damaged records instead of stopping.
 	SkipDamaged bool
 	// Reset names queries that start over.
@@ -114,6 +117,11 @@ func (r *Run) build(ctx context.Context) error {
 	}
 	if err := r.openTasks(ctx); err != nil {
 		return err
+	}
+	if r.o.Serve {
+		for _, s := range r.pipeline.Streams {
+			r.feeds[s.Name].join()
+		}
 	}
 	for _, f := range r.feeds {
 		f.seal()

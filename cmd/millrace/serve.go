@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -45,6 +46,8 @@ const (
 	idleTimeout    = 2 * time.Minute
 	maxHeaders     = 32 << 10
 	maxStreams     = 250 // requests at once on one connection of HTTP/2
+	// requestMemory bounds requests and answers under way.
+	requestMemory = 64 << 20
 	// stopPatience is how long requests under way may go on after a signal.
 	stopPatience = 10 * time.Second
 	// tendEvery is how often shards follow their load, and every so many times what expired is removed.
@@ -141,7 +144,7 @@ func (c *serveCommand) service(ctx context.Context, a *app, streams *control.Loc
 	}
 	return kinesis.New(ctx, kinesis.Options{
 		Streams: streams, Verifier: v, Account: c.Account, Region: c.Region, ShardQuota: c.ShardQuota,
-		Settle: settle, Limits: stream.Limits(c.Limits), MasterKey: c.masterKey, Log: a.log,
+		Settle: settle, Limits: stream.Limits(c.Limits), MasterKey: c.masterKey, Memory: requestMemory, Log: a.log,
 	})
 }
 
@@ -186,16 +189,18 @@ func (c *serveCommand) open(ctx context.Context, a *app) (*host, error) {
 		if !ok {
 			return nil, errors.Join(usageError{fmt.Errorf("data directory %s is used by another process; give its pipeline file to `millrace serve` instead, or stop it", c.Data)}, s.Close())
 		}
+		debug.SetMemoryLimit(2 * requestMemory)
 		h.streams, h.close = local, s.Close
 		return h, nil
 	}
-	options := pipelines.Options{Data: c.Data, Stop: h.halt, Stdout: a.stdout, Log: a.log, Now: time.Now}
+	options := pipelines.Options{Data: c.Data, Serve: true, Stop: h.halt, Stdout: a.stdout, Log: a.log, Now: time.Now}
 	p, err := loaded(a)(pipelines.Resolve(ctx, c.File, components(), pipelines.ResolveOptions{
 		Load: loadOptions(), Run: options, Say: func(text string) { fmt.Fprintln(a.stderr, text) },
 	}))
 	if err != nil {
 		return nil, err
 	}
+	debug.SetMemoryLimit(int64(p.Memory) + requestMemory)
 	h.pipeline, err = pipelines.Open(ctx, p, options)
 	if err != nil {
 		return nil, err
@@ -207,7 +212,7 @@ func (c *serveCommand) open(ctx context.Context, a *app) (*host, error) {
 // stop asks the pipeline to end.
 func (h *host) stop() { h.halting.Do(func() { close(h.halt) }) }
 
-// run runs the pipeline, if there is one; that one has delivered all its input is no reason to end.
+// run runs the pipeline, if there is one, until stop.
 func (h *host) run(ctx context.Context) error {
 	if h.pipeline == nil {
 		return nil
