@@ -354,13 +354,21 @@ const (
 	fewObjects  = 12
 )
 
+// sizeText is a number of bytes below one of MiB in KiB.
+func sizeText(bytes float64) string {
+	if bytes < 1<<20 {
+		return fmt.Sprintf("%.1f KiB", bytes/(1<<10))
+	}
+	return fmt.Sprintf("%.1f MiB", bytes/(1<<20))
+}
+
 // warn names small objects and what makes them larger.
 func (x *Estimate) warn(t flow.Trigger) {
 	if x.BytesPerObject >= smallObject || x.ObjectsPerHour <= fewObjects {
 		return
 	}
 	factor := smallObject / x.BytesPerObject
-	text := fmt.Sprintf("small objects: %.0f an hour of %.1f MiB", x.ObjectsPerHour, x.BytesPerObject/(1<<20))
+	text := fmt.Sprintf("small objects: %.0f an hour of %s", x.ObjectsPerHour, sizeText(x.BytesPerObject))
 	if x.Partitions >= 2 {
 		text += fmt.Sprintf("; partition_by makes %.0f of each chunk: use fewer or coarser partitions", x.Partitions)
 	}

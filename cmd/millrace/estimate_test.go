@@ -59,7 +59,7 @@ func TestEstimateFollowsTheTriggerThatCutsFirst(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 	x, _ = estimated(t, s3Sink+", buffer: {rows: 1000}", "--rate", "1000")
-	if x.Cut != "rows" || math.Abs(x.ObjectsPerHour-3600) > 1 || !strings.Contains(x.Warnings[0], "buffer.rows") {
+	if x.Cut != "rows" || math.Abs(x.ObjectsPerHour-3600) > 1 || !strings.Contains(x.Warnings[0], "buffer.rows") || !strings.Contains(x.Warnings[0], " KiB") {
 		t.Errorf("%+v", x)
 	}
 }

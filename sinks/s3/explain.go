@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,9 @@ func (s *store) explain(err error) error {
 	r := minio.ToErrorResponse(err)
 	switch r.Code {
 	case minio.NoSuchBucket:
-		return fmt.Errorf("bucket %q does not exist %s; create it, for example with: mc mb STORE/%s", s.bucket, at, s.bucket)
+		// Rejected rows may be read from another bucket than that of the sink.
+		bucket := cmp.Or(r.BucketName, s.bucket)
+		return fmt.Errorf("bucket %q does not exist %s; create it, for example with: mc mb STORE/%s", bucket, at, bucket)
 	case "InvalidAccessKeyId":
 		return fmt.Errorf("the store does not know the access_key %s; check access_key and secret_key", at)
 	case "SignatureDoesNotMatch":
