@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -474,5 +475,30 @@ func TestKinesisDryRunChecksAndDoesNothing(t *testing.T) {
 	refused(t, err, "ResourceNotFoundException")
 	if records, _ := s.all("s", "0"); len(records) != 0 {
 		t.Errorf("%d records", len(records))
+	}
+}
+
+// TestKinesisFeedsAPipeline puts records into a stream that a pipeline without sources delivers from.
+func TestKinesisFeedsAPipeline(t *testing.T) {
+	dir := t.TempDir()
+	file, out := filepath.Join(dir, "p.yaml"), filepath.Join(dir, "out.ndjson")
+	must(t, os.WriteFile(file, []byte(`version: 1
+streams:
+  clicks: {shards: 2, schema: {id: bigint}}
+sinks:
+  out: {type: file, from: clicks, path: "`+out+`", format: ndjson}
+`), 0o644))
+	s := serving(t, file)
+	for i := range 20 {
+		_, err := s.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("clicks"), Data: fmt.Appendf(nil, `{"id":%d}`, i), PartitionKey: aws.String(fmt.Sprint(i))})
+		must(t, err)
+	}
+	s.process.Terminate()
+	exit, err := s.process.Wait(within(t, 30*time.Second))
+	must(t, err)
+	text, err := os.ReadFile(out)
+	must(t, err)
+	if exit.Code != 0 || bytes.Count(text, []byte("\n")) < 1 {
+		t.Errorf("exit code %d, delivered %q\n%s", exit.Code, text, exit.Stderr)
 	}
 }

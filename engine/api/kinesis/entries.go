@@ -145,7 +145,7 @@ func (e *entries) CheckWire(v *wire.Violations, path string) {
 		v.Missing(path)
 		return
 	}
-	v.Length(path, e.count, &wire.Rule{Min: 1, Max: stream.MaxPutRecords})
+	v.Length(path, e.count, entriesRule)
 	for _, x := range e.wrong {
 		v.Add(x.value, x.field, x.must)
 	}

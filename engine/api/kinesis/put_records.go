@@ -17,7 +17,7 @@ type putRecordsInput struct {
 
 func (in *putRecordsInput) Fields(f *wire.Fields) {
 	in.fields(f)
-	f.Value("Records", "list", &in.records, true, required)
+	f.Value("Records", "list", &in.records, true, entriesRule)
 	f.Bool("DryRun", &in.dryRun)
 }
 

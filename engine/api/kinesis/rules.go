@@ -17,6 +17,7 @@ var (
 	sequenceNumber  = wire.Rule{}.Matching("0|([1-9]\\d{0,128})")
 	partitionKey    = &wire.Rule{Min: 1, Max: 256}
 	dataRule        = &wire.Rule{Required: true, HasMin: true, Max: 10485760}
+	entriesRule     = &wire.Rule{Required: true, Min: 1, Max: 500}
 	nextToken       = &wire.Rule{Min: 1, Max: 1048576}
 	upTo10000       = &wire.Rule{Min: 1, Max: 10000}
 	iteratorType    = &wire.Rule{Required: true, Enum: []string{"AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP"}}
