@@ -79,7 +79,7 @@ func (c *testCommand) Run(a *app) error {
 // chosen are the tests to run.
 func (c *testCommand) chosen(p *pipelines.Pipeline) ([]*pipelines.Test, error) {
 	if len(p.Tests) == 0 {
-		return nil, fmt.Errorf("%s has no tests; write some under tests:", c.File)
+		return nil, fmt.Errorf("%s has no tests; write some under its key `tests`", c.File)
 	}
 	if len(c.Names) == 0 {
 		return p.Tests, nil
