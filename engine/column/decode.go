@@ -38,7 +38,8 @@ const maxBatch = 1 << 30
 // Fields may come in any order; a field that is missing or null is null; fields that the schema
 // does not have are checked and dropped; a field of the schema that occurs twice makes the row bad.
 // Numbers are taken from JSON numbers only: int and bigint if they are integral however written
-// (1.0, 1e3), decimals if no digit is lost. Strings come from JSON strings only. A timestamp is a
+// (1.0, 1e3), decimals if no digit is lost. A decimal may also be a string with nothing but such a
+// number. Strings come from JSON strings only. A timestamp is a
 // string as ParseTimestamp takes it or an integer of milliseconds since the epoch; a date is
 // "2006-01-02", a time "15:04:05.999999", binary is base64, and json is any value as compact text.
 //

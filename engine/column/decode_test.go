@@ -20,6 +20,8 @@ func TestBadRowNamesCodeFieldAndReason(t *testing.T) {
 		{`{"int":3000000000}`, CodeRange, "int", `3000000000 is out of range for an int`},
 		{`{"decimal":1.234}`, CodeRange, "decimal", `1.234 has too many digits after the point for a decimal(10,2)`},
 		{`{"decimal":123456789}`, CodeRange, "decimal", `123456789 is out of range for a decimal(10,2)`},
+		{`{"decimal":"1.234"}`, CodeRange, "decimal", `"1.234" has too many digits after the point for a decimal(10,2)`},
+		{`{"decimal":"99,99"}`, CodeMismatch, "decimal", `want a decimal(10,2), got "99,99"`},
 		{`{"timestamp":"2026-02-30T00:00:00Z"}`, CodeRange, "timestamp", `out of range for a timestamp`},
 		{`{"timestamp":"yesterday"}`, CodeMismatch, "timestamp", `want a timestamp, got "yesterday"`},
 		{`{"int":1,"int":2}`, CodeDuplicate, "int", `occurs twice`},

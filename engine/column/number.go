@@ -132,7 +132,7 @@ func (d *Decoder) oddFloat(f *field, b []byte, i, size int) int {
 }
 
 func (d *Decoder) decimalValue(f *field, b []byte, i int) int {
-	n, end := d.number(f.typ, b, i)
+	n, end := d.decimal(f.typ, b, i)
 	if end < 0 {
 		return end
 	}
@@ -157,6 +157,25 @@ func (d *Decoder) decimalValue(f *field, b []byte, i int) int {
 	binary.BigEndian.PutUint64(v[8:], lo)
 	f.b.appendFixed(v)
 	return end
+}
+
+// decimal reads the number at i, which may be in quotes: exact numbers often travel as text, since
+// many readers of JSON make floats of its numbers.
+func (d *Decoder) decimal(t Type, b []byte, i int) (n number, end int) {
+	if b[i] != '"' {
+		return d.number(t, b, i)
+	}
+	s, end := d.text(b, i)
+	if end < 0 {
+		return n, end
+	}
+	if len(s) == 0 || !numberLike(s, 0) {
+		return n, d.mismatch(b, i, t)
+	}
+	if stop, _, err := jsonscan.Number(s, 0); err != nil || stop < len(s) {
+		return n, d.mismatch(b, i, t)
+	}
+	return parseNumber(s), end
 }
 
 // number is a decimal number as written: digits times ten to the power of exponent. The digits
