@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 )
@@ -67,6 +68,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintln(stderr, "millrace:", err)
 		return exitFailed
+	}
+	for _, arg := range args {
+		if !utf8.ValidString(arg) {
+			// The parser would replace the bytes that are no text, and put other data than was given.
+			fmt.Fprintf(stderr, "millrace: argument %q is not UTF-8; keys and other arguments are text, data of any bytes can come from a file or standard input\n", arg)
+			return exitUsage
+		}
 	}
 	ctx, err := parser.Parse(args)
 	if code >= 0 {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/record"
@@ -61,7 +62,7 @@ func (c *streamPut) Run(a *app) error {
 		err := p.run(ctx, lines)
 		p.bar.finish()
 		if err != nil {
-			return fmt.Errorf("%w (%s records were put before)", err, count(p.count))
+			return fmt.Errorf("%w (%s)", err, p.before())
 		}
 		return p.report(a)
 	})
@@ -96,8 +97,12 @@ type putter struct {
 	command *streamPut
 	session *session
 	batch   []control.Record
-	bytes   int
-	count   int64
+	// lines are where the records of the batch come from: lines of the input, or arguments.
+	lines []int
+	bytes int
+	count int64
+	// last is the line or argument up to which records were put.
+	last int
 	// read is how much of the input was read.
 	read   int64
 	shards map[record.ShardID]int64
@@ -107,8 +112,8 @@ type putter struct {
 }
 
 func (p *putter) run(ctx context.Context, lines io.Reader) error {
-	for _, data := range p.command.Record {
-		if err := p.add(ctx, []byte(data)); err != nil {
+	for i, data := range p.command.Record {
+		if err := p.add(ctx, i+1, []byte(data)); err != nil {
 			return err
 		}
 	}
@@ -119,14 +124,14 @@ func (p *putter) run(ctx context.Context, lines io.Reader) error {
 			return p.flush(ctx)
 		}
 		if err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+			return p.at(n, err)
 		}
 		p.read += int64(len(line)) + 1
 		if len(line) == 0 {
 			continue
 		}
-		if err := p.add(ctx, line); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+		if err := p.add(ctx, n, line); err != nil {
+			return err
 		}
 		// What a slow writer sends is put at once.
 		if r.Buffered() == 0 {
@@ -144,7 +149,7 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 		part, err := r.ReadSlice('\n')
 		line = append(line, part...)
 		if len(line) > stream.HighestMaxRecord {
-			return nil, usageError{fmt.Errorf("longer than the largest record, %s", size(stream.HighestMaxRecord))}
+			return nil, usageError{fmt.Errorf("is longer than the largest record, %s: split it in several, or leave it out", size(stream.HighestMaxRecord))}
 		}
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
@@ -158,13 +163,57 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-func (p *putter) add(ctx context.Context, data []byte) error {
-	r := control.Record{Data: data}
+// at names the line or argument that an error is about.
+func (p *putter) at(n int, err error) error {
 	switch c := p.command; {
+	case len(c.Record) > 0:
+		return fmt.Errorf("record %d: %w", n, err)
+	case c.File != "" && c.File != "-":
+		return fmt.Errorf("%s, line %d: %w", c.File, n, err)
+	}
+	return fmt.Errorf("line %d: %w", n, err)
+}
+
+// before says what of the input was put when an error ended it.
+func (p *putter) before() string {
+	text := fmt.Sprintf("%s %s put before", count(p.count), plural(int(p.count), "record"))
+	if p.last == 0 || len(p.command.Record) > 0 {
+		return text
+	}
+	return fmt.Sprintf("%s, up to line %d", text, p.last)
+}
+
+// add puts the record of a line, or of an argument, into the batch.
+func (p *putter) add(ctx context.Context, n int, data []byte) error {
+	r, err := p.command.record(data)
+	if err != nil {
+		return p.at(n, usageError{err})
+	}
+	length := len(r.Key) + len(r.Data)
+	switch {
+	case length > control.MaxPutBytes:
+		return p.at(n, usageError{fmt.Errorf("%d bytes of data and key, and %d are put at most: shorten it, split it in several, or leave it out", length, control.MaxPutBytes)})
+	case p.bytes+length > control.MaxPutBytes:
+		if err := p.flush(ctx); err != nil {
+			return err
+		}
+	}
+	p.batch, p.lines = append(p.batch, r), append(p.lines, n)
+	p.bytes += length
+	if len(p.batch) < putRecords && p.bytes < putBytes {
+		return nil
+	}
+	return p.flush(ctx)
+}
+
+// record is the record of data, as the flags say.
+func (c *streamPut) record(data []byte) (control.Record, error) {
+	r := control.Record{Data: data}
+	switch {
 	case c.KeyField != "":
 		key, err := field(data, c.KeyField)
 		if err != nil {
-			return usageError{err}
+			return r, err
 		}
 		r.Key = key
 	case c.Key != nil:
@@ -172,15 +221,10 @@ func (p *putter) add(ctx context.Context, data []byte) error {
 	case c.HashKey == nil:
 		r.HashKey = &record.HashKey{Hi: rand.Uint64(), Lo: rand.Uint64()}
 	}
-	if p.command.HashKey != nil {
-		r.HashKey = &p.command.HashKey.HashKey
+	if c.HashKey != nil {
+		r.HashKey = &c.HashKey.HashKey
 	}
-	p.batch = append(p.batch, r)
-	p.bytes += len(data)
-	if len(p.batch) < putRecords && p.bytes < putBytes {
-		return nil
-	}
-	return p.flush(ctx)
+	return r, nil
 }
 
 // field is a field of a JSON object as a key.
@@ -192,6 +236,10 @@ func field(data []byte, name string) (string, error) {
 	value, ok := object[name]
 	if !ok {
 		return "", fmt.Errorf("has no field %q", name)
+	}
+	if !utf8.Valid(value) {
+		// Decoding would make the same key of several.
+		return "", fmt.Errorf("has a field %q that is not UTF-8, so it is no key; use --key", name)
 	}
 	var text string
 	if json.Unmarshal(value, &text) == nil {
@@ -205,6 +253,11 @@ func (p *putter) flush(ctx context.Context) error {
 		return nil
 	}
 	placed, err := p.session.Put(ctx, p.command.Name, p.batch)
+	var refused *control.RecordError
+	if errors.As(err, &refused) && refused.Index >= 0 && refused.Index < len(p.lines) {
+		// The record's number in the batch says nothing to who reads this.
+		return p.at(p.lines[refused.Index], usageError{errors.New(refused.Reason)})
+	}
 	if err != nil {
 		return err
 	}
@@ -215,7 +268,8 @@ func (p *putter) flush(ctx context.Context) error {
 		p.placed = append(p.placed, placed...)
 	}
 	p.count += int64(len(placed))
-	p.batch, p.bytes = p.batch[:0], 0
+	p.last = p.lines[len(p.lines)-1]
+	p.batch, p.lines, p.bytes = p.batch[:0], p.lines[:0], 0
 	p.bar.draw(p.count, p.read)
 	return nil
 }

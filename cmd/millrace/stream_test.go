@@ -190,6 +190,38 @@ func TestMistakesOnStreamsNameTheCure(t *testing.T) {
 	}
 }
 
+func TestPutNamesTheLineThatIsRefused(t *testing.T) {
+	c := newCLI(t)
+	c.stream("create", "clicks", "--shards", "2")
+	large := strings.Repeat("x", stream.DefaultMaxRecord+1)
+	name := writeFile(t, strings.Repeat("a\n\n", putRecords)+"b\n\n"+large+"\nc\nd\n")
+	code, _, text := c.try("stream", "put", "clicks", "--file", name)
+	if code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+	want(t, text, fmt.Sprintf("%s, line %d: has %d bytes", name, 2*putRecords+3, len(large)), "split it in several, or leave it out",
+		fmt.Sprintf("5,000 records put before, up to line %d", 2*putRecords-1))
+	if s := decode[control.Stream](t, c.stream("describe", "clicks", "--json")); s.Records() != putRecords {
+		t.Errorf("%d records", s.Records())
+	}
+	for _, x := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"a", "b", "--key", strings.Repeat("k", stream.MaxKey+1)}, "record 1: has a partition key of 257 characters"},
+		{[]string{"a", "--key", "k\xff"}, `argument "k\xff" is not UTF-8`},
+		{[]string{"a\xff"}, `argument "a\xff" is not UTF-8`},
+		{[]string{"--key-field", "user", "--file", writeFile(t, "{\"user\": \"a\"}\n{\"user\": \"\xff\"}\n")}, `line 2: has a field "user" that is not UTF-8`},
+		{[]string{"--file", writeFile(t, "a\n"+strings.Repeat("x", control.MaxPutBytes+1))}, "line 2: "},
+		{[]string{"--file", writeFile(t, strings.Repeat("x", stream.HighestMaxRecord+1))}, "line 1: is longer than the largest record"},
+	} {
+		code, _, text := c.try(append([]string{"stream", "put", "clicks"}, x.args...)...)
+		if code != exitUsage || !strings.Contains(text, x.says) {
+			t.Errorf("want %q, got exit code %d: %.200s", x.says, code, text)
+		}
+	}
+}
+
 func TestHelpOfEachCommandHasAnExample(t *testing.T) {
 	for _, verb := range []string{"", "create", "list", "describe", "put", "get", "tail", "split", "merge", "reshard", "retention", "encrypt", "delete", "verify", "dump"} {
 		var out, errs bytes.Buffer

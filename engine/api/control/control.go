@@ -65,7 +65,8 @@ type Shards interface {
 // Records are put into a stream and read from it.
 type Records interface {
 	// Put stores the records and returns, in their order, where each one is. At most MaxPut
-	// records and MaxPutBytes bytes of data. With a *capacity.ThrottledError it stored none.
+	// records and MaxPutBytes bytes of data and keys. With a *capacity.ThrottledError or a *RecordError it
+	// stored none.
 	Put(ctx context.Context, name string, records []Record) ([]Placed, error)
 	// Read returns the next page. Error: *capacity.ThrottledError.
 	Read(ctx context.Context, r ReadRequest) (Page, error)

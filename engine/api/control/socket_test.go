@@ -171,3 +171,18 @@ func TestErrorsKeepTheirTextAndKind(t *testing.T) {
 		t.Errorf("local %v, remote %v", local, remote)
 	}
 }
+
+// The command that reads a file knows its lines, whoever has the stream.
+func TestRefusedRecordIsNamedThroughTheSocket(t *testing.T) {
+	r := newRig(t)
+	r.throughSocket()
+	r.create(2)
+	_, err := r.Put(t.Context(), "clicks", []control.Record{{Data: []byte("a")}, {Data: make([]byte, stream.DefaultMaxRecord+1)}})
+	var refused *control.RecordError
+	if !errors.As(err, &refused) || refused.Index != 1 || !strings.Contains(refused.Reason, "shorten it") || !errors.Is(err, stream.ErrInvalid) {
+		t.Errorf("put: %v", err)
+	}
+	if n := r.describe().Records(); n != 0 {
+		t.Errorf("%d records are stored", n)
+	}
+}

@@ -20,6 +20,8 @@ type fault struct {
 	Message string `json:"message"`
 	// Throttled is there with codeThrottled.
 	Throttled *throttled `json:"throttled,omitempty"`
+	// Record is there when one record of a put is refused.
+	Record *RecordError `json:"record,omitempty"`
 }
 
 // throttled is a *capacity.ThrottledError.
@@ -57,6 +59,10 @@ const (
 
 func faultOf(err error) (fault, int) {
 	f := fault{Code: codeInternal, Message: err.Error()}
+	var refused *RecordError
+	if errors.As(err, &refused) {
+		f.Record = refused
+	}
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
 			f.Code = c.code
@@ -96,6 +102,10 @@ func (f fault) err() error {
 			Stream: t.Stream, Shard: t.Shard, Limit: t.Limit, PerSecond: t.PerSecond,
 			RetryAfter: time.Duration(t.RetryAfterMillis) * time.Millisecond,
 		}
+		return e
+	}
+	if f.Record != nil {
+		e.cause = f.Record
 		return e
 	}
 	for _, c := range codes {
