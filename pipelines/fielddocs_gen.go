@@ -110,6 +110,7 @@ var fieldDocs = map[string]string{
 	"github.com/millrace-io/millrace/sinks/s3.Config.Endpoint":             "Endpoint of the store, http://HOST:PORT or https://HOST; \"embedded\" starts one inside the process, for trying things out.",
 	"github.com/millrace-io/millrace/sinks/s3.Config.Format":               "Format of the objects: a name such as csv, or a block of settings.",
 	"github.com/millrace-io/millrace/sinks/s3.Config.Region":               "Region of the bucket; only Amazon's own S3 needs it.",
+	"github.com/millrace-io/millrace/sinks/s3.Config.SessionToken":         "SessionToken belongs to credentials that are temporary, usually ${env:AWS_SESSION_TOKEN}. It is read at the start: when it has expired, the sink waits for a start with new credentials.",
 	"github.com/millrace-io/millrace/sinks/serve.Config.Insecure":          "Insecure lets everybody who reaches the address read.",
 	"github.com/millrace-io/millrace/sinks/serve.Config.Listen":            "Listen is the address and port to listen on. Other machines reach it only if it is not a loopback address; then token or insecure must be set.",
 	"github.com/millrace-io/millrace/sinks/serve.Config.Token":             "Token that clients must send, as in \"Authorization: Bearer TOKEN\".",

@@ -235,10 +235,12 @@ func TestRedoneChunksGoWhereTheStoreIsNow(t *testing.T) {
 	w := newWorkshop(t)
 	w.lines(1)
 	t.Setenv("WORKSHOP_KEY", "old")
-	w.sink = `type: s3, from: in, endpoint: "http://127.0.0.1:1", bucket: lake, prefix: then, access_key: "${env:WORKSHOP_KEY}", secret_key: "old"`
+	t.Setenv("WORKSHOP_TOKEN", "old token")
+	w.sink = `type: s3, from: in, endpoint: "http://127.0.0.1:1", bucket: lake, prefix: then, access_key: "${env:WORKSHOP_KEY}", secret_key: "old", session_token: "${env:WORKSHOP_TOKEN}"`
 	then := w.load()
 	t.Setenv("WORKSHOP_KEY", "new: ${x} \"")
-	w.sink = `type: s3, from: in, endpoint: "http://127.0.0.1:2", region: eu-central-1, bucket: other, access_key: "${env:WORKSHOP_KEY}", secret_key: "new"`
+	t.Setenv("WORKSHOP_TOKEN", "new token")
+	w.sink = `type: s3, from: in, endpoint: "http://127.0.0.1:2", region: eu-central-1, bucket: other, access_key: "${env:WORKSHOP_KEY}", secret_key: "new", session_token: "${env:WORKSHOP_TOKEN}"`
 	now := w.load()
 	redone, err := then.Sinks[0].Redone(now, now.Sinks[0])
 	if err != nil {
@@ -248,8 +250,18 @@ func TestRedoneChunksGoWhereTheStoreIsNow(t *testing.T) {
 	if c.Bucket != "lake" || c.Prefix != "then" {
 		t.Errorf("what is put is not what was planned: %+v", c)
 	}
-	if c.Endpoint != "http://127.0.0.1:2" || c.Region != "eu-central-1" || c.AccessKey.Reveal() != "new: ${x} \"" || c.SecretKey.Reveal() != "new" {
-		t.Errorf("the store is not reached as it is now: %+v %q %q", c, c.AccessKey.Reveal(), c.SecretKey.Reveal())
+	if c.Endpoint != "http://127.0.0.1:2" || c.Region != "eu-central-1" || c.AccessKey.Reveal() != "new: ${x} \"" || c.SecretKey.Reveal() != "new" ||
+		c.SessionToken.Reveal() != "new token" {
+		t.Errorf("the store is not reached as it is now: %+v %q %q %q", c, c.AccessKey.Reveal(), c.SecretKey.Reveal(), c.SessionToken.Reveal())
+	}
+	// Lasting credentials took the place of temporary ones.
+	w.sink = strings.Replace(w.sink, `, session_token: "${env:WORKSHOP_TOKEN}"`, "", 1)
+	lasting := w.load()
+	if redone, err = then.Sinks[0].Redone(lasting, lasting.Sinks[0]); err != nil {
+		t.Fatal(err)
+	}
+	if c := redone.Sinks[0].Config.(*s3.Config); !c.SessionToken.Empty() {
+		t.Errorf("a token of the past remains: %q", c.SessionToken.Reveal())
 	}
 	// Of another type there is only what was recorded.
 	w.sink = newWorkshop(t).sink

@@ -35,6 +35,9 @@ type Config struct {
 	// ${env:AWS_SECRET_ACCESS_KEY}.
 	AccessKey config.Secret `yaml:"access_key"`
 	SecretKey config.Secret `yaml:"secret_key"`
+	// SessionToken belongs to credentials that are temporary, usually ${env:AWS_SESSION_TOKEN}. It is
+	// read at the start: when it has expired, the sink waits for a start with new credentials.
+	SessionToken config.Secret `yaml:"session_token"`
 	// Format of the objects: a name such as csv, or a block of settings.
 	Format encode.Config `yaml:"format"`
 	// Buffer says when objects are closed: at the size, the age or the number of rows, whichever
@@ -87,6 +90,9 @@ func (c *Config) Validate() []config.Problem {
 		case c.SecretKey.Empty():
 			report("secret_key", "is missing beside access_key")
 		}
+	}
+	if !c.SessionToken.Empty() && c.AccessKey.Empty() {
+		report("session_token", "belongs to an access_key and its secret_key; set them beside it, or remove it")
 	}
 	if err := checkBucket(c.Bucket); c.Bucket != "" && err != "" {
 		report("bucket", "%s", err)

@@ -26,6 +26,10 @@ func (s *store) explain(err error) error {
 		return fmt.Errorf("the store does not know the access_key %s; check access_key and secret_key", at)
 	case "SignatureDoesNotMatch":
 		return fmt.Errorf("the secret_key does not belong to the access_key %s; check both", at)
+	case "ExpiredToken", "ExpiredTokenException":
+		return fmt.Errorf("the session_token has expired %s; start again with new credentials", at)
+	case "InvalidToken", "InvalidTokenId":
+		return fmt.Errorf("the session_token does not belong to the access_key %s; check access_key, secret_key and session_token", at)
 	case minio.AccessDenied, "AllAccessDisabled":
 		return fmt.Errorf("the credentials may not write to bucket %q %s; allow them s3:PutObject and s3:GetObject below the prefix", s.bucket, at)
 	case minio.AuthorizationHeaderMalformed, "PermanentRedirect", minio.InvalidRegion, "IllegalLocationConstraintException":

@@ -151,6 +151,9 @@ func TestConfigurationMistakesAreReported(t *testing.T) {
 		{"endpoint with bucket", func(c *Config) { c.Endpoint = "http://localhost:9000/lake" }, "endpoint", "bucket and prefix"},
 		{"no credentials", func(c *Config) { c.AccessKey, c.SecretKey = config.Secret{}, config.Secret{} }, "access_key", "${env:AWS_ACCESS_KEY_ID}"},
 		{"half credentials", func(c *Config) { c.SecretKey = config.Secret{} }, "secret_key", "missing beside access_key"},
+		{"token alone", func(c *Config) {
+			c.Endpoint, c.AccessKey, c.SessionToken = embeddedEndpoint, config.Secret{}, config.NewSecret("t")
+		}, "session_token", "beside it"},
 		{"bucket", func(c *Config) { c.Bucket = "My_Lake" }, "bucket", "a-z, 0-9"},
 		{"bucket like an address", func(c *Config) { c.Bucket = "127.0.0.1" }, "bucket", "not an address"},
 		{"compression", func(c *Config) { c.Format.Compression = "lzo" }, "format.compression", "lzo"},

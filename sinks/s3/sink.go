@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
@@ -90,7 +92,10 @@ func (s *sink) Start(ctx context.Context, _ json.RawMessage) error {
 func (s *sink) embeddedDir() string { return filepath.Join(s.env.Data, "s3") }
 
 func (s *sink) connect() error {
-	endpoint, access, secret := s.config.Endpoint, s.config.AccessKey.Reveal(), s.config.SecretKey.Reveal()
+	endpoint := s.config.Endpoint
+	keys := credentials.Value{
+		AccessKeyID: s.config.AccessKey.Reveal(), SecretAccessKey: s.config.SecretKey.Reveal(), SessionToken: s.config.SessionToken.Reveal(),
+	}
 	if endpoint == embeddedEndpoint {
 		server, release, err := s.servers.Acquire(s.embeddedDir())
 		if err != nil {
@@ -100,10 +105,10 @@ func (s *sink) connect() error {
 			return errors.Join(err, release())
 		}
 		s.release = release
-		endpoint, access, secret = server.Endpoint, server.AccessKey, server.SecretKey
+		endpoint, keys = server.Endpoint, credentials.Value{AccessKeyID: server.AccessKey, SecretAccessKey: server.SecretKey}
 	}
 	var err error
-	s.store, err = newStore(&s.config, endpoint, access, secret)
+	s.store, err = newStore(&s.config, endpoint, keys)
 	return err
 }
 

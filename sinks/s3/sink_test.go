@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sinks/encode"
@@ -175,6 +176,32 @@ func TestWrongCredentialsAreNamedAndNotShown(t *testing.T) {
 	}
 	p.config.AccessKey, p.config.SecretKey = config.NewSecret("nobody"), right
 	p.wantError(p.open().Start(t.Context(), nil), false, "access_key", p.minio.Endpoint)
+}
+
+func TestTemporaryCredentialsNeedTheirToken(t *testing.T) {
+	p := onMinIO(t)
+	session, err := credentials.NewSTSAssumeRole(p.minio.Endpoint, credentials.STSAssumeRoleOptions{AccessKey: p.minio.AccessKey, SecretKey: p.minio.SecretKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	keys, err := session.GetWithContext(&credentials.CredContext{Client: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.config.AccessKey, p.config.SecretKey = config.NewSecret(keys.AccessKeyID), config.NewSecret(keys.SecretAccessKey)
+	p.config.SessionToken = config.NewSecret(keys.SessionToken)
+	s := p.start()
+	p.deliver(s, 1, batch(0, 10))
+	p.wantIDs(s, 0, 10, 1)
+
+	p.config.SessionToken = config.NewSecret("not-the-token")
+	err = p.open().Start(t.Context(), nil)
+	p.wantError(err, false, "session_token", p.minio.Endpoint)
+	if strings.Contains(err.Error(), "not-the-token") {
+		t.Errorf("shows the token: %v", err)
+	}
 }
 
 func TestEndpointMayComeLateAndGoAway(t *testing.T) {
@@ -390,7 +417,7 @@ func TestBodiesAreSignedWhereNothingElseProtectsThem(t *testing.T) {
 	if s.store.hashPayload {
 		t.Error("bodies to this machine are signed")
 	}
-	far, err := newStore(&p.config, "http://store.example.com:9000", "a", "b")
+	far, err := newStore(&p.config, "http://store.example.com:9000", credentials.Value{AccessKeyID: "a", SecretAccessKey: "b"})
 	if err != nil || !far.hashPayload {
 		t.Errorf("bodies to another machine are not signed (%v)", err)
 	}

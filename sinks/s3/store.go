@@ -49,7 +49,7 @@ type store struct {
 	singlePut, partSize int64
 }
 
-func newStore(c *Config, endpoint, accessKey, secretKey string) (*store, error) {
+func newStore(c *Config, endpoint string, keys credentials.Value) (*store, error) {
 	u, wrong := parseEndpoint(endpoint)
 	if wrong != "" {
 		return nil, errors.New("endpoint " + wrong)
@@ -77,7 +77,7 @@ func newStore(c *Config, endpoint, accessKey, secretKey string) (*store, error) 
 	}
 	var err error
 	s.core, err = minio.NewCore(u.Host, &minio.Options{
-		Creds:  credentials.NewStaticV4(accessKey, secretKey, ""),
+		Creds:  credentials.NewStaticV4(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken),
 		Secure: u.Scheme == "https", Region: region, Transport: s.transport,
 		// A checksum of our own is accepted only by clients that could send trailing ones.
 		TrailingHeaders: true,
