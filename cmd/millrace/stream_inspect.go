@@ -43,12 +43,23 @@ func (f inspectFlags) id() *record.ShardID {
 	return &f.Shard.ShardID
 }
 
-// found makes an error of a stream that is not there, and of damage.
-func (f inspectFlags) found(r *disk.Report) error {
+// failed explains an error of looking at the files.
+func (f inspectFlags) failed(r *disk.Report, err error) error {
 	dir, name := f.target()
-	if name != "" && len(r.Streams) == 0 {
-		return usageError{fmt.Errorf("%s is no data directory, and %s has no stream of that name", name, dir)}
+	switch {
+	case !errors.Is(err, stream.ErrNotFound):
+		return err
+	case name != "" && (r == nil || len(r.Streams) == 0):
+		return usageError{fmt.Errorf("%s is no data directory, and %s has no stream of that name; `millrace stream list` shows those that there are", name, dir)}
+	case name != "":
+		return usageError{fmt.Errorf("stream %q has no shard %d; `millrace stream describe %s` shows those that there are", name, uint32(f.Shard.ShardID), name)}
 	}
+	return usageError{fmt.Errorf("no stream of %s has a shard %d", dir, uint32(f.Shard.ShardID))}
+}
+
+// found makes an error of damage.
+func (f inspectFlags) found(r *disk.Report) error {
+	dir, _ := f.target()
 	if n := len(r.Damage()); n > 0 {
 		return fmt.Errorf("%s: %d %s of damage", dir, n, plural(n, "place"))
 	}
@@ -81,7 +92,7 @@ func (c *streamVerify) Run(a *app) error {
 	dir, name := c.target()
 	r, err := disk.Inspect(ctx, vfs.OS{}, dir, disk.Inspection{Stream: name, Shard: c.id()})
 	if err != nil {
-		return err
+		return c.failed(r, err)
 	}
 	if c.JSON {
 		err = printJSON(a, verifiedOf(r))
@@ -119,7 +130,7 @@ func (c *streamDump) Run(a *app) error {
 		r, err = disk.Dump(ctx, a.stdout, vfs.OS{}, dir, disk.DumpOptions{Stream: name, Shard: c.id(), Records: c.Records})
 	}
 	if err != nil {
-		return err
+		return c.failed(r, err)
 	}
 	return c.found(r)
 }

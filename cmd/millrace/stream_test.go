@@ -292,13 +292,20 @@ func TestVerifyFindsDamage(t *testing.T) {
 	if code != exitFailed {
 		t.Errorf("exit code %d: %s", code, errs)
 	}
-	want(t, text, "DAMAGED", second.Path, "records 1 up to 2 are lost")
+	want(t, text, "DAMAGED", second.Path, "records 1 up to 2 are lost", "\n1 problem\n")
 	code, text, _ = c.try("stream", "verify", c.data, "--json")
 	if v := decode[verified](t, text); code != exitFailed || v.OK || len(v.Damage) != 1 || len(v.Streams) != 2 || v.Damage[0].Next != 2 {
 		t.Errorf("exit code %d: %+v", code, v)
 	}
-	if code, _, errs := c.try("stream", "verify", "clocks"); code != exitUsage {
-		t.Errorf("an unknown stream: exit code %d: %s", code, errs)
+	for _, verb := range []string{"verify", "dump", "verify --json", "dump --json"} {
+		for line, says := range map[string]string{
+			"clocks": "no stream of that name", "clicks --shard 99": `stream "clicks" has no shard 99`, "--shard 99": "has a shard 99",
+		} {
+			code, text, errs := c.try(strings.Fields("stream " + verb + " " + line)...)
+			if code != exitUsage || text != "" || !strings.Contains(errs, says) || strings.Count(errs, "\n") != 1 {
+				t.Errorf("%s %s: exit code %d: %s%s", verb, line, code, text, errs)
+			}
+		}
 	}
 	want(t, c.stream("verify", "orders"), "no damage found")
 	code, text, errs = c.try("stream", "get", "clicks", "--raw")

@@ -117,10 +117,13 @@ func (r *Report) WriteText(w io.Writer) error {
 	for i := range r.Streams {
 		p.stream(&r.Streams[i])
 	}
-	if damage := r.Damage(); len(damage) > 0 {
-		p.line("%d problems", len(damage))
-	} else {
+	switch n := len(r.Damage()); n {
+	case 0:
 		p.line("no damage found")
+	case 1:
+		p.line("1 problem")
+	default:
+		p.line("%d problems", n)
 	}
 	return p.err
 }

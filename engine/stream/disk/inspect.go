@@ -35,7 +35,8 @@ func Verify(ctx context.Context, fsys vfs.FS, dir string) (*Report, error) {
 	return Inspect(ctx, fsys, dir, Inspection{})
 }
 
-// Inspect is Verify for a part of the directory, and shows each frame.
+// Inspect is Verify for a part of the directory, and shows each frame. Error: stream.ErrNotFound when there is
+// no such stream or shard.
 func Inspect(ctx context.Context, fsys vfs.FS, dir string, o Inspection) (*Report, error) {
 	i := &inspector{fs: fsys, o: o, report: &Report{Dir: dir}}
 	if err := i.directory(ctx); err != nil {
@@ -85,7 +86,27 @@ func (i *inspector) directory(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return i.missing()
+}
+
+// missing is the error of a stream or shard that was asked for and is not there: nothing was looked at, so
+// nothing can be said of its damage.
+func (i *inspector) missing() error {
+	if i.o.Stream != "" && len(i.report.Streams) == 0 {
+		return fmt.Errorf("stream %q: %w", i.o.Stream, stream.ErrNotFound)
+	}
+	if i.o.Shard == nil {
+		return nil
+	}
+	for _, s := range i.report.Streams {
+		if s.has(*i.o.Shard) {
+			return nil
+		}
+	}
+	if i.o.Stream != "" {
+		return fmt.Errorf("stream %q, %s: %w", i.o.Stream, *i.o.Shard, stream.ErrNotFound)
+	}
+	return fmt.Errorf("%s of any stream: %w", *i.o.Shard, stream.ErrNotFound)
 }
 
 func sortedKeys[V any](m map[string]V) []string {
@@ -172,6 +193,12 @@ func (i *inspector) stream(ctx context.Context, d stream.Description) error {
 	s.compare(dir, found)
 	i.report.Streams = append(i.report.Streams, s)
 	return nil
+}
+
+// has reports whether the stream has a shard: a log of it, or a mention in the document.
+func (s *StreamReport) has(id record.ShardID) bool {
+	return slices.ContainsFunc(s.Shards, func(sh ShardReport) bool { return sh.ID == id }) ||
+		slices.ContainsFunc(s.Description.Shards, func(sh stream.Shard) bool { return sh.ID == id })
 }
 
 // compare checks the logs against the stream's document.
