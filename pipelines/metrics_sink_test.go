@@ -2,6 +2,7 @@ package pipelines_test
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -130,6 +131,10 @@ func TestPrometheusExampleIsScraped(t *testing.T) {
 			}
 		}
 		return true
+	})
+	eventually(t, "all trades are in the file", func() bool {
+		lines, err := os.ReadFile(trades)
+		return err == nil && bytes.Count(lines, []byte("\n")) == minutesOfTrades*60_000
 	})
 	close(r.stop)
 	r.end()
