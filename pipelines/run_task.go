@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
@@ -66,6 +67,8 @@ type consumerOf struct {
 	past bool
 	// share is the memory of a task, in bytes.
 	share int64
+	// crowded is that of sinks.Env.
+	crowded *sync.Once
 }
 
 func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
@@ -143,7 +146,7 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 }
 
 func (r *Run) openSink(ctx context.Context, s *Sink, share int64) error {
-	of := consumerOf{pipeline: r.pipeline, name: s.Name, input: r.feeds[s.Chain.Root], chain: s.Chain, start: s.Start, generation: s.Generation, share: share}
+	of := consumerOf{pipeline: r.pipeline, name: s.Name, input: r.feeds[s.Chain.Root], chain: s.Chain, start: s.Start, generation: s.Generation, share: share, crowded: new(sync.Once)}
 	open, err := r.sinkTask(ctx, of, s)
 	if err != nil {
 		return err
@@ -188,6 +191,7 @@ func (r *Run) sinkTask(ctx context.Context, of consumerOf, s *Sink) (func(task i
 			Log:        r.o.Log.With("sink", of.name),
 			Now:        r.o.Now,
 			Stdout:     r.o.Stdout,
+			Crowded:    of.crowded,
 		})
 		if err != nil {
 			return t, nil, err

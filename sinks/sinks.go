@@ -5,6 +5,7 @@ package sinks
 import (
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -61,6 +62,9 @@ type Env struct {
 	Now    func() time.Time
 	// Stdout is where a terminal sink writes.
 	Stdout io.Writer
+	// Crowded is what the tasks of a sink share in a run, so that one of them warns once of chunks
+	// with very many partitions. Nil is one of its own.
+	Crowded *sync.Once
 }
 
 // Component is one kind of sink.

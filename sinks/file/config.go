@@ -132,7 +132,7 @@ func open(c Config, env sinks.Env) (sinks.Sink, error) {
 	if err != nil {
 		return nil, &config.PathError{Path: "format", Err: fmt.Errorf("rows cannot be written as %s: %w", format.Type, err)}
 	}
-	settings := objects.Settings{Identity: env.Identity, Writer: writer, Schema: env.Schema, Dir: env.Dir, Memory: env.Memory, Log: env.Log, Generation: env.Generation}
+	settings := objects.Settings{Identity: env.Identity, Writer: writer, Schema: env.Schema, Dir: env.Dir, Memory: env.Memory, Log: env.Log, Crowded: env.Crowded, Generation: env.Generation}
 	o := output{config: c, env: env}
 	if c.Dir != "" {
 		settings.Layout, settings.Root, settings.HashInName = c.Layout, filepath.ToSlash(c.Dir)+"/", true

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
@@ -36,8 +37,10 @@ type Settings struct {
 	Dir string
 	// Memory is how many bytes the chunk may hold before it must be cut; spooling comes before.
 	Memory int64
-	// Log is told when nothing can be spooled; nil for nobody.
+	// Log is told when nothing can be spooled and when a chunk is crowded; nil for nobody.
 	Log *slog.Logger
+	// Crowded is done once Log is told of a crowded chunk. Chunks may share it; nil is one of its own.
+	Crowded *sync.Once
 }
 
 // Chunk is the open chunk: one object for each partition that has rows. One goroutine uses it,
@@ -94,6 +97,9 @@ type Chunk struct {
 func New(s Settings) (*Chunk, error) {
 	if s.Open == nil {
 		s.Open = s.Writer.Open
+	}
+	if s.Crowded == nil {
+		s.Crowded = new(sync.Once)
 	}
 	names, problems := s.Layout.parse()
 	if len(problems) > 0 {

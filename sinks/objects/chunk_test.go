@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -103,6 +104,43 @@ func addAll(t *testing.T, c *Chunk, all []*column.Batch) (codes []string) {
 		}
 	}
 	return codes
+}
+
+func TestCrowdedChunksAreWarnedOfOnce(t *testing.T) {
+	var logs bytes.Buffer
+	once := new(sync.Once)
+	// Three tasks of a run; the first has the most that is not warned of.
+	for task, n := range []int{crowded, crowded + 7, crowded + 8} {
+		c := newChunk(t, func(s *Settings) {
+			s.Layout.PartitionBy, s.Memory = []string{"id"}, 64<<20
+			s.Log, s.Crowded = slog.New(slog.NewTextHandler(&logs, nil)), once
+		})
+		ids := make([]int64, n)
+		for i := range ids {
+			ids[i] = int64(i)
+		}
+		text := column.NewBuilder(people.Fields[1].Type)
+		for range n {
+			text.AppendNull()
+		}
+		empty := text.Finish()
+		b, err := column.NewBatch(people, []*column.Column{column.Int64s(people.Fields[0].Type, ids, nil), empty, empty})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Origin.Arrivals = make([]int64, n)
+		addAll(t, c, []*column.Batch{b})
+		if _, err := c.Plan(cut1); err != nil {
+			t.Fatal(err)
+		}
+		if got := logs.Len() > 0; got != (task > 0) {
+			t.Fatalf("task %d with %d partitions: %s", task, n, &logs)
+		}
+	}
+	if text := logs.String(); strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "partitions=5007") ||
+		!strings.Contains(text, "max_partitions") || !strings.Contains(text, "fewer") {
+		t.Error(text)
+	}
 }
 
 var cut1 = flow.Cut{Chunk: 1, Reason: "size", Now: time.Unix(1_760_000_000, 0)}

@@ -36,8 +36,24 @@ func (o *Object) CopyTo(w io.Writer) error {
 // uploads is how many objects are put at once.
 const uploads = 4
 
+// crowded is how many partitions of a chunk are hardly meant: each is an object, and so many small
+// ones are slow to put and slow to read.
+const crowded = 5000
+
+// warnOfCrowd tells the log of a chunk with a partition for each user, or for each second.
+func (c *Chunk) warnOfCrowd() {
+	if len(c.list) <= crowded || c.settings.Log == nil {
+		return
+	}
+	c.settings.Crowded.Do(func() {
+		c.settings.Log.Warn("a chunk has very many partitions, and each becomes an object; choose fewer or coarser values in partition_by, or limit them with max_partitions",
+			"partitions", len(c.list), "rows", c.rows)
+	})
+}
+
 // Plan completes the objects of the chunk and says what they are called.
 func (c *Chunk) Plan(cut flow.Cut) (flow.Plan, error) {
+	c.warnOfCrowd()
 	parts, err := c.freeze()
 	if err != nil {
 		return flow.Plan{}, err

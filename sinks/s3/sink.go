@@ -35,7 +35,7 @@ func newSink(c Config, env sinks.Env, servers *embedded.Pool) (*sink, error) {
 		return nil, &config.PathError{Path: "format", Err: err}
 	}
 	chunk, err := objects.New(objects.Settings{
-		Layout: c.Layout, Identity: env.Identity, Writer: writer, Schema: env.Schema, Dir: env.Dir, Memory: env.Memory, Log: env.Log, Generation: env.Generation,
+		Layout: c.Layout, Identity: env.Identity, Writer: writer, Schema: env.Schema, Dir: env.Dir, Memory: env.Memory, Log: env.Log, Crowded: env.Crowded, Generation: env.Generation,
 	})
 	if err != nil {
 		return nil, err
