@@ -77,6 +77,12 @@ func (l *Layout) parse() (n names, problems []config.Problem) {
 	}
 	n.prefix = parse("prefix", l.Prefix, grammar{keys: n.keys, zone: zone})
 	n.errors = parse("error_prefix", l.ErrorPrefix, grammar{zone: zone, errors: true})
+	if len(problems) == 0 && l.Prefix != "" && l.ErrorPrefix != "" {
+		sample := sampleNames(n.keys)
+		if text := string(n.errors.append(nil, sample)); text == string(n.prefix.append(nil, sample)) {
+			report("error_prefix", fmt.Errorf("gives %q, as prefix does, so rejected rows would lie among the others; choose another one", text))
+		}
+	}
 	if len(problems) == 0 && l.Timezone != "" && n.prefix.index(pieceTime) < 0 && n.errors.index(pieceTime) < 0 {
 		report("timezone", errors.New("has no effect: neither prefix nor error_prefix has !{timestamp:…}"))
 	}

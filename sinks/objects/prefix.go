@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // prefix is a prefix with Firehose's expressions, !{namespace:value}, taken apart.
@@ -58,6 +60,10 @@ type grammar struct {
 func (g grammar) parse(text string) (prefix, error) {
 	if len(text) > maxPrefix {
 		return nil, fmt.Errorf("%d bytes are too many; at most %d", len(text), maxPrefix)
+	}
+	if at := strings.IndexFunc(text, unicode.IsControl); at >= 0 {
+		c, _ := utf8.DecodeRuneInString(text[at:])
+		return nil, &prefixError{at, fmt.Sprintf("%U is a control character, which many tools cannot show or reach; remove it", c)}
 	}
 	var p prefix
 	for at := 0; at < len(text); {
@@ -256,13 +262,17 @@ func appendRandom(dst []byte, seed string, draw int) []byte {
 	return dst
 }
 
+// sampleNames are values to try a prefix with.
+func sampleNames(keys []string) values {
+	return values{time: time.Unix(0, 0), keys: slices.Repeat([]string{"value"}, len(keys)), errorType: "processing-failed"}
+}
+
 // check reports what is wrong with a prefix as a whole.
 func (p prefix) check(g grammar) error {
 	if g.errors && p.expressions() && p.index(pieceErrorType) < 0 {
 		return errors.New("an error prefix with expressions must have !{firehose:error-output-type} (Firehose's rule), so that causes can be told apart")
 	}
-	sample := values{time: time.Unix(0, 0), keys: slices.Repeat([]string{"value"}, len(g.keys)), errorType: "processing-failed"}
-	path := string(p.append(nil, sample))
+	path := string(p.append(nil, sampleNames(g.keys)))
 	if path == "" {
 		return nil
 	}

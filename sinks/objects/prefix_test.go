@@ -121,6 +121,12 @@ func TestLayoutMistakesNamePlaceAndCure(t *testing.T) {
 		{"parent", func(l *Layout) { l.Prefix = "../x" }, "prefix", []string{`".."`}},
 		{"parent by pattern", func(l *Layout) { l.Prefix = "x/!{timestamp:'..'}/y" }, "prefix", []string{`".."`}},
 		{"two slashes", func(l *Layout) { l.Prefix = "x//y" }, "prefix", []string{"remove a slash"}},
+		{"control character", func(l *Layout) { l.Prefix = "a/\nb" }, "prefix", []string{"character 3", "U+000A"}},
+		{"control character in a pattern", func(l *Layout) { l.ErrorPrefix = "e/!{firehose:error-output-type}/!{timestamp:'\x7f'}" }, "error_prefix", []string{"U+007F"}},
+		{"errors among rows", func(l *Layout) { l.Prefix, l.ErrorPrefix = "rows", "/rows/" }, "error_prefix", []string{`"rows/"`, "as prefix does"}},
+		{"errors among rows by expressions", func(l *Layout) {
+			l.Prefix, l.ErrorPrefix = "processing-failed/!{timestamp:yyyy}", "!{firehose:error-output-type}/!{timestamp:yyyy}/"
+		}, "error_prefix", []string{"as prefix does"}},
 		{"long", func(l *Layout) { l.Prefix = strings.Repeat("x", 513) }, "prefix", []string{"at most 512"}},
 		{"key in errors", func(l *Layout) {
 			l.ErrorPrefix = "e/!{firehose:error-output-type}/!{partitionKeyFromQuery:country}"
@@ -140,7 +146,7 @@ func TestLayoutMistakesNamePlaceAndCure(t *testing.T) {
 			wantProblem(t, l.Validate(), c.path, c.says)
 		})
 	}
-	fine := Layout{ErrorPrefix: "errors/!{firehose:error-output-type}/!{timestamp:yyyy}/!{firehose:random-string}", Timezone: "Asia/Tokyo"}
+	fine := Layout{Prefix: "größe/!{timestamp:yyyy}", ErrorPrefix: "errors/!{firehose:error-output-type}/!{timestamp:yyyy}/!{firehose:random-string}", Timezone: "Asia/Tokyo"}
 	if problems := fine.Validate(); len(problems) > 0 {
 		t.Errorf("without a mistake: %v", problems)
 	}
