@@ -130,3 +130,6 @@ func shardNames(ids []record.ShardID) string {
 	}
 	return b.String()
 }
+
+// records counts them: "1 record", "12,002 records".
+func records(n int64) string { return count(n) + " " + plural(int(n), "record") }

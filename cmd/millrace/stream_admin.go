@@ -43,6 +43,9 @@ func (c *streamCreate) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if c.Shards < 1 {
+		return usageError{fmt.Errorf("--shards %d: want 1 at least", c.Shards)}
+	}
 	return c.with(a, openOptions{create: true}, func(ctx context.Context, s *session) error {
 		err := s.Create(ctx, control.Spec{
 			Name: c.Name, Shards: c.Shards, RetentionSeconds: int64(time.Duration(c.Retention) / time.Second),
@@ -127,7 +130,7 @@ type streamSplit struct {
 func (streamSplit) Help() string {
 	return `Closes the shard and opens two that share its hash keys. What the shard holds stays readable until its
 retention is over; consumers read it to its end before they begin with the children, so the records of a
-key stay in order. Writers go on without a pause.
+key stay in order. Writers wait for a moment and go on with the children; nothing they write is lost.
 
 A single key that is hot stays whole: it goes to one of the children.
 
@@ -260,13 +263,34 @@ Example:
 // Run changes the retention.
 func (c *streamRetention) Run(a *app) error {
 	return c.with(a, openOptions{}, func(ctx context.Context, s *session) error {
+		before, err := s.Describe(ctx, c.Name)
+		if err != nil {
+			return err
+		}
 		if err := s.SetRetention(ctx, c.Name, time.Duration(c.Keep)); err != nil {
 			return err
 		}
 		return c.describe(ctx, a, s, c.Name, func(now control.Stream) string {
-			return fmt.Sprintf("records of %s stay: %s; %s are held now\n", c.Name, retentionText(now.RetentionSeconds), count(now.Records()))
+			text := fmt.Sprintf("records of %s stay: %s; %s are held now\n", c.Name, retentionText(now.RetentionSeconds), count(now.Records()))
+			if n := hidden(before, now); n > 0 {
+				text += fmt.Sprintf("older, and no longer to be read: %s\n", records(n))
+			}
+			return text
 		})
 	})
+}
+
+// hidden is how many records could be read before and cannot be now, whatever was put meanwhile.
+func hidden(before, now control.Stream) (n int64) {
+	for _, was := range before.Shards {
+		is, there := now.Shard(was.ID)
+		if !there {
+			n += was.Records
+			continue
+		}
+		n += min(int64(is.Oldest-was.Oldest), was.Records)
+	}
+	return n
 }
 
 type streamDelete struct {
@@ -310,7 +334,7 @@ func (c *streamDelete) Run(a *app) error {
 			_, err = fmt.Fprintf(a.stdout, "%s is deleted; it could not be opened: %s\n", c.Name, now.Error)
 			return err
 		}
-		_, err = fmt.Fprintf(a.stdout, "%s is deleted, with %s records\n", c.Name, count(now.Records()))
+		_, err = fmt.Fprintf(a.stdout, "%s is deleted, with %s\n", c.Name, records(now.Records()))
 		return err
 	})
 }
@@ -318,9 +342,9 @@ func (c *streamDelete) Run(a *app) error {
 // ask lets the user type the name.
 func (c *streamDelete) ask(a *app, now control.Stream) error {
 	if !term.IsTerminal(int(os.Stdin.Fd())) {
-		return usageError{fmt.Errorf("stream %q has %s records; say --yes to delete them", c.Name, count(now.Records()))}
+		return usageError{fmt.Errorf("stream %q has %s; say --yes to delete it with them", c.Name, records(now.Records()))}
 	}
-	fmt.Fprintf(a.stderr, "%s records will be gone for good. Type the stream's name to delete it: ", count(now.Records()))
+	fmt.Fprintf(a.stderr, "%s will be gone for good. Type the stream's name to delete it: ", records(now.Records()))
 	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	if err != nil || strings.TrimSpace(answer) != c.Name {
 		return errors.New("nothing was deleted")

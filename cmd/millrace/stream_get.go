@@ -25,10 +25,18 @@ type readFlags struct {
 	Name   string    `arg:"" help:"Stream."`
 	From   string    `help:"Where to begin: earliest, latest, a time (2026-03-01T12:00:00Z, 2026-03-01), how long ago (10m) or a sequence number." placeholder:"WHERE"`
 	Shard  *shardArg `help:"Read this shard alone." placeholder:"SHARD"`
-	Limit  int       `short:"n" help:"Print at most so many records." placeholder:"N"`
+	Limit  int       `short:"n" help:"Print at most so many records; 0 is as if it were left out." placeholder:"N"`
 	Follow bool      `short:"f" help:"Wait for more at the end, until interrupted."`
 	Raw    bool      `help:"Print the data only, as it is, and a line break." xor:"form"`
 	Pretty bool      `help:"Print JSON data over several lines." xor:"form"`
+}
+
+// check refuses flags that can never be.
+func (c *readFlags) check() error {
+	if c.Limit < 0 {
+		return usageError{fmt.Errorf("--limit %d: want a number of records, or 0 for no limit", c.Limit)}
+	}
+	return nil
 }
 
 // decoding is the part of the help that both commands share.
@@ -52,6 +60,9 @@ Example: everything; one shard from a time on; ten records of the last hour as J
 
 // Run prints records.
 func (c *streamGet) Run(a *app) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	from, err := parseFrom(c.From, time.Now())
 	if err != nil {
 		return usageError{err}
@@ -77,6 +88,9 @@ Example:
 
 // Run prints the newest records.
 func (c *streamTail) Run(a *app) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	if c.From != "" {
 		return (&streamGet{c.readFlags}).Run(a)
 	}
@@ -140,7 +154,7 @@ func (c *readFlags) read(ctx context.Context, a *app, s *session, request contro
 			return err
 		}
 		if page.Expired > 0 {
-			fmt.Fprintf(a.stderr, "%s records were past their retention before they could be read\n", count(page.Expired))
+			fmt.Fprintf(a.stderr, "retention took %s that had not been read\n", records(page.Expired))
 		}
 		if err := c.print(a, page.Records); err != nil {
 			return err
@@ -165,7 +179,7 @@ func damaged(lost int64) error {
 	if lost == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s records could not be read: they are damaged; `millrace stream verify` says more", count(lost))
+	return fmt.Errorf("%s could not be read because of damage; `millrace stream verify` says more", records(lost))
 }
 
 // ended says why following ends.

@@ -175,7 +175,7 @@ func (s *session) local() error {
 
 // mistake marks errors that are the caller's, for the exit code.
 func mistake(err error) error {
-	for _, target := range []error{stream.ErrInvalid, stream.ErrNotFound, stream.ErrExists, control.ErrInUse} {
+	for _, target := range []error{stream.ErrInvalid, stream.ErrNotFound, stream.ErrExists, stream.ErrKey, control.ErrInUse} {
 		if errors.Is(err, target) {
 			return usageError{err}
 		}

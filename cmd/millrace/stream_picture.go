@@ -21,7 +21,7 @@ func picture(s control.Stream) string {
 	if closed := len(s.Shards) - s.Open(); closed > 0 {
 		fmt.Fprintf(&b, " and %d closed", closed)
 	}
-	fmt.Fprintf(&b, ", %s records, %s on disk\n", count(s.Records()), size(s.Bytes()))
+	fmt.Fprintf(&b, ", %s, %s on disk\n", records(s.Records()), size(s.Bytes()))
 	fmt.Fprintf(&b, "records stay: %s · appends synced: %s · compression: %s", retentionText(s.RetentionSeconds), syncText(s.Settings), s.Compression)
 	if s.Mode == stream.OnDemand {
 		fmt.Fprintf(&b, " · on demand, up to %s", maxShardsText(s.MaxShards))

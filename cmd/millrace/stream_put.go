@@ -176,7 +176,7 @@ func (p *putter) at(n int, err error) error {
 
 // before says what of the input was put when an error ended it.
 func (p *putter) before() string {
-	text := fmt.Sprintf("%s %s put before", count(p.count), plural(int(p.count), "record"))
+	text := records(p.count) + " put before"
 	if p.last == 0 || len(p.command.Record) > 0 {
 		return text
 	}
@@ -296,7 +296,7 @@ func (p *putter) report(a *app) error {
 		}
 		return nil
 	}
-	fmt.Fprintf(a.stdout, "%s %s put in %.1f s\n", count(p.count), plural(int(p.count), "record"), seconds)
+	fmt.Fprintf(a.stdout, "%s put in %.1f s\n", records(p.count), seconds)
 	for _, id := range slices.Sorted(maps.Keys(p.shards)) {
 		fmt.Fprintf(a.stdout, "%7d  %10s  %s\n", uint32(id), count(p.shards[id]), percent(float64(p.shards[id])/float64(p.count)))
 	}

@@ -14,7 +14,10 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/api/control"
+	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/disk"
+	"github.com/millrace-io/millrace/engine/vfs"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -129,4 +132,50 @@ sinks:
 		t.Fatal(result)
 	}
 	want(t, result, "a power cut takes the records that came since the last sync", "sync=interval")
+}
+
+// putBefore stores records as if it were that long ago, in a stream whose shard 0 was split then.
+func (c *cli) putBefore(ago time.Duration, n int) []stream.Sequence {
+	c.t.Helper()
+	must := func(err error) {
+		c.t.Helper()
+		if err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	now := func() time.Time { return time.Now().Add(-ago) }
+	b, err := disk.Open(vfs.OS{}, c.data, disk.Options{Now: now})
+	must(err)
+	s, err := stream.Create(c.t.Context(), b, stream.Spec{Name: "clicks", Shards: 2, Now: now})
+	must(err)
+	all := &record.Batch{}
+	for i := range n {
+		all.AddExplicit(nil, record.HashKey{}, fmt.Append(nil, "old", i), 0)
+	}
+	placed, err := s.Put(c.t.Context(), all)
+	must(err)
+	must(s.Split(c.t.Context(), 0, record.EvenRanges(4)[1].Start))
+	must(s.Close())
+	must(b.Close())
+	return placed
+}
+
+func TestShorterRetentionSaysWhatItHidesAndWhatIsAskedForLater(t *testing.T) {
+	c := newCLI(t)
+	old := c.putBefore(2*time.Hour, 3)
+	c.stream("put", "clicks", "new")
+	if text := c.stream("retention", "clicks", "12h"); strings.Contains(text, "no longer") {
+		t.Errorf("nothing is hidden: %s", text)
+	}
+	want(t, c.stream("retention", "clicks", "1h"), "1 are held now", "no longer to be read: 3 records")
+	// The split shard is taken off with its records; its number is no mistake of the caller's.
+	for _, args := range [][]string{{"--from", old[0].String()}, {"--shard", "0"}} {
+		code, _, text := c.try(append([]string{"stream", "get", "clicks"}, args...)...)
+		if code != exitFailed || !strings.Contains(text, "retention took all its records") {
+			t.Errorf("%v: exit code %d: %s", args, code, text)
+		}
+	}
+	if code, _, text := c.try("stream", "get", "clicks", "--shard", "9"); code != exitUsage || !strings.Contains(text, "not found") {
+		t.Errorf("a shard that never was: exit code %d: %s", code, text)
+	}
 }

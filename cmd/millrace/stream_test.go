@@ -159,7 +159,14 @@ func TestMistakesOnStreamsNameTheCure(t *testing.T) {
 		code int
 		says string
 	}{
-		{"create clicks", exitUsage, "exists already"},
+		{"create clicks", exitUsage, `stream "clicks" exists already; choose another name`},
+		{"create x --shards 0", exitUsage, "--shards 0: want 1 at least"},
+		{"get clicks --limit=-1", exitUsage, "--limit -1"},
+		{"tail clicks --limit=-1", exitUsage, "--limit -1"},
+		{"create x --key file:/nowhere", exitUsage, "/nowhere"},
+		{"create x --key file:" + lines, exitUsage, lines},
+		{"create x --key nothing", exitUsage, "want file:PATH"},
+		{"encrypt clicks --key env:MILLRACE_NO_SUCH_KEY", exitUsage, "is not set"},
 		{"create a/b", exitUsage, "want 1 to 128 of"},
 		{"create x --retention 7", exitUsage, "needs a unit"},
 		{"create x --sync maybe", exitUsage, "--sync must be one of"},
@@ -312,7 +319,7 @@ func TestVerifyFindsDamage(t *testing.T) {
 	if code != exitFailed || text != "payload0\npayload2\n" {
 		t.Errorf("got %q, exit code %d", text, code)
 	}
-	want(t, errs, second.Path, "1 records could not be read")
+	want(t, errs, second.Path, "1 record could not be read")
 }
 
 // One that follows through another's socket goes on by itself when that one ends.

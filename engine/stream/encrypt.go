@@ -8,13 +8,17 @@ import (
 
 // Encrypter is a Backend that can keep records encrypted at rest.
 type Encrypter interface {
-	// CheckKey returns nil if the master key of that name can be used for a stream.
+	// CheckKey returns nil if the master key of that name can be used for a stream. Error: ErrKey.
 	CheckKey(ctx context.Context, stream, key string) error
 	// Rewrap wraps the data keys of a stream's segments with what its master key is now, also when
 	// that changed behind its name, and returns how many. Records are not touched. After an error
 	// some are wrapped and the others as before.
 	Rewrap(ctx context.Context, stream string) (segments int, err error)
 }
+
+// ErrKey: the master key that a stream is to be encrypted with is named wrongly, missing or no key. A key
+// service that does not answer is another error.
+var ErrKey = errors.New("no usable key")
 
 var errNoEncryption = errors.New("the backend does not encrypt records")
 

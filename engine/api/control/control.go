@@ -202,6 +202,8 @@ type Shard struct {
 	Range   record.Range      `json:"range"`
 	Parents []record.ShardID  `json:"parents,omitempty"`
 	Created time.Time         `json:"created"`
+	// Oldest is the ordinal of the oldest record that can be read; it rises as records go.
+	Oldest record.Ordinal `json:"oldest"`
 	// Records and Bytes that it holds.
 	Records int64 `json:"records"`
 	Bytes   int64 `json:"bytes"`

@@ -164,7 +164,7 @@ func (l *Local) shard(ctx context.Context, sh stream.Shard, log stream.Log) (Sha
 	b := log.Bounds()
 	out := Shard{
 		ID: sh.ID, State: sh.State, Range: sh.Range, Parents: sh.Parents, Created: sh.Created,
-		Records: int64(b.Next - b.Oldest), Bytes: b.Bytes,
+		Oldest: b.Oldest, Records: int64(b.Next - b.Oldest), Bytes: b.Bytes,
 	}
 	since, err := log.Seek(ctx, l.now().Add(-recent))
 	out.Recent = max(int64(b.Next-max(since, b.Oldest)), 0)
@@ -181,8 +181,11 @@ func (l *Local) Create(ctx context.Context, spec Spec) error {
 		Name: spec.Name, Shards: spec.Shards, Retention: retention(time.Duration(spec.RetentionSeconds) * time.Second), Now: l.now,
 		Settings: settings,
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		l.adopt(s)
+	case errors.Is(err, stream.ErrExists):
+		return fmt.Errorf("stream %q %w; choose another name; `millrace stream describe` shows this one, `settings`, `retention` and `reshard` change it", spec.Name, stream.ErrExists)
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +65,7 @@ func begin(ctx context.Context, s *stream.Stream, r ReadRequest) (*cursor, error
 		c.Places = append(c.Places, place{Shard: sh.ID, Next: next})
 	}
 	if c.Only = r.Shard != nil; c.Only && len(c.Places) == 0 {
-		return nil, fmt.Errorf("%s: %w", r.Shard, stream.ErrNotFound)
+		return nil, absent(s, *r.Shard)
 	}
 	return c, nil
 }
@@ -81,7 +82,23 @@ func (c *cursor) at(ctx context.Context, s *stream.Stream, r ReadRequest) error 
 	next, err := s.Iterator(ctx, q.Shard, stream.From{Type: stream.AtSequence, Sequence: r.From.Sequence})
 	c.Only = true
 	c.Places = []place{{Shard: q.Shard, Next: next}}
+	var trimmed *stream.TrimmedError
+	switch {
+	case errors.As(err, &trimmed):
+		return fmt.Errorf("%w: retention took what %s had before record %d; begin with earliest", stream.ErrTrimmed, q.Shard, trimmed.Oldest)
+	case errors.Is(err, stream.ErrNotFound):
+		return absent(s, q.Shard)
+	}
 	return err
+}
+
+// absent is the error of a shard that the stream does not have. Numbers of shards rise, and one that is
+// gone was closed, so others follow it.
+func absent(s *stream.Stream, id record.ShardID) error {
+	if slices.ContainsFunc(s.Shards(), func(sh stream.Shard) bool { return sh.ID > id }) {
+		return fmt.Errorf("%w: %s was closed and retention took all its records; those that are left are in the shards that follow it, begin with earliest", stream.ErrTrimmed, id)
+	}
+	return fmt.Errorf("%s: %w", id, stream.ErrNotFound)
 }
 
 // firstIn is where reading a shard begins.

@@ -47,6 +47,7 @@ var codes = []struct {
 	{"conflict", stream.ErrConflict, http.StatusConflict},
 	{"full", stream.ErrFull, http.StatusServiceUnavailable},
 	{"closed", stream.ErrClosed, http.StatusServiceUnavailable},
+	{"key", stream.ErrKey, http.StatusBadRequest},
 	{"trimmed", stream.ErrTrimmed, http.StatusGone},
 }
 

@@ -72,7 +72,7 @@ func (k failedKeys) Rewrap(context.Context, []byte, []byte) ([]byte, error) { re
 func (b *Backend) CheckKey(ctx context.Context, name, key string) error {
 	k, err := b.keyring(name, key)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", stream.ErrKey, err)
 	}
 	aad := []byte("millrace check")
 	_, wrapped, err := k.NewSegmentKey(ctx, aad)
