@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/sinks"
 )
 
 // warn notes what runs but is hardly meant. It is called once there are no mistakes.
@@ -31,6 +32,14 @@ func (l *loader) warn() {
 	for _, q := range l.queries {
 		if l.nodes[q.Name].readers == 0 && q.Into == "" {
 			l.d.Warnf(q.at, "nothing reads this query; add a sink with from: %s", q.Name)
+		}
+	}
+	for _, s := range l.sinks {
+		if d, ok := s.Config.(sinks.Doubter); ok && s.Schema != nil {
+			for _, p := range d.Doubts(s.Schema) {
+				at, _ := s.at.Find(p.Path)
+				l.d.Warnf(at, "%s", p.Message)
+			}
 		}
 	}
 }

@@ -2,6 +2,7 @@ package pipelines_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,5 +138,18 @@ func TestSchemaDescribesKeys(t *testing.T) {
 	}
 	if again, err := pipelines.SchemaJSON(realComponents()); err != nil || !bytes.Equal(text, again) {
 		t.Error("the schema differs from call to call")
+	}
+}
+
+func TestColumnsThatReadersOfParquetTakeForOneAreWarnedOf(t *testing.T) {
+	for format, warned := range map[string]bool{"parquet": true, "ndjson": false} {
+		w := newWorkshop(t)
+		w.stream = "schema: {id: bigint, userId: string, userid: string}"
+		w.sink = fmt.Sprintf(`type: file, from: in, dir: "DIR/out", format: %s`, format)
+		w.lines(1)
+		text := w.load().Warnings.Error()
+		if got := strings.Contains(text, `"userId" and "userid" differ only in case`) && strings.Contains(text, "sinks.out.format"); got != warned {
+			t.Errorf("%s: %q", format, text)
+		}
 	}
 }

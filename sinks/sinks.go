@@ -40,6 +40,12 @@ type Reader interface {
 	Reads(schema *column.Schema) []string
 }
 
+// Doubter is implemented by the configuration of a sink that can tell what runs but is hardly meant,
+// for rows of a schema. The check of a file shows it as warnings.
+type Doubter interface {
+	Doubts(schema *column.Schema) []config.Problem
+}
+
 // Renewer is implemented by the configuration of a sink with keys that say how its destination is
 // reached and not what is put there. A chunk that was planned with an earlier configuration is put with
 // these keys as they are now; secrets are always taken as they are now.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sinks"
@@ -69,6 +70,9 @@ func (c *Config) Validate() []config.Problem {
 	problems = append(problems, c.Layout.Validate()...)
 	return append(problems, c.validateFormat()...)
 }
+
+// Doubts implements sinks.Doubter.
+func (c *Config) Doubts(s *column.Schema) []config.Problem { return c.Format.Doubts(s) }
 
 func (c *Config) validateFormat() []config.Problem {
 	compression := "compression"

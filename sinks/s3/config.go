@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sinks"
@@ -47,6 +48,9 @@ type Config struct {
 
 // Renewed implements sinks.Renewer.
 func (c *Config) Renewed() []string { return []string{"endpoint", "region"} }
+
+// Doubts implements sinks.Doubter.
+func (c *Config) Doubts(s *column.Schema) []config.Problem { return c.Format.Doubts(s) }
 
 // Buffer says when the objects of a chunk are closed, all at once.
 type Buffer struct {
