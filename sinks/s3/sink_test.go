@@ -431,3 +431,23 @@ func TestBodiesAreSignedWhereNothingElseProtectsThem(t *testing.T) {
 		t.Errorf("object of %d bytes", n)
 	}
 }
+
+func TestObjectsSayWhyTheirChunkWasCut(t *testing.T) {
+	p := onEmbedded(t)
+	s := p.start()
+	for i, reason := range []string{"memory", "shutdown", "age"} {
+		p.add(s, batch(i*10, 10))
+		c := cut(int64(i + 1))
+		c.Reason = reason
+		plan, err := s.Plan(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.put(s, plan)
+		s.Published(plan)
+		m, ok, err := s.store.metadata(t.Context(), plan.Objects[0].Key)
+		if err != nil || !ok || m[objects.MetaReason] != reason {
+			t.Errorf("cut by %s, and the object says %q (%v)", reason, m[objects.MetaReason], err)
+		}
+	}
+}
