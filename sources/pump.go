@@ -57,6 +57,22 @@ func (p *Pump) Next(ctx context.Context) (*record.Batch, error) {
 	}
 }
 
+// Alone is Next for a record so large that one batch with such a one is enough to be in memory: it waits
+// until all that was sent is written.
+func (p *Pump) Alone(ctx context.Context) (*record.Batch, error) {
+	var all [batches]*record.Batch
+	for i := range all {
+		var err error
+		if all[i], err = p.Next(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range all[1:] {
+		p.free <- b // never blocks: it has room for all
+	}
+	return all[0], nil
+}
+
 // Send queues a batch that came from Next; it belongs to the Pump from then on.
 func (p *Pump) Send(ctx context.Context, b *record.Batch) error {
 	return p.send(ctx, job{batch: b})
@@ -92,6 +108,7 @@ func (p *Pump) write(ctx context.Context, w Writer) error {
 		if err != nil {
 			return err
 		}
+		j.batch.Reset()
 		p.free <- j.batch // never blocks: it has room for all
 	}
 	return nil

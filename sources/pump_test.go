@@ -90,3 +90,43 @@ func (s *slow) Write(ctx context.Context, _ *record.Batch) error {
 	<-ctx.Done()
 	return fmt.Errorf("stream is full: %w", ctx.Err())
 }
+
+// counted counts the batches that were written.
+type counted struct {
+	sources.Writer
+	written int
+}
+
+func (c *counted) Write(ctx context.Context, b *record.Batch) error {
+	err := c.Writer.Write(ctx, b)
+	c.written++
+	return err
+}
+
+func TestABatchAloneWaitsForTheOthers(t *testing.T) {
+	w := &counted{Writer: sourcestest.New(2)}
+	err := sources.RunPump(t.Context(), w, func(ctx context.Context, p *sources.Pump) error {
+		for i := range int64(12) {
+			next := p.Next
+			if i%4 == 3 {
+				next = p.Alone
+			}
+			b, err := next(ctx)
+			if err != nil {
+				return err
+			}
+			if i%4 == 3 && w.written != int(i) {
+				t.Errorf("%d batches written of %d", w.written, i)
+			}
+			b.Producer, b.End = producer, i+1
+			b.Add([]byte("key"), []byte("data"), i+1)
+			if err := p.Send(ctx, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || w.written != 12 {
+		t.Fatal(w.written, err)
+	}
+}

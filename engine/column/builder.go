@@ -193,9 +193,13 @@ func (b *builder) truncateFixed(n int) {
 	}
 }
 
-// reset empties b for the next batch and keeps its memory.
+// keptBytes is how much memory for texts a column keeps from batch to batch; only very large rows take more.
+const keptBytes = 6 << 20
+
+// reset empties b for the next batch and keeps its memory, up to keptBytes of texts.
 func (b *builder) reset() {
 	b.n, b.nulls = 0, 0
+	b.trim()
 	b.valid, b.bits, b.fixed, b.bytes = b.valid[:0], b.bits[:0], b.fixed[:0], b.bytes[:0]
 	b.i32, b.i64, b.f32, b.f64 = b.i32[:0], b.i64[:0], b.f32[:0], b.f64[:0]
 	if b.offsets != nil {
@@ -203,6 +207,16 @@ func (b *builder) reset() {
 	}
 	for _, c := range b.children {
 		c.reset()
+	}
+}
+
+// trim lets go of what very large texts took.
+func (b *builder) trim() {
+	if cap(b.bytes) > keptBytes {
+		b.bytes = nil
+	}
+	for _, c := range b.children {
+		c.trim()
 	}
 }
 

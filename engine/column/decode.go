@@ -202,6 +202,11 @@ func (d *Decoder) Release(b *Batch) {
 	if f == nil || f.loose || len(d.free) >= maxFree {
 		return
 	}
+	for _, c := range f.builders {
+		if c != nil {
+			c.trim()
+		}
+	}
 	f.loose = true
 	d.free = append(d.free, f)
 }

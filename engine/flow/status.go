@@ -89,6 +89,8 @@ const (
 	maxSamples  = 8
 	sampleEvery = 250 * time.Millisecond
 	sampleBytes = 256
+	// sampleText is more than a sample shows of one text, and so many bytes are whole letters of base64.
+	sampleText = 3 * sampleBytes
 )
 
 // status is the part of a task that other goroutines look at.
@@ -259,7 +261,7 @@ func (s *status) sample(step int, now time.Time, b *column.Batch) {
 	if b.Selection != nil {
 		row = int(b.Selection[0])
 	}
-	s.text = column.AppendJSON(s.text[:0], mask(b), row)
+	s.text = column.AppendJSON(s.text[:0], brief(mask(b), row), row)
 	text := s.text
 	if len(text) > sampleBytes {
 		text = append(bytes.ToValidUTF8(text[:sampleBytes], nil), "…"...)
@@ -268,6 +270,26 @@ func (s *status) sample(step int, now time.Time, b *column.Batch) {
 		e.Samples = slices.Delete(e.Samples, 0, 1)
 	}
 	e.Samples = append(e.Samples, string(text))
+}
+
+// brief cuts the texts of a row to what a sample shows of them, for they may be very large.
+func brief(b *column.Batch, row int) *column.Batch {
+	out := b
+	for i, c := range b.Columns {
+		if c == nil || len(c.Offsets) == 0 || c.Type.Kind == column.List || c.Offsets[row+1]-c.Offsets[row] <= sampleText {
+			continue
+		}
+		if out == b {
+			copied := *b
+			copied.Columns = slices.Clone(b.Columns)
+			out = &copied
+		}
+		short := *c
+		short.Offsets = slices.Clone(c.Offsets[:row+2])
+		short.Offsets[row+1] = c.Offsets[row] + sampleText
+		out.Columns[i] = &short
+	}
+	return out
 }
 
 // secretNames mark columns whose values never appear in samples.

@@ -52,13 +52,17 @@ func (id ShardID) Append(dst []byte) []byte {
 	return dst
 }
 
+// keptBody is how many bytes a batch keeps for its next records. Only very large records make it take more.
+const keptBody = 4 << 20
+
 type entry struct {
 	start uint32
 	pos   int64
 }
 
 // Batch is a list of records, encoded as they are added in the layout a frame stores.
-// It is the unit of an append. A Batch is not safe for concurrent use; Reset keeps its memory.
+// It is the unit of an append. A Batch is not safe for concurrent use; Reset keeps its memory, up to
+// keptBody.
 type Batch struct {
 	// Producer makes the append idempotent: a shard skips records whose position it already has.
 	Producer Producer
@@ -173,9 +177,12 @@ func (b *Batch) Record(i int) Record {
 	return r
 }
 
-// Reset empties the batch and keeps its memory.
+// Reset empties the batch and keeps its memory, unless a very large record was in it.
 func (b *Batch) Reset() {
 	b.Producer, b.End = Producer{}, 0
+	if cap(b.body) > keptBody {
+		b.body = nil
+	}
 	b.body, b.entries = b.body[:0], b.entries[:0]
 	b.largest, b.longest = 0, 0
 }

@@ -134,3 +134,16 @@ func TestSpaceInABatchIsARecord(t *testing.T) {
 		t.Errorf("%d records of %d bytes, want %d of %d", got.Len(), got.Size(), want.Len(), want.Size())
 	}
 }
+
+func TestResetLetsGoOfWhatAVeryLargeRecordTook(t *testing.T) {
+	b := &Batch{}
+	for _, c := range []struct {
+		size int
+		kept bool
+	}{{1 << 20, true}, {10 << 20, false}} {
+		b.Add([]byte("key"), make([]byte, c.size), 0)
+		if b.Reset(); (cap(b.body) > 0) != c.kept {
+			t.Errorf("after %d bytes the batch keeps %d", c.size, cap(b.body))
+		}
+	}
+}

@@ -95,3 +95,22 @@ func FuzzDocument(f *testing.F) {
 		}
 	})
 }
+
+func TestARecordByItselfIsNotCopied(t *testing.T) {
+	m := &shardMap{}
+	for i, rg := range record.EvenRanges(4) {
+		m.open = append(m.open, shard{id: record.ShardID(i), start: rg.Start})
+	}
+	s := &Stream{}
+	for _, key := range []string{"a", "b", "c", "d", "e"} {
+		b := &record.Batch{}
+		b.Add([]byte(key), []byte("data"), 0)
+		p := s.plan(m, b)
+		for i, part := range p.parts {
+			if want := i == m.find(b.Hash(0)); want != (part == b) || !want && part != nil {
+				t.Errorf("key %s: shard %d gets %v", key, i, part)
+			}
+		}
+		s.release(p)
+	}
+}

@@ -158,10 +158,17 @@ func (s *Stream) plan(m *shardMap, b *record.Batch) *plan {
 		p.parts[0] = b
 		return p
 	}
+	mark := b.Producer.ID != 0 && (b.Len() == 0 || s.lag.due(b.Producer.ID))
+	if b.Len() == 1 {
+		// The record may be very large, so it is not copied.
+		p.fill(b, mark)
+		p.parts[m.find(b.Hash(0))] = b
+		return p
+	}
 	for i := range b.Len() {
 		p.own[m.find(b.Hash(i))].AddFrom(b, i)
 	}
-	p.fill(b, b.Producer.ID != 0 && (b.Len() == 0 || s.lag.due(b.Producer.ID)))
+	p.fill(b, mark)
 	return p
 }
 

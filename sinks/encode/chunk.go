@@ -51,7 +51,9 @@ type chunk struct {
 
 // page is a closed data page with its header.
 type page struct {
-	data    []byte
+	data []byte
+	// rest follows data; only a large page has it.
+	rest    []byte
 	encoded bool
 	// packed is whether the values went through the codec.
 	packed bool
@@ -68,6 +70,18 @@ type scratch struct {
 	header                           bytes.Buffer
 	// places are those of a batch's rows that have a value.
 	places []int32
+}
+
+// keptBytes is how much memory of one kind is kept for what is encoded next. Very large values take more.
+const keptBytes = 4 << 20
+
+// trim lets go of what a very large value took.
+func (s *scratch) trim() {
+	for _, b := range []*[]byte{&s.values, &s.packed, &s.even} {
+		if cap(*b) > keptBytes {
+			*b = nil
+		}
+	}
 }
 
 func newChunk(f *leaf, c codec) chunk {
@@ -91,7 +105,7 @@ func (k *chunk) add(top *column.Column, r rows, s *scratch) error {
 	} else {
 		k.values.add(c, r)
 	}
-	if k.levels.rows < pageRows && k.values.size()+4*len(k.ids)+len(k.levels.defs) < pageBytes {
+	if k.levels.rows < pageRows && !(k.encoded && k.dict.size() > keptBytes) && k.values.size()+4*len(k.ids)+len(k.levels.defs) < pageBytes {
 		return nil
 	}
 	return k.closePage(s)
@@ -102,6 +116,12 @@ func (k *chunk) addIDs(c *column.Column, r rows) {
 		if k.dict, k.spare = k.spare, nil; k.dict == nil {
 			k.dict = newDictionary(k.leaf.typ)
 		}
+	}
+	if len(k.pages) == 0 && outgrows(c, r) {
+		// It would be declined all the same, after a copy of what may be very large.
+		k.decline()
+		k.values.add(c, r)
+		return
 	}
 	before := len(k.ids)
 	k.ids = k.dict.appendIDs(k.ids, c, r)
@@ -144,6 +164,10 @@ func (k *chunk) closePage(s *scratch) error {
 	if s.reps, err = k.levels.encodeReps(s.reps); err != nil {
 		return k.wrap(err)
 	}
+	if len(k.values.bytes) > keptBytes && k.values.n < evenLeast {
+		// Only of many texts is it asked whether they are even.
+		k.values.bytes = nil
+	}
 	p.packed = k.codec.compress != nil && len(s.values) >= packedLeast(encoding)
 	body := s.values
 	if p.packed {
@@ -160,8 +184,8 @@ func (k *chunk) closePage(s *scratch) error {
 		return k.wrap(err)
 	}
 	k.pages = append(k.pages, p)
-	k.held += cap(p.data) + cap(p.bounds.min) + cap(p.bounds.max)
-	k.compressed += int64(len(p.data))
+	k.held += cap(p.data) + cap(p.rest) + cap(p.bounds.min) + cap(p.bounds.max)
+	k.compressed += int64(len(p.data) + len(p.rest))
 	k.uncompressed += int64(p.size)
 	k.levels.reset()
 	k.values.reset()
@@ -277,10 +301,16 @@ func (k *chunk) assemble(p *page, encoding format.Encoding, body []byte, s *scra
 		return err
 	}
 	p.size = s.header.Len() + levels + len(s.values)
-	p.data = k.buffer(s.header.Len() + levels + len(body))
+	copied := body
+	if len(body) > keptBytes && len(body) > cap(body)/2 {
+		// The scratch loses this memory, so the page can have it.
+		p.rest, copied = body, nil
+	}
+	p.data = k.buffer(s.header.Len() + levels + len(copied))
 	p.data = append(p.data, s.header.Bytes()...)
 	p.data = append(append(p.data, s.reps...), s.defs...)
-	p.data = append(p.data, body...)
+	p.data = append(p.data, copied...)
+	s.trim()
 	return nil
 }
 
@@ -328,7 +358,7 @@ func (k *chunk) memory() int {
 func (k *chunk) estimate() int64 {
 	n := int64(0)
 	for i := range k.pages {
-		n += int64(len(k.pages[i].data))
+		n += int64(len(k.pages[i].data) + len(k.pages[i].rest))
 	}
 	open := int64(k.values.size() + len(k.levels.defs)/8 + len(k.ids))
 	if k.dict != nil {

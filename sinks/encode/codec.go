@@ -48,9 +48,15 @@ func newZstd(level int) (codec, error) {
 		return codec{}, fmt.Errorf("zstd level %d: %w", level, err)
 	}
 	return codec{
-		id:       format.Zstd,
-		compress: func(dst, src []byte) ([]byte, error) { return e.EncodeAll(src, dst[:0]), nil },
-		even:     newEvenFrames(),
+		id: format.Zstd,
+		compress: func(dst, src []byte) ([]byte, error) {
+			if cap(dst) < len(src) && len(src) > keptBytes {
+				// Memory that grew bit by bit would take several times as much.
+				dst = make([]byte, 0, len(src))
+			}
+			return e.EncodeAll(src, dst[:0]), nil
+		},
+		even: newEvenFrames(),
 	}, nil
 }
 

@@ -48,4 +48,17 @@ func hasDictionary(t column.Type) bool {
 	return false
 }
 
+// outgrows reports whether one text of c is larger than a dictionary may be.
+func outgrows(c *column.Column, r rows) bool {
+	if len(c.Bytes) <= dictMaxBytes || c.Dict != nil {
+		return false
+	}
+	for i := range r.len() {
+		if len(c.Text(r.at(i))) > dictMaxBytes {
+			return true
+		}
+	}
+	return false
+}
+
 func full(d dictionary) bool { return d.size() > dictMaxBytes }

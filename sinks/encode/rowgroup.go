@@ -40,10 +40,15 @@ func (f *parquetFile) writeChunk(k *chunk, meta *format.ColumnMetaData, index *f
 	for i := range k.pages {
 		p := &k.pages[i]
 		index.PageLocations = append(index.PageLocations, format.PageLocation{
-			Offset: f.written, CompressedPageSize: int32(len(p.data)), FirstRowIndex: row,
+			Offset: f.written, CompressedPageSize: int32(len(p.data) + len(p.rest)), FirstRowIndex: row,
 		})
 		if err := f.write(p.data); err != nil {
 			return err
+		}
+		if len(p.rest) > 0 {
+			if err := f.write(p.rest); err != nil {
+				return err
+			}
 		}
 		row += int64(p.rows)
 		meta.NumValues += int64(p.entries)

@@ -184,8 +184,11 @@ func (v *values) memory() int {
 		4*cap(v.offsets) + cap(v.bytes)
 }
 
-// reset forgets the values and keeps their memory.
+// reset forgets the values and keeps their memory, but not that of very large ones.
 func (v *values) reset() {
+	if cap(v.bytes) > keptBytes {
+		v.bytes = nil
+	}
 	*v = values{
 		physical: v.physical, bits: v.bits[:0], int32s: v.int32s[:0], int64s: v.int64s[:0],
 		floats: v.floats[:0], doubles: v.doubles[:0], offsets: v.offsets[:0], bytes: v.bytes[:0],

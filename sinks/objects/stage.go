@@ -56,6 +56,8 @@ const (
 	stagedBytes = 20
 	// writeBytes is how much goes to the file at once.
 	writeBytes = 1 << 20
+	// keptBytes is how much memory a block or buffer keeps; only a very large row takes more.
+	keptBytes = 2 << 20
 )
 
 func (s *stage) init(schema *column.Schema, d *disk, most int64) {
@@ -208,7 +210,14 @@ func (s *stage) spill(parts []*part) error {
 func (s *stage) spillRows(rows []int32) error {
 	for _, row := range rows {
 		text := s.bytes(row)
-		s.buffer = append(binary.AppendUvarint(s.buffer, uint64(len(text))), text...)
+		s.buffer = binary.AppendUvarint(s.buffer, uint64(len(text)))
+		if len(text) >= writeBytes {
+			if err := s.writeLarge(text); err != nil {
+				return err
+			}
+			continue
+		}
+		s.buffer = append(s.buffer, text...)
 		if len(s.buffer) >= writeBytes {
 			if err := s.write(); err != nil {
 				return err
@@ -228,12 +237,27 @@ func (s *stage) write() error {
 	return nil
 }
 
+// writeLarge writes a row behind what is in the buffer, without a copy.
+func (s *stage) writeLarge(text []byte) error {
+	if err := s.write(); err != nil {
+		return err
+	}
+	if err := s.disk.write(&s.file, text, s.filed); err != nil {
+		return err
+	}
+	s.filed += int64(len(text))
+	return nil
+}
+
 // empty forgets the rows in memory; a block stays for the next ones.
 func (s *stage) empty() {
 	s.held = 0
 	if len(s.blocks) > 0 {
 		clear(s.blocks[1:])
 		s.blocks = s.blocks[:1]
+		if cap(s.blocks[0]) > keptBytes {
+			s.blocks[0] = make([]byte, 0, stageBlock)
+		}
 		s.blocks[0] = s.blocks[0][:0]
 		s.held = int64(cap(s.blocks[0]))
 	}

@@ -119,6 +119,10 @@ func (r *stageReader) row(text []byte) error {
 	}
 	r.rows++
 	r.bytes += len(text)
+	if cap(r.buffer) > keptBytes {
+		// The encoder needs the memory now.
+		r.buffer = nil
+	}
 	if r.rows < readRows && r.bytes < readBytes {
 		return nil
 	}

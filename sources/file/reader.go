@@ -35,7 +35,7 @@ type reader struct {
 
 func newReader(ctx context.Context, s *source, w sources.Writer, p *sources.Pump) *reader {
 	r := &reader{source: *s, w: w, pump: p, keys: sources.NewKeyer(s.cfg.PartitionKey), read: map[uint64]int64{}}
-	r.win.check = ctx.Err
+	r.win.check, r.win.most = ctx.Err, int(s.cfg.MaxRecord)+windowSize
 	if s.cfg.Format == "json" {
 		r.cut = &elements{w: &r.win, max: int(s.cfg.MaxRecord)}
 	} else {
@@ -82,13 +82,8 @@ func (r *reader) add(ctx context.Context, p piece) error {
 	if p.code != "" {
 		return r.reject(ctx, p)
 	}
-	if r.batch == nil {
-		b, err := r.pump.Next(ctx)
-		if err != nil {
-			return err
-		}
-		b.Producer = r.producer
-		r.batch = b
+	if err := r.open(ctx, len(p.data)); err != nil {
+		return err
 	}
 	r.batch.Add(r.keys.Key(p.data, uint64(p.end)), p.data, p.end)
 	r.batch.End = p.end
@@ -96,6 +91,25 @@ func (r *reader) add(ctx context.Context, p piece) error {
 		return r.send(ctx)
 	}
 	return nil
+}
+
+// open makes sure there is a batch for a record of a size. A large one gets one of its own, and has the
+// memory to itself.
+func (r *reader) open(ctx context.Context, size int) (err error) {
+	next := r.pump.Next
+	if size >= r.batchSize {
+		if err := r.send(ctx); err != nil {
+			return err
+		}
+		next = r.pump.Alone
+	}
+	if r.batch != nil {
+		return nil
+	}
+	if r.batch, err = next(ctx); err == nil {
+		r.batch.Producer = r.producer
+	}
+	return err
 }
 
 // send queues the batch, if there is one.

@@ -18,7 +18,9 @@ type window struct {
 	src io.Reader
 	// check is asked before every read, so that reading ends when it should.
 	check func() error
-	buf   []byte
+	// most is the size that is enough for any record.
+	most int
+	buf  []byte
 	// buf[lo:hi] is not yet cut into records; its first byte is at offset in the content.
 	lo, hi int
 	offset int64
@@ -48,7 +50,11 @@ func (w *window) more() error {
 		w.lo = 0
 	}
 	if len(w.buf)-w.hi < windowSize/2 {
-		grown := make([]byte, max(windowSize, 2*len(w.buf)))
+		size := max(windowSize, 2*len(w.buf))
+		if len(w.buf) < w.most {
+			size = min(size, w.most)
+		}
+		grown := make([]byte, size)
 		copy(grown, w.buf[:w.hi])
 		w.buf = grown
 	}

@@ -69,6 +69,10 @@ func compress(c codec, dst, body []byte) (codec, []byte, error) {
 		if err != nil {
 			return codecNone, nil, err
 		}
+		if cap(dst) < len(body) && len(body) > keptPack {
+			// Memory that grew bit by bit would take several times as much.
+			dst = make([]byte, 0, len(body))
+		}
 		out = e.EncodeAll(body, dst[:0])
 	case codecSnappy:
 		out = snappy.Encode(dst[:cap(dst)], body)
@@ -87,7 +91,7 @@ func decompress(c codec, dst, b []byte, raw int) ([]byte, error) {
 	start := len(dst)
 	if cap(dst)-start < raw {
 		// What stands in dst belongs to frames that were decompressed before, and stays theirs.
-		dst, start = make([]byte, 0, max(raw, min(2*cap(dst), maxBody))), 0
+		dst, start = make([]byte, 0, max(raw, min(2*cap(dst), keptPack))), 0
 	}
 	switch c {
 	case codecZstd:

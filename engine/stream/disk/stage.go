@@ -10,6 +10,8 @@ const (
 	gather = 32 << 10
 	// flushAt bounds the buffer of small frames.
 	flushAt = 256 << 10
+	// keptPack is how much memory is kept for the next body that is packed; very large records take more.
+	keptPack = 4 << 20
 	// maxParts bounds the pieces of one write.
 	maxParts = 512
 	// ahead is how much space is reserved at a time, once a segment shows that it grows.
@@ -23,7 +25,11 @@ func (c *committer) put(f *frame, body []byte) error {
 	packs := (c.codec != codecNone || c.key != nil) && f.kind == kindData && len(body) > 0
 	if packs {
 		pack := c.log.backend.buffers.Get().(*[]byte)
-		defer c.log.backend.buffers.Put(pack)
+		defer func() {
+			if cap(*pack) <= keptPack {
+				c.log.backend.buffers.Put(pack)
+			}
+		}()
 		var err error
 		if body, err = c.pack(f, pack, body); err != nil {
 			return err
