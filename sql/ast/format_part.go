@@ -14,14 +14,7 @@ func FormatItems(items []Item) string {
 		if i > 0 {
 			f.put(", ")
 		}
-		switch {
-		case item.Qualifier != nil:
-			f.put(item.Qualifier, ".*")
-		case item.Expr == nil:
-			f.put("*")
-		default:
-			f.expr(item.Expr)
-		}
+		f.item(item)
 		if item.Alias != "" {
 			f.put(" AS ", item.Alias)
 		}

@@ -98,14 +98,7 @@ func (f *formatter) core(s *Select) {
 		if i > 0 {
 			f.put(", ")
 		}
-		switch {
-		case item.Qualifier != nil:
-			f.put(item.Qualifier, ".*")
-		case item.Expr == nil:
-			f.put("*")
-		default:
-			f.expr(item.Expr)
-		}
+		f.item(item)
 		if item.Alias != "" {
 			f.put(" AS ", quoted(item.Alias))
 		}
@@ -195,4 +188,16 @@ func (f *formatter) window(w *Window) {
 		f.put(", TIME ZONE " + literal(w.Zone))
 	}
 	f.put(")")
+}
+
+// item is an entry of a select list without its alias.
+func (f *formatter) item(item Item) {
+	switch {
+	case item.Qualifier != nil:
+		f.put(item.Qualifier, ".*")
+	case item.Expr == nil:
+		f.put("*")
+	default:
+		f.expr(item.Expr)
+	}
 }

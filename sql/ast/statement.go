@@ -1,5 +1,7 @@
 package ast
 
+import "strings"
+
 // Query is a whole statement: a body, the queries it names and when its rows leave.
 type Query struct {
 	Pos
@@ -139,6 +141,15 @@ var windowNames = [...]string{"TUMBLE", "HOP", "SESSION", "CUMULATE", "STAGGER"}
 
 // String is the name in a query.
 func (k WindowKind) String() string { return windowNames[k] }
+
+// WindowNames are the windows of GROUP BY as a call has them, in lower case.
+func WindowNames() []string {
+	names := make([]string, len(windowNames))
+	for i, n := range windowNames {
+		names[i] = strings.ToLower(n)
+	}
+	return names
+}
 
 // Window is the window in GROUP BY.
 type Window struct {

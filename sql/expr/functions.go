@@ -186,7 +186,7 @@ func (c *compiler) call(e *ast.Call) (node, error) {
 	case !ok && slices.Contains([]string{"now", "current_timestamp", "current_date", "random", "uuid"}, e.Name):
 		return nil, e.Errorf("%s is not supported: a query gives the same rows when it is run again; use the event time", strings.ToUpper(e.Name))
 	case !ok:
-		names := append([]string(nil), Aggregates...)
+		names := append(ast.WindowNames(), Aggregates...)
 		for n := range known {
 			names = append(names, n)
 		}
