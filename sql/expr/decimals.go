@@ -216,7 +216,7 @@ type rescale struct {
 	x    node
 	to   column.Type
 	mode decimal.Rounding
-	// places is the scale that is rounded to, at most that of the type.
+	// places is the scale that is rounded to, at most that of the type; below zero it is tens, hundreds and so on.
 	places int
 }
 
@@ -231,17 +231,34 @@ func (r *rescale) eval(x *exec) *column.Column {
 	t.nullsOf(c)
 	out := t.wides()
 	for _, i := range x.sel {
-		if t.col.IsNull(int(i)) {
-			continue
+		if !t.col.IsNull(int(i)) {
+			v, ok := r.value(wideAt(c, i), c.Type.Scale)
+			out.set(i, v, ok)
 		}
-		v, ok := wideAt(c, i).Rescale(c.Type.Scale, r.places, r.mode)
-		if ok && r.places < r.to.Scale {
-			v, ok = v.Rescale(r.places, r.to.Scale, r.mode)
-		}
-		out.set(i, v, ok)
 	}
 	x.release(c)
 	return &t.col
+}
+
+// value is v of a scale as the type has it, and whether it fits.
+func (r *rescale) value(v decimal.Int128, scale int) (decimal.Int128, bool) {
+	if r.places >= 0 {
+		v, ok := v.Rescale(scale, r.places, r.mode)
+		if ok && r.places < r.to.Scale {
+			v, ok = v.Rescale(r.places, r.to.Scale, r.mode)
+		}
+		return v, ok
+	}
+	// Rounding to tens is truncation to units of tens and back, see Rescale.
+	unit := -r.places
+	if scale+unit > decimal.MaxDigits {
+		return decimal.Int128{}, true
+	}
+	v, ok := v.Rescale(scale+unit, 0, r.mode)
+	if !ok {
+		return v, false
+	}
+	return v.Mul(decimal.Power(unit))
 }
 
 // roundDecimal rounds to a number of digits. The result has one digit more, for 9.9 becomes 10.
@@ -255,46 +272,7 @@ func roundDecimal(x node, places int, mode decimal.Rounding) node {
 	if mode == decimal.Truncate {
 		to = decimalType(t.Precision-t.Scale+scale, scale)
 	}
-	if places < 0 {
-		// Rounding to tens is truncation to units of tens and back, see Rescale.
-		return fold(&rounded{x: x, to: to, mode: mode, unit: -places}, x)
-	}
-	return fold(&rescale{x: x, to: to, mode: mode, places: scale}, x)
-}
-
-// rounded is a decimal rounded to tens, hundreds and so on.
-type rounded struct {
-	x    node
-	to   column.Type
-	mode decimal.Rounding
-	unit int
-}
-
-func (r *rounded) typ() column.Type { return r.to }
-
-func (r *rounded) eval(x *exec) *column.Column {
-	c := r.x.eval(x)
-	t := x.temp(r.to)
-	if x.err != nil {
-		return &t.col
-	}
-	t.nullsOf(c)
-	out := t.wides()
-	for _, i := range x.sel {
-		if t.col.IsNull(int(i)) {
-			continue
-		}
-		v, ok := decimal.Int128{}, true
-		if c.Type.Scale+r.unit <= decimal.MaxDigits {
-			v, ok = wideAt(c, i).Rescale(c.Type.Scale+r.unit, 0, r.mode)
-		}
-		if ok {
-			v, ok = v.Mul(decimal.Power(r.unit))
-		}
-		out.set(i, v, ok)
-	}
-	x.release(c)
-	return &t.col
+	return fold(&rescale{x: x, to: to, mode: mode, places: places}, x)
 }
 
 // signedDecimal is -x or ABS(x).
