@@ -24,18 +24,7 @@ streams:
   clicks:
     shards: 1
     schema:
-      event_time: timestamp
-      user_id: string
-      session_id: string
-      url: string
-      action: string
-      price: double
-      quantity: bigint
-      country: string
-      user_agent: string
-      geo: {lat: double, lon: double}
-      seq: bigint
-sources:
+` + clickColumns + `sources:
   events: {type: file, paths: ["${env:EVENTS}"], format: ndjson, partition_key: user_id, to: clicks}
 sinks:
   whole: {type: file, from: clicks, path: out/whole.csv, format: csv, buffer: {size: 256KiB, age: 100ms}}
@@ -55,20 +44,20 @@ sinks:
     buffer: {size: 256KiB, age: 100ms}
 `
 
-const clickColumns = `event_time: 'VARCHAR', user_id: 'VARCHAR', session_id: 'VARCHAR', url: 'VARCHAR', action: 'VARCHAR',
+const clickTypes = `event_time: 'VARCHAR', user_id: 'VARCHAR', session_id: 'VARCHAR', url: 'VARCHAR', action: 'VARCHAR',
 	price: 'DOUBLE', quantity: 'BIGINT', country: 'VARCHAR', user_agent: 'VARCHAR', geo: '%s', seq: 'BIGINT'`
 
 // jsonClicks is the table function that reads delivered events as JSON; format is newline_delimited
 // or array.
 func jsonClicks(files, format string) string {
 	return fmt.Sprintf("(SELECT event_time::TIMESTAMP AS event_time, * EXCLUDE event_time FROM read_json('%s', format='%s', columns={%s}))",
-		files, format, fmt.Sprintf(clickColumns, "STRUCT(lat DOUBLE, lon DOUBLE)"))
+		files, format, fmt.Sprintf(clickTypes, "STRUCT(lat DOUBLE, lon DOUBLE)"))
 }
 
 // csvClicks is the same for CSV.
 func csvClicks(files, options string) string {
 	return fmt.Sprintf(`(SELECT event_time::TIMESTAMP AS event_time, * EXCLUDE (event_time, geo), json_transform(geo, '{"lat":"DOUBLE","lon":"DOUBLE"}') AS geo
-		FROM read_csv('%s', header=true, auto_detect=false, quote='"', escape='"', %s, columns={%s}))`, files, options, fmt.Sprintf(clickColumns, "VARCHAR"))
+		FROM read_csv('%s', header=true, auto_detect=false, quote='"', escape='"', %s, columns={%s}))`, files, options, fmt.Sprintf(clickTypes, "VARCHAR"))
 }
 
 // The files that are appended to do not depend on where chunks end, so kills leave no trace in them.

@@ -14,15 +14,8 @@ import (
 
 var seed = flag.Uint64("seed", 0, "seed of the random kills; 0 takes one from the clock")
 
-// impatientLake is the first example with chunks so small that a kill finds one in the making,
-// planned, half put or published.
-const impatientLake = `version: 1
-name: impatient
-streams:
-  clicks:
-    shards: 2
-    schema:
-      event_time: timestamp
+// clickColumns are what tests declare of the clicks, below `schema:`.
+const clickColumns = `      event_time: timestamp
       user_id: string
       session_id: string
       url: string
@@ -33,7 +26,17 @@ streams:
       user_agent: string
       geo: {lat: double, lon: double}
       seq: bigint
-    event_time: event_time
+`
+
+// impatientLake is the first example with chunks so small that a kill finds one in the making,
+// planned, half put or published.
+const impatientLake = `version: 1
+name: impatient
+streams:
+  clicks:
+    shards: 2
+    schema:
+` + clickColumns + `    event_time: event_time
     watermark: 10s
 sources:
   events: {type: file, paths: ["${env:EVENTS}"], format: ndjson, partition_key: user_id, to: clicks}

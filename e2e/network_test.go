@@ -12,26 +12,46 @@ import (
 	"github.com/millrace-io/millrace/e2e/rig"
 )
 
-// repeats counts the requests that were applied, by key.
-type repeats struct {
-	mu   sync.Mutex
-	puts map[string]int
+// losses makes answers get lost whose requests were applied, and counts the objects that were put
+// more than once.
+type losses struct {
+	mu sync.Mutex
+	// harm is the toxic that meets an answer, whose name is "harm"; none if empty.
+	harm   string
+	toxic  *rig.Toxic
+	harmed string // the key whose answer is on its way
+	puts   map[string]int
 }
 
-func (r *repeats) judge(op rig.Op) error {
-	if op.What == "PUT" && op.After && !strings.Contains(op.Name, ".millrace-probe") {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.puts[op.Name]++
+// every so many objects, an answer is lost.
+const every = 15
+
+func (l *losses) judge(op rig.Op) error {
+	if op.What != "PUT" || strings.Contains(op.Name, ".millrace-probe") {
+		return nil
 	}
-	return nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !op.After {
+		if l.harmed == op.Name {
+			l.harmed = ""
+			return l.toxic.Heal("harm")
+		}
+		return nil
+	}
+	l.puts[op.Name]++
+	if l.harm == "" || l.harmed != "" || l.puts[op.Name] > 1 || len(l.puts)%every != 0 {
+		return nil
+	}
+	l.harmed = op.Name
+	return l.toxic.Harm(l.harm)
 }
 
 // again is how many objects were put more than once.
-func (r *repeats) again() (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, times := range r.puts {
+func (l *losses) again() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, times := range l.puts {
 		if times > 1 {
 			n++
 		}
@@ -40,34 +60,38 @@ func (r *repeats) again() (n int) {
 }
 
 // A request whose answer is lost was applied all the same, and is sent again: the classical maker of
-// duplicates. Connections are harmed each by itself, so that some of them work.
+// duplicates. Some connections are harmed from their beginnings, and all of them each time that some
+// more objects were created, until one of these is sent again.
 func TestBadNetworkLosesAndDuplicatesNothing(t *testing.T) {
 	needStore(t)
 	var sum tally
 	for _, c := range []struct {
 		name   string
 		toxics []string
-		cuts   bool // answers
+		harm   string // to an answer
 	}{
-		{"answers cut after some bytes", []string{`{"type":"limit_data","stream":"downstream","toxicity":0.7,"attributes":{"bytes":2500}}`}, true},
-		{"connections reset", []string{`{"type":"reset_peer","stream":"downstream","toxicity":0.7,"attributes":{"timeout":120}}`}, true},
-		{"answers that never come", []string{`{"type":"timeout","stream":"downstream","toxicity":0.3,"attributes":{"timeout":400}}`}, true},
-		{"slow store", []string{`{"type":"latency","stream":"downstream","attributes":{"latency":60,"jitter":50}}`}, false},
-		{"narrow network", []string{`{"type":"bandwidth","stream":"upstream","attributes":{"rate":300}}`, `{"type":"slicer","stream":"upstream","attributes":{"average_size":1000,"size_variation":500,"delay":100}}`}, false},
+		{"answers cut after some bytes", []string{`{"type":"limit_data","stream":"downstream","toxicity":0.5,"attributes":{"bytes":2500}}`},
+			`{"name":"harm","type":"limit_data","stream":"downstream","attributes":{"bytes":100}}`},
+		{"connections reset", []string{`{"type":"reset_peer","stream":"downstream","toxicity":0.5,"attributes":{"timeout":120}}`},
+			`{"name":"harm","type":"reset_peer","stream":"downstream","attributes":{"timeout":20}}`},
+		{"answers that never come", []string{`{"type":"timeout","stream":"downstream","toxicity":0.3,"attributes":{"timeout":400}}`},
+			`{"name":"harm","type":"timeout","stream":"downstream","attributes":{"timeout":200}}`},
+		{"slow store", []string{`{"type":"latency","stream":"downstream","attributes":{"latency":60,"jitter":50}}`}, ""},
+		{"narrow network", []string{`{"type":"bandwidth","stream":"upstream","attributes":{"rate":300}}`, `{"type":"slicer","stream":"upstream","attributes":{"average_size":1000,"size_variation":500,"delay":100}}`}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := &repeats{puts: map[string]int{}}
-			proxy, err := rig.StartProxy(store.Endpoint, r.judge)
+			l := &losses{puts: map[string]int{}, harm: c.harm}
+			proxy, err := rig.StartProxy(store.Endpoint, l.judge)
 			must(t, err)
 			defer proxy.Close()
-			toxic, err := rig.StartToxic(proxy.Endpoint, c.toxics...)
+			l.toxic, err = rig.StartToxic(proxy.Endpoint, c.toxics...)
 			must(t, err)
-			defer toxic.Close()
-			p := prove(t, 10_000, form{store: toxic.Endpoint})
+			defer l.toxic.Close()
+			p := prove(t, 10_000, form{store: l.toxic.Endpoint})
 			summary, exit := p.run()
 			got := p.verify(summary)
-			t.Logf("%v, %d of %d objects put more than once", exit.Elapsed, r.again(), len(r.puts))
-			if c.cuts && r.again() == 0 {
+			t.Logf("%v, %d of %d objects put more than once", exit.Elapsed, l.again(), len(l.puts))
+			if c.harm != "" && l.again() == 0 {
 				t.Error("no answer was lost after its request was applied")
 			}
 			sum = sum.plus(got)

@@ -27,18 +27,7 @@ streams:
   clicks:
     shards: ${env:SHARDS}
     schema:
-      event_time: timestamp
-      user_id: string
-      session_id: string
-      url: string
-      action: string
-      price: double
-      quantity: bigint
-      country: string
-      user_agent: string
-      geo: {lat: double, lon: double}
-      seq: bigint
-sources:
+` + clickColumns + `sources:
   events: {type: file, paths: ["${env:EVENTS}"], format: ndjson, partition_key: user_id, to: clicks}
 sinks:
   lake:

@@ -1,6 +1,7 @@
 package rig
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -29,6 +30,17 @@ func StartToxic(store string, toxics ...string) (*Toxic, error) {
 		return nil, fmt.Errorf("start toxiproxy: %w", err)
 	}
 	return &Toxic{Endpoint: "http://" + p.Listen, proxy: p}, nil
+}
+
+// Harm adds a toxic to all connections, also those that are open. Its JSON has a name.
+func (t *Toxic) Harm(toxic string) error {
+	_, err := t.proxy.Toxics.AddToxicJson(strings.NewReader(toxic))
+	return err
+}
+
+// Heal takes a toxic away.
+func (t *Toxic) Heal(name string) error {
+	return t.proxy.Toxics.RemoveToxic(context.Background(), name)
 }
 
 // Close cuts all connections.
