@@ -28,5 +28,6 @@ test: lint unit fuzz ## everything, also what CI runs; builds MinIO the first ti
 bench: ## the figures of docs/benchmarks.md: two million events into MinIO, and the log beside the bare disk
 	cd e2e && minio=$$(./minio.sh) && MILLRACE_MINIO=$$minio go run ./bench && go run ./streambench
 
-prove: ## the end-to-end tests in their long forms: hundreds of kills
+prove: ## the long forms: tens of thousands of power cuts, thousands of kills of the real binary
+	MILLRACE_HISTORIES=400 go test -count 1 -timeout 120m -run PowerCuts -v ./engine/stream/disk
 	cd e2e && minio=$$(./minio.sh) && MILLRACE_PROVE=1 MILLRACE_MINIO=$$minio go test -count 1 -timeout 180m -v ./...
