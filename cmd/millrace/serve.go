@@ -34,6 +34,8 @@ type serveCommand struct {
 	Limits     string   `help:"Hold new streams to the limits of a shard: none or kinesis." default:"none" enum:"none,kinesis"`
 	Instant    bool     `help:"Let streams be ACTIVE at once, instead of CREATING or UPDATING for half a second."`
 	MasterKey  string   `help:"Master key for StartStreamEncryption, as docs/encryption.md has it; without one, a key file beside the data directory is made when it is first needed." placeholder:"KEY"`
+
+	tlsFlags
 }
 
 // settleFor is how long streams are CREATING, UPDATING and DELETING.
@@ -58,6 +60,9 @@ const (
 // Run serves until a signal.
 func (c *serveCommand) Run(a *app) error {
 	began := time.Now()
+	if err := c.check(); err != nil {
+		return usageError{err}
+	}
 	verifier, err := c.verifier()
 	if err != nil {
 		return usageError{err}
@@ -72,12 +77,17 @@ func (c *serveCommand) Run(a *app) error {
 	if err != nil {
 		return errors.Join(err, host.close())
 	}
-	listener, err := net.Listen("tcp", c.Listen)
+	certificates, err := c.tlsFlags.open(a, c.Data, c.Listen)
+	if err != nil {
+		return errors.Join(err, host.close())
+	}
+	plain, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen: %w", err), host.close())
 	}
-	fmt.Fprintf(a.stderr, "serving Kinesis Data Streams on http://%s after %d ms; region %s, account %s, data in %s\n",
-		listener.Addr(), time.Since(began).Milliseconds(), c.Region, c.Account, c.Data)
+	listener, scheme := wrapped(plain, certificates)
+	fmt.Fprintf(a.stderr, "serving Kinesis Data Streams on %s://%s after %d ms; region %s, account %s, data in %s\n",
+		scheme, listener.Addr(), time.Since(began).Milliseconds(), c.Region, c.Account, c.Data)
 	return errors.Join(c.serve(ctx, a, listener, service, host, stop), host.close())
 }
 
@@ -123,10 +133,11 @@ func (c *serveCommand) serve(ctx context.Context, a *app, l net.Listener, handle
 	return err
 }
 
-// newServer is an HTTP/1.1 server that speaks HTTP/2 too, without TLS.
+// newServer is an HTTP/1.1 server that speaks HTTP/2 too, with and without TLS.
 func newServer(ctx context.Context, handler http.Handler, log *slog.Logger) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	s := &http.Server{
 		Handler: handler, Protocols: &protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
