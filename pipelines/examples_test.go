@@ -177,6 +177,17 @@ func TestRevenueExampleWritesWindows(t *testing.T) {
 	}
 }
 
+// What comes out is compared with DuckDB in e2e/sqldiff.
+func TestNexmarkExampleTakesEveryBid(t *testing.T) {
+	dir := t.TempDir()
+	s := begin(t, "pipelines/examples/nexmark.yaml", filepath.Join(dir, "data"), map[string]string{"COUNT": "5000", "OUT": dir}).end()
+	for _, name := range []string{"q0", "q5", "q19", "q10"} {
+		if q := task(t, s, name).Run; q.In != 4600 || q.Passed+q.Aggregated != 4600 || q.Late+q.Bad != 0 {
+			t.Errorf("%s: %+v", name, q)
+		}
+	}
+}
+
 func TestClicksExampleDeliversToMinIO(t *testing.T) {
 	store := s3test.MinIO(t)
 	store.Bucket(t, "bench")

@@ -32,9 +32,12 @@ type Config struct {
 	// for stocks unless named; nexmark is spread over all shards.
 	PartitionKey string `yaml:"partition_key"`
 	// Start is the time of the first event, such as 2026-01-01T00:00:00Z; the next ones follow at
-	// the rate, or a millisecond apart without one (nexmark: a tenth). Events of a generator with a rate and without
+	// the interval or the rate, or a millisecond apart without either (nexmark: a tenth). Events of a generator with a rate and without
 	// an end have the current time unless Start is given.
 	Start string `yaml:"start"`
+	// Interval is the event time between two events, however fast they are made, such as 10ms. Without it
+	// the rate or the kind decides.
+	Interval config.Duration `yaml:"interval" max:"24h"`
 	// OutOfOrder is how many events of nexmark are mixed up among each other; 1 keeps them in order.
 	OutOfOrder int64 `yaml:"out_of_order" min:"1" max:"1000000"`
 }
@@ -49,6 +52,9 @@ func (c *Config) Validate() []config.Problem {
 	}
 	if _, err := c.start(); err != nil {
 		found = append(found, config.Problemf("start", "%q is no time; write it as 2026-01-01T00:00:00Z", c.Start))
+	}
+	if c.Interval > 0 && c.Rate > 0 && c.Count == 0 && c.Start == "" {
+		found = append(found, config.Problemf("interval", "these events have the current time; add start, or leave interval out"))
 	}
 	if c.OutOfOrder > 1 && c.Kind != "nexmark" {
 		found = append(found, config.Problemf("out_of_order", "only kind: nexmark has events out of order"))
@@ -157,6 +163,9 @@ func (s *source) events(next int64) (func(dst []byte, n int64) []byte, error) {
 	}
 	if s.cfg.Rate > 0 {
 		c.interval = 1000 / s.cfg.Rate
+	}
+	if s.cfg.Interval > 0 {
+		c.interval = s.cfg.Interval.Std().Seconds() * 1000
 	}
 	if s.cfg.live() {
 		c.start = s.env.Now().UnixMilli() - c.since(next)

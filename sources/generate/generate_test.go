@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sources/sourcestest"
 )
 
@@ -246,9 +247,28 @@ func TestSlowRateMakesSingleEvents(t *testing.T) {
 	})
 }
 
+func TestIntervalStretchesEventTimeAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := defaults()
+		c.Kind, c.Count, c.Start, c.Interval = "nexmark", 3, "2026-01-01T00:00:00Z", config.Duration(90*time.Minute)
+		s := sourcestest.New(1)
+		began := time.Now()
+		if err := run(t, t.Context(), c, s); err != nil {
+			t.Fatal(err)
+		}
+		if data := s.Data(); len(data) != 3 || !strings.Contains(data[2], `"dateTime":"2026-01-01T03:00:00.000Z"`) || time.Since(began) > 0 {
+			t.Fatalf("after %s: %q", time.Since(began), data)
+		}
+	})
+}
+
 func TestMistakesAreFound(t *testing.T) {
 	c := defaults()
 	if found := c.Validate(); len(found) != 0 {
+		t.Fatal(found)
+	}
+	c.Rate, c.Interval = 5, config.Duration(time.Second)
+	if found := c.Validate(); len(found) != 1 || found[0].Path != "interval" {
 		t.Fatal(found)
 	}
 	c.Rate, c.Start = math.NaN(), "yesterday"
