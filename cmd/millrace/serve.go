@@ -92,10 +92,11 @@ func (c *serveCommand) Run(a *app) error {
 }
 
 // serve answers until a signal, or until the pipeline fails.
-func (c *serveCommand) serve(ctx context.Context, a *app, l net.Listener, handler http.Handler, h *host, stop <-chan struct{}) error {
+func (c *serveCommand) serve(ctx context.Context, a *app, l net.Listener, service *kinesis.Service, h *host, stop <-chan struct{}) error {
 	requests, cancel := context.WithCancel(ctx)
 	defer cancel()
-	server := newServer(requests, handler, a.log)
+	server := newServer(requests, service, a.log)
+	server.RegisterOnShutdown(service.EndSubscriptions)
 	failed := make(chan error, 2)
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -120,7 +121,6 @@ func (c *serveCommand) serve(ctx context.Context, a *app, l net.Listener, handle
 	patience, done := context.WithTimeout(ctx, stopPatience)
 	defer done()
 	if server.Shutdown(patience) != nil {
-		// Subscriptions last for minutes; their clients subscribe again.
 		_ = server.Close()
 	}
 	cancel()

@@ -170,7 +170,8 @@ func (s *Service) deregisterConsumer(ctx context.Context, in *consumerInput) err
 		return nil
 	})
 	if err == nil {
-		s.subscriptions.end(s.consumerARN(st.Name(), c))
+		arn := s.consumerARN(st.Name(), c)
+		s.subscriptions.end(s.noConsumer(arn), func(k subscriptionKey) bool { return k.consumer == arn })
 	}
 	return err
 }

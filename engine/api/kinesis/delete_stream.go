@@ -35,6 +35,7 @@ func (s *Service) deleteStream(ctx context.Context, in *deleteStreamInput) error
 	if other, ok := s.states.begin(name, state{status: stream.Deleting, gone: &gone}); !ok {
 		return s.notActive(name, other.status)
 	}
+	s.subscriptions.end(s.noStream(name), func(k subscriptionKey) bool { return k.stream == name })
 	// What is left of the document after a crash is of another incarnation than the next stream.
 	err = s.o.Streams.Delete(ctx, name)
 	if err == nil {

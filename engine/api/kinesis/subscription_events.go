@@ -1,0 +1,174 @@
+package kinesis
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/millrace-io/millrace/engine/api/wire"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+// events writes an event stream.
+type events struct {
+	w      http.ResponseWriter
+	to     *http.ResponseController
+	format wire.Format
+	cursor *cursor
+	frame  []byte
+	body   []byte
+}
+
+// pause waits before an answer on HTTP/1.1. smithy-go closes a connection whose answer comes before its own side noticed
+// that the request's body is sent (its body's WriteTo returns io.EOF once the body is closed, which net/http takes
+// for a failed write): that is a matter of microseconds, and a subscription lasts for minutes.
+func pause(ctx context.Context) {
+	t := time.NewTimer(answerAfter)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// run sends events until the time is over, the shard is at its end, or the client is gone.
+func (e *events) run(ctx context.Context) {
+	if !e.send("initial-response", wire.Encode(e.format, nil, &none{})) {
+		return
+	}
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for {
+		// Asked for before reading, so that what arrives in between is not slept through.
+		updated := e.cursor.updated()
+		records, err := e.event(ctx)
+		if ctx.Err() != nil {
+			e.over(ctx)
+			return
+		}
+		if err != nil {
+			e.fail(err)
+			return
+		}
+		if !e.send("SubscribeToShardEvent", e.body) || e.cursor.ended() {
+			return
+		}
+		if records > 0 {
+			continue
+		}
+		e.shrink()
+		select {
+		case <-updated:
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// shrink lets go of the memory of a large event before what may be a long wait.
+func (e *events) shrink() {
+	if cap(e.body) > smallBody {
+		e.body, e.frame = nil, nil
+	}
+}
+
+// over tells why a subscription was ended, unless its time was over or nobody listens.
+func (e *events) over(ctx context.Context) {
+	var f *wire.Fault
+	if errors.As(context.Cause(ctx), &f) {
+		e.fail(f)
+	}
+}
+
+// updated is closed when there is more to read, or the shards that follow are listed.
+func (c *cursor) updated() <-chan struct{} {
+	if c.log.Bounds().Closed {
+		return c.stream.Updated()
+	}
+	return c.log.Updated()
+}
+
+// eventTail is what of SubscribeToShardEvent follows the records.
+type eventTail struct {
+	number   string
+	behind   int64
+	children []childShard
+}
+
+func (t *eventTail) Fields(f *wire.Fields) {
+	f.String("ContinuationSequenceNumber", &t.number)
+	f.Count("MillisBehindLatest", &t.behind)
+	wire.List(f, "ChildShards", &t.children, nil)
+}
+
+// event encodes the next event and returns how many records it has.
+func (e *events) event(ctx context.Context) (records int, err error) {
+	c := e.cursor
+	c.records, c.bytes = 0, 0
+	if err := c.s.memory.Acquire(ctx, 2*eventBytes); err != nil {
+		return 0, err
+	}
+	defer c.s.memory.Release(2 * eventBytes)
+	w := wire.NewWriter(e.format, e.body[:0])
+	w.BeginObject()
+	w.Name("Records")
+	w.BeginArray()
+	buffer := readBuffers.Get().(*stream.Buffer)
+	defer readBuffers.Put(buffer)
+	if err := c.read(ctx, buffer, maxRecords, eventBytes, w); err != nil {
+		return 0, err
+	}
+	w.EndArray()
+	t := eventTail{behind: c.behind(), number: c.continuation()}
+	if c.ended() {
+		t.number, t.children = "", c.children()
+	}
+	w.Append(&t)
+	w.EndObject()
+	e.body = w.Bytes()
+	return c.records, nil
+}
+
+// continuation is the number after which another subscription goes on.
+func (c *cursor) continuation() string {
+	if c.next == 0 {
+		return c.shard.First().String()
+	}
+	arrival := c.arrival
+	if arrival == 0 {
+		arrival = c.log.Bounds().Arrival
+	}
+	return c.shard.Sequence(c.next-1, arrival).String()
+}
+
+// fail tells of an error within the stream, by one of the exceptions that it may have (Kinesis API,
+// SubscribeToShardEventStream).
+func (e *events) fail(err error) {
+	s := e.cursor.s
+	f := *s.faultOf(context.Background(), err)
+	if f.Status >= http.StatusInternalServerError {
+		s.o.Log.Error("subscription failed", "stream", e.cursor.stream.Name(), "shard", e.cursor.shard.ID, "error", err)
+	}
+	if f.Type != "ResourceNotFoundException" && f.Type != "ResourceInUseException" && !strings.HasPrefix(f.Type, "KMS") {
+		f.Type = "InternalFailureException"
+	}
+	e.message([]wire.Header{{Name: ":message-type", Value: "exception"}, {Name: ":exception-type", Value: f.Type}, {Name: ":content-type", Value: e.format.ContentType()}},
+		wire.Encode(e.format, nil, &f))
+}
+
+func (e *events) send(kind string, payload []byte) bool {
+	return e.message([]wire.Header{{Name: ":message-type", Value: "event"}, {Name: ":event-type", Value: kind}, {Name: ":content-type", Value: e.format.ContentType()}}, payload)
+}
+
+// message writes one message at once. It reports whether the client still reads.
+func (e *events) message(headers []wire.Header, payload []byte) bool {
+	e.frame = wire.AppendMessage(e.frame[:0], wire.Message{Headers: headers, Payload: payload})
+	// Not every transport has deadlines; one without is the test's.
+	_ = e.to.SetWriteDeadline(time.Now().Add(writePatience))
+	if _, err := e.w.Write(e.frame); err != nil {
+		return false
+	}
+	return e.to.Flush() == nil
+}
