@@ -56,11 +56,8 @@ func (g *gate) from(f ast.From) {
 	case *ast.Derived:
 		g.query(f.Query)
 	case *ast.Join:
-		if u, ok := f.Right.(*ast.Unnest); ok {
-			g.from(u)
-			return
-		}
-		g.refuse(f.Pos, "JOIN", "a query reads one stream")
+		g.from(f.Left)
+		g.from(f.Right)
 	case *ast.Unnest:
 		g.refuse(f.Pos, "UNNEST", "take the elements by their place, list[1]")
 	}

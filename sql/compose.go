@@ -15,6 +15,8 @@ type composer struct {
 	resolve func(name string) (Input, bool)
 	// from is the stream that is read, nil before it was met.
 	from *ast.Table
+	// tables are the reference tables met.
+	tables []string
 	// left bounds how many SELECTs a statement may come to when names of WITH are used again and again.
 	left int
 }
@@ -43,6 +45,8 @@ type source struct {
 	in    Input
 	// below is the plan of a sub-query; nil for a stream.
 	below plan
+	// joins are what rows of the stream or sub-query go through before the SELECT sees them.
+	joins []step
 }
 
 func (c *composer) query(q *ast.Query, known *withNames) (plan, error) {
@@ -118,9 +122,23 @@ func (c *composer) core(q *ast.Query, s *ast.Select, known *withNames) (plan, er
 
 // planSelect plans one SELECT over its source.
 func planSelect(q *ast.Query, s *ast.Select, src source) (plan, error) {
+	if src.joins != nil && s.Where != nil {
+		var err error
+		if src.joins, err = filtered(s.Where, src); err != nil {
+			return nil, err
+		}
+		rest := *s
+		rest.Where = nil
+		s = &rest
+	}
 	outer, err := planOne(q, s, src.table, src.in)
-	if err != nil || src.below == nil {
-		return outer, err
+	switch {
+	case err != nil:
+		return nil, err
+	case src.below == nil && src.joins == nil:
+		return outer, nil
+	case src.below == nil:
+		return fuse(src.joins, outer), nil
 	}
 	return stack(src, outer)
 }
@@ -160,6 +178,8 @@ func (c *composer) source(f ast.From, known *withNames) (source, error) {
 			return source{}, err
 		}
 		return subquery(below, &ast.Table{Pos: f.Pos, Name: f.Alias}), nil
+	case *ast.Join:
+		return c.join(f, known)
 	}
 	return source{}, f.Position().Errorf("expected a stream or a sub-query behind FROM")
 }
@@ -174,8 +194,11 @@ func (c *composer) stream(t *ast.Table) (source, error) {
 		return source{}, t.Errorf("a statement reads one stream, and %q is another one than %q; write a query for each, and INSERT INTO the same stream in both", t.Name, c.from.Name)
 	}
 	in, ok := c.resolve(t.Name)
-	if !ok {
+	switch {
+	case !ok:
 		return source{}, t.Errorf("unknown stream %q; FROM takes the id of a stream, transform or query of the file", t.Name)
+	case in.Table:
+		return source{}, t.Errorf("%q is a reference table, of which no rows come by themselves; read a stream and join it: FROM stream JOIN %s ON …", t.Name, t.Name)
 	}
 	c.from, in.arrival = t, &c.arrival
 	return source{table: t, in: in}, nil
@@ -197,7 +220,8 @@ func stateless(p plan) bool {
 	return ok
 }
 
-// fusable reports whether a plan gives at most one row for each row of the stream.
+// fusable reports whether the rows of a plan are those of the stream, row by row: each becomes none or
+// one, or with joins several.
 func fusable(p plan) bool {
 	switch p := p.(type) {
 	case *fusedPlan:
@@ -218,6 +242,8 @@ func whole(p plan) bool {
 		return whole(p.last)
 	case *afterPlan:
 		return whole(p.below)
+	case *lookedPlan:
+		return whole(p.below)
 	case *renamedPlan:
 		return whole(p.plan)
 	case *chainedPlan:
@@ -233,7 +259,10 @@ func whole(p plan) bool {
 // stack puts a SELECT on top of its sub-query.
 func stack(src source, outer plan) (plan, error) {
 	if fusable(src.below) {
-		return fuse(src.below, outer), nil
+		return fuse(append(stagesOf(src.below), src.joins...), outer), nil
+	}
+	if src.joins != nil {
+		outer = fuse(src.joins, outer)
 	}
 	if merged, ok := merge(src.below, outer); ok {
 		return merged, nil
@@ -248,7 +277,7 @@ func stack(src source, outer plan) (plan, error) {
 }
 
 // needed is the programs of a SELECT without windows for the columns that are read of it.
-func (p *rowPlan) needed(columns []string) *rowPlan {
+func (p *rowPlan) needed(columns []string) step {
 	out := *p
 	out.items = make([]*expr.Program, len(p.items))
 	for i, f := range p.out.schema.Fields {

@@ -45,6 +45,8 @@ func keeps(p plan, delay int64) []outline.State {
 		parts = []plan{p.last}
 	case *afterPlan:
 		parts = []plan{p.below}
+	case *lookedPlan:
+		parts = []plan{p.below}
 	case *renamedPlan:
 		parts = []plan{p.plan}
 	case *numberPlan:
@@ -282,6 +284,13 @@ func (d *describer) from(f ast.From) *outline.Node {
 		text := ""
 		if f.On != nil {
 			text = "on " + ast.Format(f.On)
+		}
+		if len(f.Using) > 0 {
+			var names []string
+			for _, n := range f.Using {
+				names = append(names, n.Text)
+			}
+			text = "using " + strings.Join(names, ", ")
 		}
 		return above(strings.ToLower(f.Kind.String()), text, d.from(f.Left), d.from(f.Right))
 	}

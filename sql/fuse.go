@@ -1,36 +1,57 @@
 package sql
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/build"
 	"github.com/millrace-io/millrace/sql/expr"
 )
 
-// fusedPlan is a SELECT over sub-queries without windows: each batch goes through their conditions and
-// columns before the operator of the last, which sees the rows of the stream with their origin.
+// fusedPlan is a SELECT over joins and sub-queries without windows: each batch goes through these
+// before the operator of the last, which sees the rows of the stream with their origin.
 type fusedPlan struct {
-	stages []*rowPlan
+	stages []step
 	last   plan
 }
 
-// stagesOf is the SELECTs of a plan that is fusable, the first one first.
-func stagesOf(p plan) []*rowPlan {
+// step is what rows of a stream go through one by one.
+type step interface {
+	needs() []string
+	// needed is the step for the columns that are read of it.
+	needed(columns []string) step
+	runner() runner
+}
+
+// runner runs a step.
+type runner interface {
+	// apply returns the rows that are left, valid until the next call, and which row of b each is of:
+	// nil if they are under the same numbers. Error: errWide.
+	apply(b *column.Batch) (*column.Batch, []int32, error)
+}
+
+// errWide says that a batch must come in smaller ones, since too many rows would be made of it.
+var errWide = errors.New("too many rows for one batch")
+
+// stagesOf is the steps of a plan that is fusable, the first one first; the last one is a SELECT.
+func stagesOf(p plan) []step {
 	switch p := p.(type) {
 	case *fusedPlan:
-		return append(append([]*rowPlan(nil), p.stages...), stagesOf(p.last)...)
+		return append(slices.Clone(p.stages), stagesOf(p.last)...)
 	case *renamedPlan:
 		stages := stagesOf(p.plan)
-		last := *stages[len(stages)-1]
+		last := *stages[len(stages)-1].(*rowPlan)
 		last.out.schema, last.time = p.schema, p.time
 		return append(stages[:len(stages)-1], &last)
 	}
-	return []*rowPlan{p.(*rowPlan)}
+	return []step{p.(*rowPlan)}
 }
 
 // prune leaves what is needed of the columns of stages.
-func prune(stages []*rowPlan, needs []string) []*rowPlan {
+func prune(stages []step, needs []string) []step {
+	stages = slices.Clone(stages)
 	for i := len(stages) - 1; i >= 0; i-- {
 		stages[i] = stages[i].needed(needs)
 		needs = stages[i].needs()
@@ -38,9 +59,9 @@ func prune(stages []*rowPlan, needs []string) []*rowPlan {
 	return stages
 }
 
-// fuse puts outer on top of a plan that is fusable.
-func fuse(below, outer plan) plan {
-	return &fusedPlan{stages: prune(stagesOf(below), outer.needs()), last: outer}
+// fuse puts outer on top of steps.
+func fuse(stages []step, outer plan) plan {
+	return &fusedPlan{stages: prune(stages, outer.needs()), last: outer}
 }
 
 func (p *fusedPlan) output() *column.Schema { return p.last.output() }
@@ -50,10 +71,12 @@ func (p *fusedPlan) needs() []string        { return p.stages[0].needs() }
 func (p *fusedPlan) operator() Operator {
 	o := &fused{wrapped: wrapped{p.last.operator()}}
 	for _, s := range p.stages {
-		o.stages = append(o.stages, newProjection(s))
+		o.stages = append(o.stages, s.runner())
 	}
 	return o
 }
+
+func (p *rowPlan) runner() runner { return newProjection(p) }
 
 // projection computes the columns of a SELECT without windows for the rows that pass its condition.
 type projection struct {
@@ -78,15 +101,15 @@ func newProjection(p *rowPlan) *projection {
 	return s
 }
 
-// apply returns the rows that are left, under the same numbers, valid until the next call.
-func (s *projection) apply(b *column.Batch) (*column.Batch, error) {
+// apply returns the rows that are left, under the same numbers.
+func (s *projection) apply(b *column.Batch) (*column.Batch, []int32, error) {
 	columns := s.out.Columns
 	s.out = *b
 	s.out.Columns = columns
 	if s.where != nil {
 		var err error
 		if s.chosen, err = s.where.Select(b, s.chosen[:0]); err != nil {
-			return nil, fmt.Errorf("evaluate WHERE: %w", err)
+			return nil, nil, fmt.Errorf("evaluate WHERE: %w", err)
 		}
 		s.out.Selection = s.chosen
 	}
@@ -98,32 +121,114 @@ func (s *projection) apply(b *column.Batch) (*column.Batch, error) {
 		}
 		c, err := p.Eval(view)
 		if err != nil {
-			return nil, fmt.Errorf("evaluate column %q: %w", s.plan.out.schema.Fields[i].Name, err)
+			return nil, nil, fmt.Errorf("evaluate column %q: %w", s.plan.out.schema.Fields[i].Name, err)
 		}
 		columns[i] = c
 	}
 	s.out.Schema = &s.plan.out.schema
-	return &s.out, nil
+	return &s.out, nil, nil
+}
+
+// through sends a batch through steps, one behind the other.
+func through(stages []runner, b *column.Batch) (*column.Batch, []int32, error) {
+	var from []int32
+	for _, s := range stages {
+		out, of, err := s.apply(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		switch {
+		case of != nil && from != nil:
+			for i, r := range of {
+				of[i] = from[r]
+			}
+			from = of
+		case of != nil:
+			from = of
+		}
+		b = out
+	}
+	return b, from, nil
+}
+
+// halves adds the rows of a batch as two smaller ones.
+func halves(b *column.Batch, add func(b *column.Batch) (Taken, error)) (Taken, error) {
+	rows := b.Selection
+	if rows == nil {
+		rows = upTo(b.Rows)
+	}
+	var sum Taken
+	for _, half := range [][]int32{rows[:len(rows)/2], rows[len(rows)/2:]} {
+		taken, err := add(b.With(half))
+		if err != nil {
+			return sum, err
+		}
+		sum.Aggregated, sum.Filtered = sum.Aggregated+taken.Aggregated, sum.Filtered+taken.Filtered
+		sum.Late = append(sum.Late, taken.Late...)
+	}
+	return sum, nil
+}
+
+// account says what became of some rows of which an operator took others, from which each is; both
+// ascend. A row is late if one that was made of it is.
+func account(rows, from []int32, taken Taken) Taken {
+	sum := Taken{}
+	for _, r := range taken.Late {
+		sum.Late = append(sum.Late, from[r])
+	}
+	sum.Late = slices.Compact(sum.Late)
+	chosen := int64(0)
+	for i, r := range from {
+		if i == 0 || r != from[i-1] {
+			chosen++
+		}
+	}
+	sum.Filtered = int64(len(rows)) - chosen
+	// Rows that the operator filtered were made of one row or of several; those left are as many as can be.
+	rest := chosen - int64(len(sum.Late))
+	more := min(taken.Filtered, max(0, rest-taken.Aggregated))
+	sum.Filtered += more
+	sum.Aggregated = rest - more
+	return sum
 }
 
 // fused runs a fusedPlan: Add sends rows through the stages, all else is the last operator's.
 type fused struct {
 	wrapped
-	stages []*projection
+	stages []runner
 }
 
 // Add folds in the selected rows of b.
 func (o *fused) Add(b *column.Batch) (Taken, error) {
-	n := b.Selected()
-	for _, s := range o.stages {
-		var err error
-		if b, err = s.apply(b); err != nil {
-			return Taken{}, err
-		}
+	out, from, err := through(o.stages, b)
+	switch {
+	case errors.Is(err, errWide):
+		return halves(b, o.Add)
+	case err != nil:
+		return Taken{}, err
 	}
-	taken, err := o.Operator.Add(b)
-	taken.Filtered += int64(n - b.Selected())
-	return taken, err
+	taken, err := o.Operator.Add(out)
+	if from == nil {
+		taken.Filtered += int64(b.Selected() - out.Selected())
+		return taken, err
+	}
+	if out.Selection != nil {
+		// Behind WHERE: only rows that were chosen count.
+		late := make([]int32, 0, len(taken.Late))
+		chosen := make([]int32, 0, len(out.Selection))
+		for _, r := range out.Selection {
+			if len(taken.Late) > len(late) && taken.Late[len(late)] == r {
+				late = append(late, int32(len(chosen)))
+			}
+			chosen = append(chosen, from[r])
+		}
+		from, taken.Late = chosen, late
+	}
+	rows := b.Selection
+	if rows == nil {
+		rows = upTo(b.Rows)
+	}
+	return account(rows, from, taken), err
 }
 
 // afterPlan is a SELECT without windows over rows that leave windows.
@@ -152,7 +257,7 @@ func (o *after) Emit(watermark int64) (*column.Batch, error) {
 	if err != nil || b == nil {
 		return nil, err
 	}
-	left, err := o.rows.apply(b)
+	left, _, err := o.rows.apply(b)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -10,7 +11,7 @@ import (
 // mergedPlan is a SELECT over UNION ALL of SELECTs without windows. Rows are merged row by row of the
 // stream, so that nothing depends on how those were cut into batches.
 type mergedPlan struct {
-	terms  [][]*rowPlan
+	terms  [][]step
 	schema *column.Schema
 	last   plan
 }
@@ -67,9 +68,9 @@ func (p *mergedPlan) needs() []string {
 func (p *mergedPlan) operator() Operator {
 	o := &merged{wrapped: wrapped{p.last.operator()}, schema: p.schema}
 	for _, t := range p.terms {
-		var stages []*projection
+		var stages []runner
 		for _, s := range t {
-			stages = append(stages, newProjection(s))
+			stages = append(stages, s.runner())
 		}
 		o.terms = append(o.terms, stages)
 	}
@@ -79,22 +80,22 @@ func (p *mergedPlan) operator() Operator {
 // merged runs a mergedPlan.
 type merged struct {
 	wrapped
-	terms  [][]*projection
+	terms  [][]runner
 	schema *column.Schema
 }
 
 // Add folds in the selected rows of b. A row of the stream is late if one that was made of it is.
 func (o *merged) Add(b *column.Batch) (Taken, error) {
-	parts := make([]*column.Batch, len(o.terms))
+	parts := make([]made, len(o.terms))
 	for i, stages := range o.terms {
-		part := b
-		for _, s := range stages {
-			var err error
-			if part, err = s.apply(part); err != nil {
-				return Taken{}, err
-			}
+		part, from, err := through(stages, b)
+		switch {
+		case errors.Is(err, errWide):
+			return halves(b, o.Add)
+		case err != nil:
+			return Taken{}, err
 		}
-		parts[i] = part
+		parts[i] = made{part, from}
 	}
 	rows := b.Selection
 	if rows == nil {
@@ -105,23 +106,34 @@ func (o *merged) Add(b *column.Batch) (Taken, error) {
 	if err != nil {
 		return Taken{}, err
 	}
-	sum := Taken{}
-	for _, r := range taken.Late {
-		sum.Late = append(sum.Late, from[r])
+	return account(rows, from, taken), nil
+}
+
+// made is rows that a term made of a batch, and which row of that each is of; nil if they are under the
+// same numbers.
+type made struct {
+	*column.Batch
+	from []int32
+}
+
+// next is the number of the part's k-th row, and which row of the batch that is of; -1 behind the last.
+func (m made) next(k int) (row, of int32) {
+	switch {
+	case k >= m.Selected():
+		return -1, -1
+	case m.Selection != nil:
+		row = m.Selection[k]
+	default:
+		row = int32(k)
 	}
-	sum.Late = slices.Compact(sum.Late)
-	chosen := int64(len(slices.Compact(from)))
-	sum.Filtered = int64(len(rows)) - chosen
-	// Rows that the operator filtered were in several terms or in one; those left are as many as can be.
-	rest := chosen - int64(len(sum.Late))
-	more := min(taken.Filtered, max(0, rest-taken.Aggregated))
-	sum.Filtered += more
-	sum.Aggregated = rest - more
-	return sum, nil
+	if m.from != nil {
+		return row, m.from[row]
+	}
+	return row, row
 }
 
 // merge is the rows of all terms, and which row of b each is of.
-func (o *merged) merge(b *column.Batch, parts []*column.Batch, rows []int32) (*column.Batch, []int32) {
+func (o *merged) merge(b *column.Batch, parts []made, rows []int32) (*column.Batch, []int32) {
 	columns := builders(o.schema)
 	out := &column.Batch{Schema: o.schema, Origin: b.Origin}
 	var from []int32
@@ -131,27 +143,26 @@ func (o *merged) merge(b *column.Batch, parts []*column.Batch, rows []int32) (*c
 	one := make([]int32, 1)
 	for _, r := range rows {
 		for i, p := range parts {
-			if p.Selection != nil {
-				if next[i] >= len(p.Selection) || p.Selection[next[i]] != r {
-					continue
+			for row, of := p.next(next[i]); of >= 0 && of <= r; row, of = p.next(next[i]) {
+				if next[i]++; of < r {
+					continue // it is not among the rows
 				}
-				next[i]++
-			}
-			from = append(from, r)
-			one[0] = r
-			for k, c := range p.Columns {
-				if c != nil {
-					columns[k].Rows(c, one)
+				from = append(from, r)
+				one[0] = row
+				for k, c := range p.Columns {
+					if c != nil {
+						columns[k].Rows(c, one)
+					}
 				}
-			}
-			if b.Origin.Ordinals != nil {
-				ordinals = append(ordinals, b.Origin.Ordinals[r])
-			}
-			if b.Origin.Arrivals != nil {
-				arrivals = append(arrivals, b.Origin.Arrivals[r])
-			}
-			if b.Watermarks != nil {
-				out.Watermarks = append(out.Watermarks, b.Watermarks[r])
+				if b.Origin.Ordinals != nil {
+					ordinals = append(ordinals, b.Origin.Ordinals[r])
+				}
+				if b.Origin.Arrivals != nil {
+					arrivals = append(arrivals, b.Origin.Arrivals[r])
+				}
+				if b.Watermarks != nil {
+					out.Watermarks = append(out.Watermarks, b.Watermarks[r])
+				}
 			}
 		}
 	}

@@ -54,7 +54,7 @@ func (c *composer) number(src *source, s *ast.Select) (*ast.Select, error) {
 	out.Items = nil
 	for _, item := range s.Items {
 		if item.Expr == nil {
-			stars, err := expand(item, *src)
+			stars, err := starred(item, src.table, src.in)
 			found.Add(err)
 			out.Items = append(out.Items, stars...)
 			continue
@@ -79,18 +79,6 @@ func (c *composer) number(src *source, s *ast.Select) (*ast.Select, error) {
 		return len(p.schema.Fields) - len(met) + i, nil
 	}
 	return &out, nil
-}
-
-// expand is the items that * stands for.
-func expand(item ast.Item, src source) ([]ast.Item, error) {
-	if q := item.Qualifier; q != nil && (len(q.Parts) != 1 || q.Parts[0].Text != scopeOf(src.table, src.in).Qualifiers[0]) {
-		return nil, q.Errorf("%s.* is not the input of this SELECT", q.Parts[0].Text)
-	}
-	var out []ast.Item
-	for _, f := range src.in.Schema.Fields {
-		out = append(out, ast.Item{Pos: item.Pos, Expr: &ast.Ident{Pos: item.Pos, Parts: []ast.Name{{Text: f.Name, Quoted: true}}}})
-	}
-	return out, nil
 }
 
 // specOf is the OVER of a call, with the window that it names.

@@ -345,10 +345,14 @@ func (p *overPlanner) lag(f *overFrame, c *ast.Call) (column.Type, error) {
 
 // selectOver compiles the select list and QUALIFY and the layouts of the frames.
 func (p *overPlanner) selectOver() error {
-	scope := &expr.Scope{Schema: &p.over.middle, Qualifiers: p.scope.Qualifiers, Replace: p.replaceOver}
+	scope := &expr.Scope{Schema: &p.over.middle, Qualifiers: p.scope.Qualifiers, Parts: p.scope.Parts, Replace: p.replaceOver}
 	o := p.over
 	programs := []*expr.Program{}
-	for _, item := range p.expand() {
+	items, err := p.expand()
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
 		name, err := outputName(item)
 		if err != nil {
 			return err
@@ -402,18 +406,20 @@ func (f *overFrame) layouts() {
 }
 
 // expand puts the columns of the input in place of *.
-func (p *overPlanner) expand() []ast.Item {
+func (p *overPlanner) expand() ([]ast.Item, error) {
 	var out []ast.Item
 	for _, item := range p.query.Items {
 		if item.Expr != nil {
 			out = append(out, item)
 			continue
 		}
-		for _, f := range p.in.Schema.Fields {
-			out = append(out, ast.Item{Pos: item.Pos, Expr: &ast.Ident{Pos: item.Pos, Parts: []ast.Name{{Text: f.Name, Quoted: true}}}})
+		items, err := starred(item, p.table, p.in)
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, items...)
 	}
-	return out
+	return out, nil
 }
 
 // replaceOver finds the middle field that stands for a call.

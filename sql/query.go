@@ -2,6 +2,7 @@ package sql
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
@@ -26,6 +27,7 @@ type Query struct {
 	into *ast.Target
 	// arrival is set if windows go by when records arrived.
 	arrival bool
+	tables  []string
 }
 
 // CompileQuery compiles a statement; resolve finds its inputs by name. An error is *Error, or Errors
@@ -46,7 +48,7 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 	if union, ok := tree.Body.(*ast.Union); ok && c.arrival {
 		return nil, union.Errorf("windows of %s and UNION ALL do not go together; write a query for each", arrivalTime)
 	}
-	return &Query{from: c.from.Name, plan: p, late: tree.Late, into: tree.Into, arrival: c.arrival}, nil
+	return &Query{from: c.from.Name, plan: p, late: tree.Late, into: tree.Into, arrival: c.arrival, tables: c.tables}, nil
 }
 
 // rowsOnly refuses clauses that have no meaning without windows.
@@ -64,13 +66,50 @@ func rowsOnly(q *ast.Query, s *ast.Select) error {
 	return nil
 }
 
-// scopeOf is what names mean in a query over one table.
+// scopeOf is what names mean in a query over one input, or over one with others joined to it.
 func scopeOf(t *ast.Table, in Input) *expr.Scope {
-	name := t.Name
+	return &expr.Scope{Schema: in.Schema, Qualifiers: []string{nameOf(t)}, Parts: in.parts, Replace: in.replace}
+}
+
+// nameOf is what the columns of an input are qualified with.
+func nameOf(t *ast.Table) string {
 	if t.Alias != "" {
-		name = t.Alias
+		return t.Alias
 	}
-	return &expr.Scope{Schema: in.Schema, Qualifiers: []string{name}, Replace: in.replace}
+	return t.Name
+}
+
+// starred is the items that * or input.* stands for.
+func starred(item ast.Item, t *ast.Table, in Input) ([]ast.Item, error) {
+	parts := in.parts
+	if parts == nil {
+		parts = []expr.Part{{Name: nameOf(t), Fields: in.Schema.Fields}}
+	}
+	var inputs, names []string
+	var out []ast.Item
+	for _, p := range parts {
+		inputs = append(inputs, p.Name+".*")
+		if q := item.Qualifier; q != nil && (len(q.Parts) != 1 || q.Parts[0].Text != p.Name) {
+			continue
+		}
+		for _, f := range p.Fields {
+			if item.Qualifier == nil && slices.Contains(p.Using, f.Name) {
+				continue
+			}
+			if slices.Contains(names, f.Name) {
+				return nil, item.Errorf("* has two columns called %q; name the columns that are wanted, or join with USING (%s)", f.Name, f.Name)
+			}
+			id := &ast.Ident{Pos: item.Pos, Parts: []ast.Name{{Text: f.Name, Quoted: true}}}
+			if in.parts != nil {
+				id.Parts = append([]ast.Name{{Text: p.Name, Quoted: true}}, id.Parts...)
+			}
+			names, out = append(names, f.Name), append(out, ast.Item{Pos: item.Pos, Expr: id})
+		}
+	}
+	if out == nil && item.Qualifier != nil {
+		return nil, item.Qualifier.Errorf("%s.* is not an input of this SELECT; write * or %s", item.Qualifier.Parts[0].Text, strings.Join(inputs, " or "))
+	}
+	return out, nil
 }
 
 // windowed reports whether a query groups. One that only looks as if it did is caught there.

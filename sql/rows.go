@@ -42,26 +42,16 @@ func planRows(s *ast.Select, table *ast.Table, in Input) (plan, error) {
 	}
 	for _, item := range s.Items {
 		if item.Expr == nil {
-			found.Add(p.star(item, scope, in))
+			items, err := starred(item, table, in)
+			found.Add(err)
+			for _, each := range items {
+				found.Add(p.item(each, scope, in))
+			}
 		} else {
 			found.Add(p.item(item, scope, in))
 		}
 	}
 	return p, found.Err()
-}
-
-// star adds all columns of the input.
-func (p *rowPlan) star(item ast.Item, scope *expr.Scope, in Input) error {
-	if q := item.Qualifier; q != nil && (len(q.Parts) != 1 || q.Parts[0].Text != scope.Qualifiers[0]) {
-		return q.Errorf("%s.* is not the stream of this query; write * or %s.*", q.Parts[0].Text, scope.Qualifiers[0])
-	}
-	for _, f := range in.Schema.Fields {
-		id := &ast.Ident{Pos: item.Pos, Parts: []ast.Name{{Text: f.Name, Quoted: true}}}
-		if err := p.item(ast.Item{Pos: item.Pos, Expr: id}, scope, in); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (p *rowPlan) item(item ast.Item, scope *expr.Scope, in Input) error {

@@ -7,6 +7,7 @@ package sql
 import (
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/expr"
 )
 
 // Input is a stream, transform or query that a query may select from.
@@ -14,11 +15,15 @@ type Input struct {
 	Schema *column.Schema
 	// EventTime is the timestamp column that windows go by; empty when there is none.
 	EventTime string
+	// Table is set for a reference table, which stands on the right side of a JOIN.
+	Table bool
 
 	// arrival is set for an input whose rows have an arrival time, once a window goes by that.
 	arrival *bool
 	// replace finds the field that stands for a node, -1 for none; nil when there are no such nodes.
 	replace func(ast.Expr) (int, error)
+	// parts are the inputs that were joined, nil for one input.
+	parts []expr.Part
 }
 
 // Operator is a running query. One goroutine uses it.

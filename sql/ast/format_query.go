@@ -162,6 +162,10 @@ func (f *formatter) from(from From) {
 		if t.On != nil {
 			f.put(" ON ", t.On)
 		}
+		if len(t.Using) > 0 {
+			f.put(" USING ")
+			f.columns(t.Using)
+		}
 	}
 }
 

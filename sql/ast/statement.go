@@ -102,13 +102,16 @@ const (
 	CrossJoin
 )
 
-// Join is left [LEFT] JOIN right ON condition, or left CROSS JOIN UNNEST(…).
+// Join is left [LEFT] JOIN right ON condition or USING (columns), or left CROSS JOIN UNNEST(…).
 type Join struct {
 	Pos
 	Kind        JoinKind
 	Left, Right From
-	// On is nil in a cross join.
+	// On is nil in a cross join and with Using.
 	On Expr
+	// Using are columns that both sides have and that are equal; UsingPos is the place of the word.
+	Using    []Name
+	UsingPos Pos
 }
 
 // Unnest is UNNEST(list) [WITH ORDINALITY] AS alias(column [, ordinality]).

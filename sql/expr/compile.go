@@ -156,13 +156,17 @@ func Resolve(id *ast.Ident, s *Scope) ([]int, error) {
 
 // ident resolves a column, a field within one, either behind the name of the input.
 func (c *compiler) ident(id *ast.Ident) (node, error) {
-	n, err := c.path(id.Parts, id)
+	if c.scope.Parts != nil {
+		return c.joined(id)
+	}
+	all := c.scope.Schema.Fields
+	n, err := c.path(all, 0, id.Parts, id)
 	if err == nil || len(id.Parts) == 1 {
 		return n, err
 	}
 	for _, q := range c.scope.Qualifiers {
 		if named(id.Parts[0], q) {
-			return c.path(id.Parts[1:], id)
+			return c.path(all, 0, id.Parts[1:], id)
 		}
 	}
 	return nil, err
@@ -190,13 +194,14 @@ func find(fields []column.Field, n ast.Name) int {
 	return found
 }
 
-func (c *compiler) path(parts []ast.Name, id *ast.Ident) (node, error) {
-	i := find(c.scope.Schema.Fields, parts[0])
+// path resolves a column among fields, the first of which is the schema's field from.
+func (c *compiler) path(fields []column.Field, from int, parts []ast.Name, id *ast.Ident) (node, error) {
+	i := find(fields, parts[0])
 	if i < 0 {
-		return nil, c.unknown(c.scope.Schema.Fields, parts[0], i, id, "column")
+		return nil, c.unknown(fields, parts[0], i, id, "column")
 	}
-	f := c.scope.Schema.Fields[i]
-	r := &reference{t: f.Type, column: f.Name, name: f.Name, index: i}
+	f := fields[i]
+	r := &reference{t: f.Type, column: f.Name, name: f.Name, index: from + i}
 	for _, p := range parts[1:] {
 		if r.t.Kind != column.Struct {
 			return nil, id.Errorf("%q has no field %q: it is of type %s", r.name, p.Text, r.t)
@@ -209,7 +214,7 @@ func (c *compiler) path(parts []ast.Name, id *ast.Ident) (node, error) {
 		r.name += "." + r.t.Fields[j].Name
 		r.t = r.t.Fields[j].Type
 	}
-	c.used[i] = true
+	c.used[r.index] = true
 	return r, nil
 }
 

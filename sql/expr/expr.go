@@ -28,6 +28,8 @@ type Scope struct {
 	Schema *column.Schema
 	// Qualifiers are the names that the input itself goes by: "s" in s.price.
 	Qualifiers []string
+	// Parts are the inputs of a join; with them Qualifiers are of no concern.
+	Parts []Part
 	// Replace is asked first about every node. It returns the index of the schema's field that
 	// stands for the node, or -1 to compile it in the usual way.
 	Replace func(ast.Expr) (int, error)

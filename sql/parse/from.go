@@ -20,7 +20,7 @@ func from(c clause) (ast.From, error) {
 			return nil, c.at(n).Errorf("expected WHERE, GROUP BY or the end after the stream, found %s", c.at(n))
 		}
 		if kind == noJoin {
-			return nil, c.at(n).Errorf("%s joins are not supported; use [INNER] JOIN … ON, LEFT JOIN … ON or CROSS JOIN UNNEST(…)", strings.ToUpper(c.at(n).Text))
+			return nil, c.at(n).Errorf("%s joins are not supported; use stream [INNER] JOIN table ON …, stream LEFT JOIN table ON … or CROSS JOIN UNNEST(…)", strings.ToUpper(c.at(n).Text))
 		}
 		j.Kind = ast.JoinKind(kind)
 		var size int
@@ -45,7 +45,7 @@ func condition(c clause, n int, j *ast.Join) (int, error) {
 	case j.Kind == ast.CrossJoin:
 		return n, nil
 	case c.at(n).Is("USING"):
-		return 0, c.at(n).Errorf("USING is not supported; write ON a.id = b.id")
+		return using(c, n, j)
 	case !c.at(n).Is("ON"):
 		return 0, c.at(n).Errorf("expected ON and a condition after the join, found %s", c.at(n))
 	}
@@ -65,6 +65,18 @@ func condition(c clause, n int, j *ast.Join) (int, error) {
 	var err error
 	j.On, err = clause{tokens: c.tokens[n+1 : end], end: c.at(end), present: true, level: c.level}.one("ON")
 	return end, err
+}
+
+// using parses USING (a, b) at token n and returns the token after it.
+func using(c clause, n int, j *ast.Join) (int, error) {
+	if !c.at(n + 1).Sym("(") {
+		return 0, c.at(n).Errorf("expected columns in parentheses after USING, found %s", c.at(n+1))
+	}
+	end := matching(c.tokens, n+1)
+	var err error
+	j.UsingPos = c.at(n).Pos
+	j.Using, err = names(c.tokens[n+2:end], c.at(end))
+	return end + 1, err
 }
 
 const noJoin = 255

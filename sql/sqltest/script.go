@@ -72,10 +72,13 @@ type runner struct {
 	marks map[record.ShardID]int64
 	query *sql.Query
 	op    sql.Operator
-	taken sql.Taken
-	lates int
-	got   []string
-	err   error
+	// schemas and tables are those of reference tables by name.
+	schemas map[string]*column.Schema
+	tables  map[string]*column.Batch
+	taken   sql.Taken
+	lates   int
+	got     []string
+	err     error
 	// pending are rows not yet added, per neighbouring step.
 	pending []pending
 }
@@ -87,7 +90,7 @@ type pending struct {
 
 // Run runs the case one way.
 func (c Case) Run(way Way) error {
-	r := &runner{way: way, marks: make(map[record.ShardID]int64)}
+	r := &runner{way: way, marks: make(map[record.ShardID]int64), schemas: map[string]*column.Schema{}, tables: map[string]*column.Batch{}}
 	for _, s := range c.steps {
 		if err := r.step(s); err != nil {
 			return fmt.Errorf("line %d: %s: %w", s.line, s.word, err)
@@ -107,6 +110,8 @@ func (r *runner) step(s step) error {
 		var err error
 		r.input.Schema, err = Schema(strings.Join(s.body, " "))
 		return err
+	case "table":
+		return r.table(s)
 	case "event_time":
 		r.input.EventTime = s.arg
 	case "watermark":
@@ -136,10 +141,51 @@ func (r *runner) step(s step) error {
 }
 
 func (r *runner) compile(text string) {
-	r.query, r.err = sql.CompileQuery(text, func(name string) (sql.Input, bool) { return r.input, name == "s" })
+	r.query, r.err = sql.CompileQuery(text, func(name string) (sql.Input, bool) {
+		if schema := r.schemas[name]; schema != nil {
+			return sql.Input{Schema: schema, Table: true}, true
+		}
+		return r.input, name == "s"
+	})
 	if r.err == nil {
 		r.op = r.query.New()
+		r.err = r.useTables()
 	}
+}
+
+// table sets the rows of a reference table, for the query if there is one already. The first time its
+// name is followed by its columns.
+func (r *runner) table(s step) error {
+	name, columns, first := strings.Cut(s.arg, " ")
+	if first {
+		schema, err := Schema(columns)
+		if err != nil {
+			return err
+		}
+		r.schemas[name] = schema
+	}
+	schema := r.schemas[name]
+	if schema == nil {
+		return fmt.Errorf("table %s has no columns yet", name)
+	}
+	var rows [][]string
+	for _, line := range s.body {
+		rows = append(rows, Cells(line))
+	}
+	var err error
+	if r.tables[name], err = Batch(schema, rows, r.way.Dict); err != nil || r.op == nil {
+		return err
+	}
+	return r.useTables()
+}
+
+func (r *runner) useTables() error {
+	for name, rows := range r.tables {
+		if err := sql.Use(r.op, name, rows); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rows keeps the rows back until another step follows, so that shards can change places.
@@ -234,7 +280,10 @@ func (r *runner) restart() error {
 		return err
 	}
 	r.op = r.query.New()
-	return r.op.Restore(state)
+	if err := r.op.Restore(state); err != nil {
+		return err
+	}
+	return r.useTables()
 }
 
 func (r *runner) emit(at string) error {
