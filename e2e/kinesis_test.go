@@ -356,7 +356,8 @@ func TestKinesisSettingsOutliveACrash(t *testing.T) {
 	}
 	_, err = s.UpdateMaxRecordSize(ctx, &kinesis.UpdateMaxRecordSizeInput{StreamARN: arn, MaxRecordSizeInKiB: aws.Int32(2048)})
 	must(t, err)
-	_, err = s.PutResourcePolicy(ctx, &kinesis.PutResourcePolicyInput{ResourceARN: arn, Policy: aws.String(`{"Version":"2012-10-17"}`)})
+	const policy = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"kinesis:GetRecords","Resource":"*"}}`
+	_, err = s.PutResourcePolicy(ctx, &kinesis.PutResourcePolicyInput{ResourceARN: arn, Policy: aws.String(policy)})
 	must(t, err)
 	_, err = s.UpdateStreamRecordDistributionStrategy(ctx, &kinesis.UpdateStreamRecordDistributionStrategyInput{StreamARN: arn, RecordDistributionStrategy: "AUTO"})
 	refused(t, err, "InvalidArgumentException")
@@ -381,7 +382,7 @@ func TestKinesisSettingsOutliveACrash(t *testing.T) {
 	if tags := done[*kinesis.ListTagsForStreamOutput](t)(s.ListTagsForStream(ctx, &kinesis.ListTagsForStreamInput{StreamName: name, Limit: aws.Int32(1)})); len(tags.Tags) != 1 || *tags.Tags[0].Key != "b" || !*tags.HasMoreTags {
 		t.Errorf("tags %+v", tags)
 	}
-	if p := done[*kinesis.GetResourcePolicyOutput](t)(s.GetResourcePolicy(ctx, &kinesis.GetResourcePolicyInput{ResourceARN: arn})); *p.Policy != `{"Version":"2012-10-17"}` {
+	if p := done[*kinesis.GetResourcePolicyOutput](t)(s.GetResourcePolicy(ctx, &kinesis.GetResourcePolicyInput{ResourceARN: arn})); *p.Policy != policy {
 		t.Errorf("policy %s", *p.Policy)
 	}
 	if a := done[*kinesis.DescribeAccountSettingsOutput](t)(s.DescribeAccountSettings(ctx, &kinesis.DescribeAccountSettingsInput{})); a.MinimumThroughputBillingCommitment.Status != "ENABLED" {

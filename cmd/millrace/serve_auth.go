@@ -19,11 +19,7 @@ func (c *serveCommand) verifier() (*auth.Verifier, error) {
 	}
 	v := &auth.Verifier{Mode: auth.Open, Service: "kinesis", Now: time.Now}
 	if len(keys) > 0 {
-		v.Mode = auth.Keys
-		v.Secret = func(key string) (string, bool) {
-			secret, ok := keys[key]
-			return secret, ok
-		}
+		v.Mode, v.Users = auth.Keys, auth.Static(keys)
 		return v, nil
 	}
 	local, err := loopback(c.Listen)

@@ -17,7 +17,7 @@ var now = time.Date(2026, 11, 22, 1, 2, 3, 0, time.UTC)
 func verifier() *Verifier {
 	return &Verifier{
 		Mode: Keys, Service: "kinesis", Now: func() time.Time { return now },
-		Secret: func(key string) (string, bool) { return "secret/" + key, strings.HasPrefix(key, "AK") },
+		Users: Static{"AK1": "secret/AK1", "AK2": "secret/AK2"},
 	}
 }
 
@@ -75,7 +75,7 @@ func TestKnownSignature(t *testing.T) {
 		"Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7")
 	v := &Verifier{
 		Mode: Keys, Service: "iam", Now: func() time.Time { return time.Date(2015, 8, 30, 12, 36, 0, 0, time.UTC) },
-		Secret: func(string) (string, bool) { return "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", true },
+		Users: Static{"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"},
 	}
 	if _, wrong := v.Check(r, nil); wrong != nil {
 		t.Error(wrong)
@@ -114,7 +114,7 @@ func TestWhatWasChangedIsRefused(t *testing.T) {
 	} {
 		r := signed(t, now, nil)
 		change(r)
-		if id, wrong := check(t, verifier(), r); wrong != "InvalidSignatureException" || id != (Identity{}) {
+		if id, wrong := check(t, verifier(), r); wrong != "InvalidSignatureException" || id.User != nil {
 			t.Errorf("%s changed: %+v, %q", what, id, wrong)
 		}
 	}
@@ -124,7 +124,7 @@ func TestWhatWasChangedIsRefused(t *testing.T) {
 		}
 	}
 	unknown := verifier()
-	unknown.Secret = func(string) (string, bool) { return "", false }
+	unknown.Users = Static{}
 	if _, wrong := check(t, unknown, signed(t, now, nil)); wrong != "UnrecognizedClientException" {
 		t.Errorf("an unknown access key: %q", wrong)
 	}

@@ -1,5 +1,5 @@
-// Package auth tells who sent a request, by its AWS Signature Version 4. The header and the query form are
-// known; the policies of what somebody may do are not here.
+// Package auth tells who sent a request, by its AWS Signature Version 4 or by the certificate of the client. The
+// header and the query form are known; what somebody may do is the affair of package policy.
 //
 // The invariant to remember: in mode Keys a request is somebody's only if the whole of it was signed
 // with that user's secret within the last minutes: method, path, query, the headers that say what is to be

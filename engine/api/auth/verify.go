@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/api/cert"
+	"github.com/millrace-io/millrace/engine/api/policy"
 	"github.com/millrace-io/millrace/engine/api/wire"
 )
 
@@ -21,24 +23,52 @@ const (
 	Open Mode = "open"
 	// Keys wants the signature of a known access key.
 	Keys Mode = "keys"
+	// MTLS wants a client certificate of a known user. What is signed is not looked at.
+	MTLS Mode = "mtls"
+	// Auto is Open as long as there are no users, then Keys.
+	Auto Mode = "auto"
 )
 
-// skew is how far the clocks of client and server may be apart (AWS: five minutes).
-const skew = 5 * time.Minute
+const (
+	// skew is how far the clocks of client and server may be apart (AWS: five minutes).
+	skew = 5 * time.Minute
+	// presigned is how long a signature in a query may be good for (AWS: 15 minutes for all services but S3).
+	presigned = 15 * time.Minute
+)
+
+// User is one of those who send requests.
+type User struct {
+	Name string
+	// Policy says what the user may do; nil is nothing.
+	Policy *policy.Document
+}
+
+// Users knows who there is. Its methods are called from any goroutine, with every request; they tell what holds now.
+type Users interface {
+	// ByKey finds the user of an access key that is good now, and the key's secret.
+	ByKey(accessKey string) (u *User, secret string, ok bool)
+	// ByCertificate finds the user whom a client certificate with these names belongs to; ok is false also when
+	// they belong to several.
+	ByCertificate(names []string) (u *User, ok bool)
+	// Any reports whether there are users at all.
+	Any() bool
+}
 
 // Verifier tells who sent requests to a service. Its methods may be called from any goroutine.
 type Verifier struct {
 	Mode Mode
 	// Service that signatures must be made for, for example kinesis.
 	Service string
-	// Secret returns that of an access key, in mode Keys.
-	Secret func(accessKey string) (secret string, ok bool)
+	// Users are needed in every mode but Open.
+	Users Users
 	// Now is the clock.
 	Now func() time.Time
 }
 
 // Identity is who sent a request.
 type Identity struct {
+	// User is nil when nobody was asked who he is: everything is allowed then.
+	User *User
 	// AccessKey that was claimed; in mode Keys it is proved.
 	AccessKey string
 	// Region that the client believes to speak to.
@@ -48,31 +78,64 @@ type Identity struct {
 // mustSign are headers that decide what is done, and so must be signed where they are sent.
 var mustSign = []string{"x-amz-target", "x-amz-date", "x-amz-security-token"}
 
-// Check returns who sent a request with a body.
-func (v *Verifier) Check(r *http.Request, body []byte) (Identity, *wire.Fault) {
-	s, wrong := parse(r)
-	if wrong != nil {
-		return Identity{}, wrong
+// mode is what is asked now.
+func (v *Verifier) mode() Mode {
+	if v.Mode != Auto {
+		return v.Mode
 	}
-	id := Identity{AccessKey: s.accessKey, Region: s.region}
-	if v.Mode == Open {
-		return id, nil
+	if v.Users.Any() {
+		return Keys
+	}
+	return Open
+}
+
+// Check returns who sent a request with a body. When it is refused, the identity is what was claimed.
+func (v *Verifier) Check(r *http.Request, body []byte) (Identity, *wire.Fault) {
+	mode := v.mode()
+	s, wrong := parse(r)
+	id := Identity{}
+	if s != nil && wrong == nil {
+		id = Identity{AccessKey: s.accessKey, Region: s.region}
+	}
+	if mode == MTLS {
+		return v.byCertificate(r, id)
+	}
+	if wrong != nil || mode == Open {
+		return id, wrong
 	}
 	if wrong := v.scope(r, s); wrong != nil {
-		return Identity{}, wrong
+		return id, wrong
 	}
-	secret, known := v.Secret(s.accessKey)
+	user, secret, known := v.Users.ByKey(s.accessKey)
 	if !known {
-		return Identity{}, fault("UnrecognizedClientException", "The security token included in the request is invalid.")
+		return id, fault("UnrecognizedClientException", "The security token included in the request is invalid.")
 	}
 	sum := sha256.Sum256(body)
 	hash := hex.EncodeToString(sum[:])
 	text, err := canonical(r, s, hash)
+	// A hash that is claimed must be the body's: UNSIGNED-PAYLOAD and its like are for S3 alone.
 	claimed := r.Header.Get("X-Amz-Content-Sha256")
 	if err != nil || claimed != "" && claimed != hash || !hmac.Equal(s.sign(text, secret), s.mac) {
-		return Identity{}, fault("InvalidSignatureException", "The request signature we calculated does not match the signature you provided. "+
+		return id, fault("InvalidSignatureException", "The request signature we calculated does not match the signature you provided. "+
 			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 	}
+	id.User = user
+	return id, nil
+}
+
+// byCertificate knows the sender by the certificate of the connection.
+func (v *Verifier) byCertificate(r *http.Request, id Identity) (Identity, *wire.Fault) {
+	// A key that was not verified says nothing about who this is.
+	id.AccessKey = ""
+	names := cert.Names(r.TLS)
+	if len(names) == 0 {
+		return id, fault("MissingAuthenticationTokenException", "Missing Authentication Token: the server asks for a client certificate")
+	}
+	user, ok := v.Users.ByCertificate(names)
+	if !ok {
+		return id, fault("UnrecognizedClientException", "The client certificate is not that of one user. It names "+strings.Join(names, ", "))
+	}
+	id.User = user
 	return id, nil
 }
 
@@ -86,10 +149,10 @@ func (v *Verifier) scope(r *http.Request, s *signature) *wire.Fault {
 			s.date+"' != '"+s.at.Format(dateLayout)+"', from '"+s.stamp+"'.")
 	}
 	now := v.Now().UTC()
-	life := max(s.life, skew)
+	life := s.good()
 	if now.Sub(s.at) > life {
 		return fault("InvalidSignatureException", "Signature expired: "+s.at.Format(timeLayout)+" is now earlier than "+
-			now.Add(-life).Format(timeLayout)+" ("+now.Format(timeLayout)+" - "+life.String()+".)")
+			now.Add(-life).Format(timeLayout)+" ("+now.Format(timeLayout)+" - "+short(life)+".)")
 	}
 	if s.at.Sub(now) > skew {
 		return fault("InvalidSignatureException", "Signature not yet current: "+s.at.Format(timeLayout)+" is still later than "+
@@ -104,4 +167,24 @@ func (v *Verifier) scope(r *http.Request, s *signature) *wire.Fault {
 		}
 	}
 	return nil
+}
+
+// good is how long a signature is good for after it was made: in the query form as long as it says itself, if that
+// is less than what is allowed.
+func (s *signature) good() time.Duration {
+	switch {
+	case !s.inQuery:
+		return skew
+	case s.life == 0:
+		return presigned
+	}
+	return min(s.life, presigned)
+}
+
+// short is a duration as AWS writes it: 5 min.
+func short(d time.Duration) string {
+	if d%time.Minute == 0 {
+		return strings.TrimSuffix(d.String(), "m0s") + " min"
+	}
+	return d.String()
 }

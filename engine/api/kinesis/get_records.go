@@ -70,9 +70,9 @@ func (out *getRecordsTail) Fields(f *wire.Fields) {
 var readBuffers = sync.Pool{New: func() any { return &stream.Buffer{} }}
 
 // getRecords is GetRecords. Records are encoded as they are read, so an answer is in memory once.
-func (s *Service) getRecords(ctx context.Context, format wire.Format, body, dst []byte) ([]byte, error) {
+func (s *Service) getRecords(ctx context.Context, c *call, format wire.Format, body, dst []byte) ([]byte, error) {
 	in := &getRecordsInput{}
-	if err := decode(format, body, in); err != nil {
+	if err := c.decode(ctx, format, body, in); err != nil {
 		return nil, err
 	}
 	st, at, err := s.resume(ctx, *in.iterator)
@@ -86,11 +86,11 @@ func (s *Service) getRecords(ctx context.Context, format wire.Format, body, dst 
 	if in.limit != nil {
 		limit = int(*in.limit)
 	}
-	c, err := s.cursor(st, at)
+	from, err := s.cursor(st, at)
 	if err != nil {
 		return nil, err
 	}
-	release, err := s.reserve(ctx, c)
+	release, err := s.reserve(ctx, from)
 	if err != nil {
 		return nil, err
 	}
@@ -101,11 +101,11 @@ func (s *Service) getRecords(ctx context.Context, format wire.Format, body, dst 
 	w.BeginArray()
 	buffer := readBuffers.Get().(*stream.Buffer)
 	defer readBuffers.Put(buffer)
-	if err := c.read(ctx, buffer, limit, maxBytes, w); err != nil {
+	if err := from.read(ctx, buffer, limit, maxBytes, w); err != nil {
 		return nil, err
 	}
 	w.EndArray()
-	w.Append(s.tail(c, at))
+	w.Append(s.tail(from, at))
 	w.EndObject()
 	return w.Bytes(), nil
 }

@@ -41,7 +41,7 @@ func (b *buffers) release() {
 }
 
 // ServeHTTP answers one request. The order of checks is that of AWS: method and content type, body, operation,
-// signature, fields.
+// signature, fields, rights.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := wire.NewID()
 	if s.crossOrigin(w, r, id) {
@@ -49,11 +49,13 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	b := pool.Get().(*buffers)
 	defer b.release()
-	format, err := s.answer(w, r, id, b)
+	c := s.newCall(r, id)
+	format, err := s.answer(w, r, c, b)
 	if err == nil {
 		return
 	}
 	f := s.faultOf(r.Context(), err)
+	c.record(f)
 	if f.Status >= http.StatusInternalServerError {
 		s.o.Log.Error("request failed", "id", id, "target", r.Header.Get("X-Amz-Target"), "error", err)
 	}
@@ -87,7 +89,7 @@ func (s *Service) crossOrigin(w http.ResponseWriter, r *http.Request, id string)
 }
 
 // answer does what a request asks for. An error is not answered yet.
-func (s *Service) answer(w http.ResponseWriter, r *http.Request, id string, b *buffers) (wire.Format, error) {
+func (s *Service) answer(w http.ResponseWriter, r *http.Request, c *call, b *buffers) (wire.Format, error) {
 	format, known := formatOf(r.Header.Get("Content-Type"))
 	if r.Method != http.MethodPost {
 		return format, &wire.Fault{Type: "AccessDeniedException", Message: "Unable to determine service/operation name to be authorized"}
@@ -108,18 +110,20 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, id string, b *b
 	if run == nil && name != "SubscribeToShard" {
 		return format, &wire.Fault{Type: "UnknownOperationException"}
 	}
-	if _, wrong := s.o.Verifier.Check(r, b.body); wrong != nil {
-		return format, wrong
+	c.operation = name
+	if err := c.verify(r, b.body); err != nil {
+		return format, err
 	}
 	if name == "SubscribeToShard" {
-		return format, s.subscribeToShard(w, r, format, id, b.body)
+		return format, s.subscribeToShard(w, r, c, format, b.body)
 	}
-	out, err := run(r.Context(), format, b.body, b.answer[:0])
+	out, err := run(r.Context(), c, format, b.body, b.answer[:0])
 	if err != nil {
 		return format, err
 	}
 	b.answer = out
-	_ = wire.Answer(w, http.StatusOK, format, id, out)
+	c.record(nil)
+	_ = wire.Answer(w, http.StatusOK, format, c.id, out)
 	return format, nil
 }
 

@@ -2,15 +2,12 @@ package kinesis
 
 import (
 	"context"
-	"encoding/json"
 
+	"github.com/millrace-io/millrace/engine/api/policy"
 	"github.com/millrace-io/millrace/engine/api/wire"
 )
 
 type putPolicyInput struct{ arn, id, policy *string }
-
-// maxPolicy bounds a policy, in bytes.
-const maxPolicy = 20 << 10
 
 func (in *putPolicyInput) Fields(f *wire.Fields) {
 	f.Text("ResourceARN", &in.arn, resourceARN)
@@ -18,10 +15,11 @@ func (in *putPolicyInput) Fields(f *wire.Fields) {
 	f.Text("Policy", &in.policy, required)
 }
 
-// putPolicy is PutResourcePolicy. The policy is kept and shown; nobody is held to it yet.
+// putPolicy is PutResourcePolicy. A document that is not understood whole is refused: what it leaves out could be what
+// denies.
 func (s *Service) putPolicy(ctx context.Context, in *putPolicyInput) error {
-	if len(*in.policy) > maxPolicy || !json.Valid([]byte(*in.policy)) {
-		return invalid("Policy must be a JSON document of at most %d bytes.", maxPolicy)
+	if _, err := policy.Parse(*in.policy, policy.Resource); err != nil {
+		return invalid("Policy is malformed, at line:column %v", err)
 	}
 	return s.setPolicy(ctx, *in.arn, *in.policy)
 }
@@ -31,15 +29,15 @@ func (s *Service) deletePolicy(ctx context.Context, in *resourceInput) error {
 	return s.setPolicy(ctx, *in.arn, "")
 }
 
-func (s *Service) setPolicy(ctx context.Context, arn, policy string) error {
+func (s *Service) setPolicy(ctx context.Context, arn, text string) error {
 	r, err := s.resource(ctx, arn)
 	if err != nil {
 		return err
 	}
 	if r.consumer != "" {
-		return s.editConsumer(ctx, r, func(c *consumer) error { c.Policy = policy; return nil })
+		return s.editConsumer(ctx, r, func(c *consumer) error { c.Policy = text; return nil })
 	}
-	return s.extras.change(ctx, r.Stream, func(e *extra) error { e.Policy = policy; return nil })
+	return s.extras.change(ctx, r.Stream, func(e *extra) error { e.Policy = text; return nil })
 }
 
 type getPolicyOutput struct{ policy string }
@@ -56,12 +54,12 @@ func (s *Service) getPolicy(ctx context.Context, in *resourceInput) (*getPolicyO
 	if err != nil {
 		return nil, err
 	}
-	policy := e.Policy
+	text := e.Policy
 	if c, ok := e.consumer(r.consumer); ok {
-		policy = c.Policy
+		text = c.Policy
 	}
-	if policy == "" {
-		policy = "{}"
+	if text == "" {
+		text = "{}"
 	}
-	return &getPolicyOutput{policy}, nil
+	return &getPolicyOutput{text}, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"github.com/millrace-io/millrace/engine/api/audit"
 	"github.com/millrace-io/millrace/engine/api/auth"
 	"github.com/millrace-io/millrace/engine/api/wire"
 	"github.com/millrace-io/millrace/engine/stream"
@@ -53,8 +54,10 @@ type Options struct {
 	MasterKey func() (string, error)
 	// Memory bounds the bytes of requests and answers under way; 64 MiB by default.
 	Memory int64
-	Now    func() time.Time
-	Log    *slog.Logger
+	// Audit gets an entry of each call that is not about records; nil means none.
+	Audit *audit.Log
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // Service answers requests. It is an http.Handler.
@@ -66,10 +69,11 @@ type Service struct {
 	states        states
 	extras        extras
 	subscriptions subscriptions
+	policies      policies
 }
 
 // action answers one request: it appends the body of the answer to dst.
-type action func(ctx context.Context, format wire.Format, body, dst []byte) ([]byte, error)
+type action func(ctx context.Context, c *call, format wire.Format, body, dst []byte) ([]byte, error)
 
 // New makes a service.
 func New(ctx context.Context, o Options) (*Service, error) {
@@ -114,11 +118,17 @@ type shape[T any] interface {
 	wire.Shape
 }
 
+// input is a shape that knows what it is about.
+type input[T any] interface {
+	shape[T]
+	aimed
+}
+
 // act is the action that decodes and checks a request, runs it and encodes its answer.
-func act[In, Out any, I shape[In], O shape[Out]](run func(ctx context.Context, in I) (O, error)) action {
-	return func(ctx context.Context, format wire.Format, body, dst []byte) ([]byte, error) {
+func act[In, Out any, I input[In], O shape[Out]](run func(ctx context.Context, in I) (O, error)) action {
+	return func(ctx context.Context, c *call, format wire.Format, body, dst []byte) ([]byte, error) {
 		in := I(new(In))
-		if err := decode(format, body, in); err != nil {
+		if err := c.decode(ctx, format, body, in); err != nil {
 			return nil, err
 		}
 		out, err := run(ctx, in)
@@ -130,24 +140,28 @@ func act[In, Out any, I shape[In], O shape[Out]](run func(ctx context.Context, i
 }
 
 // silent is act for an action whose answer has no body.
-func silent[In any, I shape[In]](run func(ctx context.Context, in I) error) action {
-	return func(ctx context.Context, format wire.Format, body, dst []byte) ([]byte, error) {
+func silent[In any, I input[In]](run func(ctx context.Context, in I) error) action {
+	return func(ctx context.Context, c *call, format wire.Format, body, dst []byte) ([]byte, error) {
 		in := I(new(In))
-		if err := decode(format, body, in); err != nil {
+		if err := c.decode(ctx, format, body, in); err != nil {
 			return nil, err
 		}
 		return dst, run(ctx, in)
 	}
 }
 
-func decode(format wire.Format, body []byte, in wire.Shape) error {
+// decode reads a request and refuses what is wrong with it, and what its sender has no right to.
+func (c *call) decode(ctx context.Context, format wire.Format, body []byte, in interface {
+	wire.Shape
+	aimed
+}) error {
 	if err := wire.Decode(format, body, in); err != nil {
 		return err
 	}
 	if v := wire.Check(in); !v.None() {
 		return &wire.Fault{Type: "ValidationException", Message: v.String()}
 	}
-	return nil
+	return c.allow(ctx, in)
 }
 
 // table is every action under its name.

@@ -52,9 +52,9 @@ func (in *subscribeInput) Fields(f *wire.Fields) {
 }
 
 // subscribeToShard is SubscribeToShard. An error that is returned is not answered yet.
-func (s *Service) subscribeToShard(w http.ResponseWriter, r *http.Request, format wire.Format, id string, body []byte) error {
+func (s *Service) subscribeToShard(w http.ResponseWriter, r *http.Request, asked *call, format wire.Format, body []byte) error {
 	in := &subscribeInput{}
-	if err := decode(format, body, in); err != nil {
+	if err := asked.decode(r.Context(), format, body, in); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancelCause(r.Context())
@@ -92,7 +92,7 @@ func (s *Service) subscribeToShard(w http.ResponseWriter, r *http.Request, forma
 		pause(ctx)
 	}
 	h := w.Header()
-	wire.SetIDs(h, id)
+	wire.SetIDs(h, asked.id)
 	h.Set("Content-Type", wire.TypeEventStream)
 	w.WriteHeader(http.StatusOK)
 	e.run(ctx)
