@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/api/control"
-	streams "github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/disk"
 	"github.com/millrace-io/millrace/engine/stream/seal"
 	"github.com/millrace-io/millrace/engine/stream/seal/master"
@@ -54,40 +53,4 @@ func openData(ctx context.Context, o Options) (*disk.Backend, error) {
 // are encrypted: the key names a master key as docs/encryption.md has it.
 func Keyring(stream, key string) (seal.Keyring, error) {
 	return master.Ring(stream, key, master.Options{})
-}
-
-// controls let `millrace stream` work on the streams of this run while it has the data directory.
-type controls struct {
-	local  *control.Local
-	server *control.Server
-}
-
-// serveControl opens the control socket. A pipeline runs without one where the file system has none.
-func (r *Run) serveControl() {
-	var shared []*streams.Stream
-	for _, f := range r.feeds {
-		shared = append(shared, f.stream)
-	}
-	r.controls.local = control.NewLocal(r.backend, r.o.Now, shared...)
-	server, err := control.Serve(r.o.Data, r.controls.local, r.o.Log)
-	if err != nil {
-		r.o.Log.Warn("`millrace stream` has to wait until this pipeline ends", "error", err)
-		return
-	}
-	r.controls.server = server
-}
-
-// Streams is the Admin of the run's data directory, for those who serve it to others. It is closed with the run.
-func (r *Run) Streams() *control.Local { return r.controls.local }
-
-// close comes before the streams and the backend are closed.
-func (c *controls) close() error {
-	var errs []error
-	if c.server != nil {
-		errs = append(errs, c.server.Close())
-	}
-	if c.local != nil {
-		errs = append(errs, c.local.Close())
-	}
-	return errors.Join(errs...)
 }

@@ -207,7 +207,7 @@ func (e *explainer) stream(id string, again bool) *outline.Node {
 	}
 	n.Columns = outline.Columns(s.Schema)
 	for _, x := range e.p.Sources {
-		if x.To == id {
+		if x.To == id || x.Component.AnyStream {
 			n.Inputs = append(n.Inputs, &outline.Node{Kind: "source", Name: x.Name, Text: "(" + x.Component.Type + ")"})
 		}
 	}

@@ -4,6 +4,7 @@ package pipelines
 
 // fieldDocs are the doc comments of the keys of a pipeline file.
 var fieldDocs = map[string]string{
+	"github.com/millrace-io/millrace/pipelines.anyStreamHead.Type":         "Type of the source.",
 	"github.com/millrace-io/millrace/pipelines.encryptionSpec.Key":         "Key is the master key: file:PATH, env:NAME, aws-kms://… or hcvault://…. Several, with spaces between, are for a change: the first one encrypts, all open what is there.",
 	"github.com/millrace-io/millrace/pipelines.fileSpec.Memory":            "Memory is the budget of the process for buffers, windows and open partitions. It spills or writes earlier instead of growing beyond it.",
 	"github.com/millrace-io/millrace/pipelines.fileSpec.Name":              "Name of the pipeline. It is part of object keys and of the positions kept on disk, so a renamed pipeline starts over. Default: the file's name without its ending.",
@@ -139,6 +140,18 @@ var fieldDocs = map[string]string{
 	"github.com/millrace-io/millrace/sources/http.Config.Path":             "Path that records are posted to.",
 	"github.com/millrace-io/millrace/sources/http.Config.Timeout":          "Timeout for a client to send its request.",
 	"github.com/millrace-io/millrace/sources/http.Config.Token":            "Token that clients must send, as in \"Authorization: Bearer TOKEN\".",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.AccessKeys":    "AccessKeys are those that may sign requests, each with its secret. Without any, signatures are not verified.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.Account":       "Account is a number of twelve digits.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.Insecure":      "Insecure lets everybody who reaches the address do anything.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.Instant":       "Instant lets streams be ACTIVE at once, instead of CREATING or UPDATING for half a second.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.Limits":        "Limits are none or kinesis: then streams that clients make are held to the limits of a shard, and operations to the rates of the service. Those of the file have the limits that the file says.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.Listen":        "Listen is the address and port to listen on. Other machines reach it only if it is not a loopback address; then access_keys or insecure must be set.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.MasterKey":     "MasterKey is what StartStreamEncryption encrypts with. Without one it is refused.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.MaxInFlight":   "MaxInFlight is how much memory requests and answers under way may take together; more have to wait.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.Region":        "Region and account are parts of ARNs.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.ShardQuota":    "ShardQuota is how many shards may be open in all streams.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.TLSCert":       "TLSCert and tls_key are files in PEM; with them the source speaks TLS.",
+	"github.com/millrace-io/millrace/sources/kinesis.Config.TLSKey":        "TLSKey is the private key of the certificate.",
 	"github.com/millrace-io/millrace/transforms/filter.Config.Where":       "Where is an SQL condition over the columns of the input. Rows pass for which it is true; rows for which it is false or null do not.",
 	"github.com/millrace-io/millrace/transforms/selection.Config.Columns":  "Columns of the rows that leave, in order: a list of columns of the input (\"country\"), SQL expressions with names (\"price * quantity AS total\") and \"*\" for all columns of the input; or names with their expressions (total: price * quantity).",
 }

@@ -25,7 +25,7 @@ func (p *Pipeline) gather(ctx context.Context, o ResolveOptions) error {
 	part := *p
 	part.Transforms, part.Queries, part.Sinks = nil, nil, nil
 	part.Sources = slices.DeleteFunc(slices.Clone(p.Sources), func(s *Source) bool {
-		return !slices.ContainsFunc(missing, func(x *Stream) bool { return x.Name == s.To })
+		return !s.Component.AnyStream && !slices.ContainsFunc(missing, func(x *Stream) bool { return x.Name == s.To })
 	})
 	if len(part.Sources) == 0 {
 		return nil // what is stored has to do

@@ -74,7 +74,7 @@ type loader struct {
 	// nodes are all that can be read from, by id; ids lists them in the order of the file.
 	nodes map[string]*node
 	ids   []string
-	// claimed says which sink has what only one can have.
+	// claimed says which source or sink has what only one can have.
 	claimed map[string]string
 }
 
@@ -234,14 +234,26 @@ func (l *loader) loadSource(e config.Entry[*config.Node]) {
 	l.checkID(e.Node, e.ID)
 	s := &source{at: e.Node, Source: Source{Name: e.ID}}
 	c, known, ok := find(l.components.Sources, sourceType, typeOf(e.Node))
+	head := any(&s.head)
+	at := e.Node
 	if ok {
 		s.Component, s.Config = c, c.Config()
 	} else {
 		l.unknownType(e.Node, "source", known)
 	}
-	if l.entry(e.Node, &s.head, s.Config) && ok {
+	if ok && c.AnyStream {
+		head = &anyStreamHead{}
+		if to := at.Get("to"); to != nil {
+			l.d.KeyErrorf(to, "clients of a %s source name the stream they write to; remove to", c.Type)
+			at = at.Without("to")
+		}
+	}
+	if l.entry(at, head, s.Config) && ok {
 		_, err := c.Open(s.Config, sources.Env{Pipeline: l.name, Name: e.ID, Log: silent(), Now: epoch, Status: func(error) {}, Progress: func(int64, int64) {}})
 		l.explain(e.Node, err)
+		for _, x := range sourceClaims(s.Config) {
+			l.claim(e.Node, fmt.Sprintf("source %q", e.ID), x.Path, x.What)
+		}
 	}
 	s.To = s.head.To
 	l.sources = append(l.sources, s)
@@ -283,20 +295,18 @@ func (l *loader) loadSink(e config.Entry[*config.Node]) {
 	if c, ok := s.Config.(sinks.Single); ok && s.Parallelism > 1 && c.Single() != "" {
 		l.d.Errorf(e.Node.Get("parallelism"), "%s, so it has one task; remove parallelism", c.Single())
 	}
-	l.claim(s)
+	if s.known {
+		for _, x := range sinkClaims(s.Config) {
+			l.claim(s.at, fmt.Sprintf("sink %q", s.Name), x.Path, x.What)
+		}
+	}
 	l.sinks = append(l.sinks, s)
 }
 
-// claim reports what two sinks want for themselves.
-func (l *loader) claim(s *sink) {
-	c, ok := s.Config.(sinks.Claimer)
-	if !ok || !s.known {
-		return
+// claim reports what two sources or sinks want for themselves.
+func (l *loader) claim(at *config.Node, by, path, what string) {
+	if other, taken := l.claimed[what]; taken && other != by {
+		l.d.Problem(at, config.Problemf(path, "%s has the %s already; choose another one", other, what))
 	}
-	for _, x := range c.Claims() {
-		if other, taken := l.claimed[x.What]; taken && other != s.Name {
-			l.d.Problem(s.at, config.Problemf(x.Path, "sink %q has the %s already; choose another one", other, x.What))
-		}
-		l.claimed[x.What] = s.Name
-	}
+	l.claimed[what] = by
 }

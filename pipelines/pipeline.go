@@ -70,7 +70,7 @@ type Stream struct {
 	Settings streams.Settings
 }
 
-// Source writes to the stream To.
+// Source writes to the stream To, which is empty when its clients name one.
 type Source struct {
 	Name      string
 	Component sources.Component `json:"-"`

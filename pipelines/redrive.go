@@ -74,14 +74,15 @@ func Redrive(ctx context.Context, p *Pipeline, o RedriveOptions) (out Redriven, 
 	if i < 0 {
 		return out, fmt.Errorf("the pipeline has no sink %q", o.Sink)
 	}
-	r, err := newRun(ctx, p, o.Run)
+	directory, err := OpenDirectory(ctx, o.Run)
 	if err != nil {
 		return out, err
 	}
+	r := newRun(directory, p, o.Run)
 	d := &redrive{run: r, sink: p.Sinks[i], o: o}
 	d.out = Redriven{Pipeline: p.Name, Sink: o.Sink, DryRun: o.DryRun, Codes: map[string]int64{}}
 	err = d.work(ctx)
-	return d.out, errors.Join(err, r.Close())
+	return d.out, errors.Join(err, r.closeStreams(), directory.Close())
 }
 
 // redrive is a redrive at work.

@@ -106,6 +106,11 @@ func (l *loader) resolveAll() {
 }
 
 func (l *loader) resolveSource(s *source) {
+	if s.Component.AnyStream {
+		for _, each := range l.streams {
+			each.writers++
+		}
+	}
 	at := s.at.Get("to")
 	if at == nil || s.To == "" {
 		return

@@ -15,7 +15,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/column/versions"
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/engine/record"
@@ -59,10 +58,13 @@ type Options struct {
 
 // Run is a pipeline between Open and Close.
 type Run struct {
-	pipeline *Pipeline
-	o        Options
-	backend  *disk.Backend
-	feeds    map[string]*feed
+	pipeline  *Pipeline
+	o         Options
+	directory *Directory
+	// alone is set when the directory is closed with the run.
+	alone   bool
+	backend *disk.Backend
+	feeds   map[string]*feed
 	// versions are those of the schemas that records decide on, by stream.
 	versions map[string]*versions.Stream
 	dead     *flow.DeadLetters
@@ -70,7 +72,6 @@ type Run struct {
 	tasks    []*consumerRun
 	began    time.Time
 	deadOld  int64
-	controls controls
 	halt     chan struct{}
 	halting  sync.Once
 }
@@ -78,31 +79,24 @@ type Run struct {
 // Open opens the data directory and everything the pipeline needs in it, and starts nothing.
 // Close must follow.
 func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
-	r, err := newRun(ctx, p, o)
+	d, err := OpenDirectory(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	// Nobody else can be alive, so the leases of a process that was killed are free.
-	if _, err := checkpoint.Vacate(ctx, r.backend.Meta()); err != nil {
-		return nil, errors.Join(err, r.Close())
+	r, err := d.Open(ctx, p, o)
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
 	}
-	if err := r.build(ctx); err != nil {
-		return nil, errors.Join(err, r.Close())
-	}
-	r.serveControl()
+	r.alone = true
+	d.Serve()
 	return r, nil
 }
 
-// newRun opens the data directory.
-func newRun(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
-	backend, err := openData(ctx, o)
-	if err != nil {
-		return nil, err
-	}
+func newRun(d *Directory, p *Pipeline, o Options) *Run {
 	return &Run{
-		pipeline: p, o: o, backend: backend, feeds: map[string]*feed{}, versions: map[string]*versions.Stream{},
+		pipeline: p, o: o, directory: d, backend: d.backend, feeds: map[string]*feed{}, versions: map[string]*versions.Stream{},
 		began: o.Now(), halt: make(chan struct{}),
-	}, nil
+	}
 }
 
 func (r *Run) build(ctx context.Context) error {
@@ -267,19 +261,11 @@ func (r *Run) watch(ctx context.Context, finished <-chan struct{}, stopReading f
 			halt = nil
 			stopReading()
 		case <-tick.C:
-			if err := r.tidy(ctx); err != nil {
+			if err := r.directory.Tidy(ctx); err != nil {
 				r.o.Log.Warn("removing expired records", "error", err)
 			}
 		}
 	}
-}
-
-// tidy removes what retention lets go of and no consumer needs.
-func (r *Run) tidy(ctx context.Context) error {
-	for _, f := range r.feeds {
-		f.holdAll()
-	}
-	return r.controls.local.Tidy(ctx)
 }
 
 // Delivered reports whether all input ended and is delivered.
@@ -297,13 +283,19 @@ func (r *Run) Delivered() bool {
 	return true
 }
 
-// Close lets go of the data directory.
+// Close lets go of the data directory. A run in a Directory that others share is closed with that.
 func (r *Run) Close() error {
-	errs := []error{r.controls.close()}
+	if r.alone {
+		return r.directory.Close()
+	}
+	return nil
+}
+
+func (r *Run) closeStreams() error {
+	var errs []error
 	for _, f := range r.feeds {
 		errs = append(errs, f.stream.Close())
 	}
-	errs = append(errs, r.backend.Close())
 	return errors.Join(errs...)
 }
 

@@ -12,9 +12,10 @@ import (
 
 // sourceRun is a source at work.
 type sourceRun struct {
-	spec    *Source
-	source  sources.Source
-	feed    *feed
+	spec   *Source
+	source sources.Source
+	// feeds are what it writes to: one, or with clients who name the stream all that the file declares.
+	feeds   []*feed
 	writer  counter
 	ended   atomic.Bool
 	skipped atomic.Bool
@@ -30,9 +31,9 @@ type sourceRun struct {
 func (r *Run) openSources() error {
 	for i := range r.pipeline.Sources {
 		spec := r.pipeline.Sources[i]
-		s := &sourceRun{spec: spec, feed: r.feeds[spec.To]}
-		s.writer.Stream, s.writer.fault = s.feed.stream, s.fault
+		s := &sourceRun{spec: spec}
 		s.now = SourceStatus{Name: spec.Name, Type: spec.Component.Type, To: spec.To, State: "running"}
+		s.aim(r)
 		source, err := spec.Component.Open(spec.Config, r.sourceEnv(s))
 		if err != nil {
 			return fmt.Errorf("source %q: %w", spec.Name, err)
@@ -45,15 +46,33 @@ func (r *Run) openSources() error {
 			s.now.State = "done"
 			continue
 		}
-		s.feed.join()
+		for _, f := range s.feeds {
+			f.join()
+		}
 	}
 	return nil
+}
+
+// anyStream is what a status says of a source whose clients name the stream.
+const anyStream = "*"
+
+// aim finds what a source writes to.
+func (s *sourceRun) aim(r *Run) {
+	if !s.spec.Component.AnyStream {
+		s.feeds = []*feed{r.feeds[s.spec.To]}
+		s.writer.Stream, s.writer.fault = s.feeds[0].stream, s.fault
+		return
+	}
+	s.now.To = anyStream
+	for _, x := range r.pipeline.Streams {
+		s.feeds = append(s.feeds, r.feeds[x.Name])
+	}
 }
 
 func (r *Run) sourceEnv(s *sourceRun) sources.Env {
 	// A source has nothing better to do than to wait until its rejects are kept.
 	patient := &flow.DeadLetters{Pipeline: r.pipeline.Name, Write: r.feeds[internalName(r.pipeline.Name, deadLetters)].stream.Write}
-	return sources.Env{
+	env := sources.Env{
 		Pipeline: r.pipeline.Name,
 		Name:     s.spec.Name,
 		Log:      r.o.Log.With("source", s.spec.Name),
@@ -69,6 +88,11 @@ func (r *Run) sourceEnv(s *sourceRun) sources.Env {
 			return patient.Keep(ctx, x.Producer, x.Position, l)
 		},
 	}
+	if s.spec.Component.AnyStream {
+		env.Streams = r.directory.local
+		env.Stored = func(records int) { s.writer.written.Add(int64(records)) }
+	}
+	return env
 }
 
 // run reads until the input ends. A source that ends because it was stopped has not ended: what
@@ -98,15 +122,19 @@ func (s *sourceRun) run(ctx context.Context, halt <-chan struct{}) error {
 // end tells that the input has ended, once all of it can be read: with a weaker sync mode that is
 // later than when it was acknowledged.
 func (s *sourceRun) end(ctx context.Context) error {
-	err := s.feed.stream.Sync(ctx)
-	if ctx.Err() != nil {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("source %q: %w", s.spec.Name, err)
+	for _, f := range s.feeds {
+		err := f.stream.Sync(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("source %q: %w", s.spec.Name, err)
+		}
 	}
 	s.ended.Store(true)
-	s.feed.leave()
+	for _, f := range s.feeds {
+		f.leave()
+	}
 	return nil
 }
 

@@ -24,7 +24,11 @@ func SchemaJSON(c Components) ([]byte, error) {
 
 	var sources, transforms, sinks []variant
 	for _, each := range c.Sources {
-		sources = append(sources, variant{each.Type, s.Of(&sourceHead{}, each.Config())})
+		head := any(&sourceHead{})
+		if each.AnyStream {
+			head = &anyStreamHead{}
+		}
+		sources = append(sources, variant{each.Type, s.Of(head, each.Config())})
 	}
 	for _, each := range c.Transforms {
 		transforms = append(transforms, variant{each.Type, s.Of(&transformHead{}, each.Config())})

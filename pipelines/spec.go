@@ -163,6 +163,12 @@ type sourceHead struct {
 	To string `yaml:"to" required:"true"`
 }
 
+// anyStreamHead is what sources have whose clients name the stream.
+type anyStreamHead struct {
+	// Type of the source.
+	Type string `yaml:"type" required:"true"`
+}
+
 // transformHead is what all transforms have; the rest is the component's.
 type transformHead struct {
 	// Type of the transform.

@@ -5,10 +5,12 @@ package sources
 import (
 	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/stream"
 )
 
 // Source reads from the outside and writes to one stream.
@@ -47,6 +49,11 @@ type Env struct {
 	Status func(error)
 	// Progress reports how much of a known total is read, both in bytes; total 0 means unknown.
 	Progress func(done, total int64)
+	// Streams are all of the data directory, for a source that lets its clients choose (Component.AnyStream); nil
+	// for others, and while a file is checked.
+	Streams stream.Directory
+	// Stored counts records that such a source stored.
+	Stored func(records int)
 	// Reject keeps input that cannot become a record, once, with its reason. It returns nil when
 	// that is durable; nil instead of a function means the source only logs. It is called before
 	// the Write that moves the producer's position past it, so a crash repeats it at worst.
@@ -74,6 +81,8 @@ type Component struct {
 	Type string
 	// Config returns a pointer to a configuration with its defaults.
 	Config func() any
+	// AnyStream says that clients of the source name the streams they write to: it has no `to:`.
+	AnyStream bool
 	// Open makes the source without touching the outside.
 	Open func(cfg any, env Env) (Source, error)
 }
@@ -86,4 +95,24 @@ func Define[C any](kind string, defaults func() C, open func(C, Env) (Source, er
 		Config: config.Defaults(defaults),
 		Open:   func(cfg any, env Env) (Source, error) { return open(*cfg.(*C), env) },
 	}
+}
+
+// Claimer is implemented by the configuration of a source that takes something which only one source or sink can have,
+// such as an address.
+type Claimer interface{ Claims() []Claim }
+
+// Claim is one such thing.
+type Claim struct {
+	// Path of the key that names it.
+	Path string
+	// What it is, as messages have it and the same for all that cannot be together.
+	What string
+}
+
+// Address is the claim of a listener, if the address says which port.
+func Address(path, listen string) []Claim {
+	if _, port, err := net.SplitHostPort(listen); err != nil || port == "" || port == "0" {
+		return nil
+	}
+	return []Claim{{Path: path, What: "address " + listen}}
 }

@@ -13,6 +13,7 @@ import (
 	sourcefile "github.com/millrace-io/millrace/sources/file"
 	"github.com/millrace-io/millrace/sources/generate"
 	"github.com/millrace-io/millrace/sources/http"
+	"github.com/millrace-io/millrace/sources/kinesis"
 	"github.com/millrace-io/millrace/transforms"
 	"github.com/millrace-io/millrace/transforms/filter"
 	"github.com/millrace-io/millrace/transforms/selection"
@@ -25,6 +26,7 @@ func components() pipelines.Components {
 			sourcefile.Component(),
 			generate.Component(),
 			http.Component(),
+			kinesis.Component(),
 		},
 		Transforms: []transforms.Component{
 			filter.Component(),

@@ -4,27 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"runtime/debug"
-	"sync"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/api/auth"
 	"github.com/millrace-io/millrace/engine/api/control"
+	"github.com/millrace-io/millrace/engine/api/door"
 	"github.com/millrace-io/millrace/engine/api/kinesis"
 	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/seal/master"
-	"github.com/millrace-io/millrace/pipelines"
 )
 
 type serveCommand struct {
-	File   string `arg:"" optional:"" help:"Pipeline file to run on the same streams."`
-	Listen string `help:"Address of the Kinesis Data Streams API. One that is not loopback needs access keys, or --insecure." default:"127.0.0.1:4567" placeholder:"HOST:PORT"`
-	Data   string `help:"Data directory." default:"millrace-data" placeholder:"DIR"`
+	Files  []string `arg:"" optional:"" name:"file" help:"Pipeline files to run, with their streams, in the same data directory."`
+	Listen string   `help:"Address of the Kinesis Data Streams API. One that is not loopback needs access keys, or --insecure." default:"127.0.0.1:4567" placeholder:"HOST:PORT"`
+	Data   string   `help:"Data directory." default:"millrace-data" placeholder:"DIR"`
 
 	AccessKey  []string `help:"KEY:SECRET that may sign requests, or @FILE with one in each line; without any, signatures are not verified." placeholder:"KEY:SECRET" sep:"none"`
 	Insecure   bool     `help:"Let anybody who reaches the address do anything."`
@@ -38,23 +33,11 @@ type serveCommand struct {
 	tlsFlags
 }
 
-// settleFor is how long streams are CREATING, UPDATING and DELETING.
-const settleFor = 500 * time.Millisecond
-
-// Limits of the server, so that clients that are slow, idle or many cost little.
 const (
-	headerTimeout  = 10 * time.Second
-	requestTimeout = time.Minute
-	idleTimeout    = 2 * time.Minute
-	maxHeaders     = 32 << 10
-	maxStreams     = 250 // requests at once on one connection of HTTP/2
+	// settleFor is how long streams are CREATING, UPDATING and DELETING.
+	settleFor = 500 * time.Millisecond
 	// requestMemory bounds requests and answers under way.
 	requestMemory = 64 << 20
-	// stopPatience is how long requests under way may go on after a signal.
-	stopPatience = 10 * time.Second
-	// tendEvery is how often shards follow their load, and every so many times what expired is removed.
-	tendEvery = 5 * time.Second
-	tidyEvery = 6
 )
 
 // Run serves until a signal.
@@ -69,83 +52,49 @@ func (c *serveCommand) Run(a *app) error {
 	}
 	ctx, stop, release := signals(a)
 	defer release()
-	host, err := c.open(ctx, a)
+	h, err := c.open(ctx, a)
 	if err != nil {
 		return err
 	}
-	service, err := c.service(ctx, a, host.streams, verifier)
+	return errors.Join(c.serve(ctx, a, h, verifier, stop, began), h.directory.Close())
+}
+
+// serve answers until a signal, or until a pipeline fails.
+func (c *serveCommand) serve(ctx context.Context, a *app, h *host, v *auth.Verifier, stop <-chan struct{}, began time.Time) error {
+	service, err := c.service(ctx, a, h.directory.Streams(), v)
 	if err != nil {
-		return errors.Join(err, host.close())
+		return err
 	}
 	certificates, err := c.tlsFlags.open(a, c.Data, c.Listen)
 	if err != nil {
-		return errors.Join(err, host.close())
+		return err
 	}
-	plain, err := net.Listen("tcp", c.Listen)
+	plain, err := door.Listen(ctx, c.Listen)
 	if err != nil {
-		return errors.Join(fmt.Errorf("listen: %w", err), host.close())
+		return err
 	}
 	listener, scheme := wrapped(plain, certificates)
-	fmt.Fprintf(a.stderr, "serving Kinesis Data Streams on %s://%s after %d ms; region %s, account %s, data in %s\n",
-		scheme, listener.Addr(), time.Since(began).Milliseconds(), c.Region, c.Account, c.Data)
-	return errors.Join(c.serve(ctx, a, listener, service, host, stop), host.close())
+	names, err := h.directory.Streams().Names(ctx)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	url := scheme + "://" + listener.Addr().String()
+	fmt.Fprintf(a.stderr, "serving Kinesis Data Streams on %s after %d ms; region %s, account %s, data in %s, %s, %s; export AWS_ENDPOINT_URL_KINESIS=%s\n",
+		url, time.Since(began).Milliseconds(), c.Region, c.Account, c.Data, some(int64(len(names)), "stream"), c.who(), url)
+	return h.run(ctx, stop, a.log, func(stop <-chan struct{}) error {
+		return door.Serve(ctx, stop, listener, service, door.Options{Drain: service.EndSubscriptions, Log: a.log})
+	})
 }
 
-// serve answers until a signal, or until the pipeline fails.
-func (c *serveCommand) serve(ctx context.Context, a *app, l net.Listener, service *kinesis.Service, h *host, stop <-chan struct{}) error {
-	requests, cancel := context.WithCancel(ctx)
-	defer cancel()
-	server := newServer(requests, service, a.log)
-	server.RegisterOnShutdown(service.EndSubscriptions)
-	failed := make(chan error, 2)
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			failed <- fmt.Errorf("serve: %w", err)
-		}
-	})
-	running.Go(func() { h.tend(requests, a.log) })
-	running.Go(func() {
-		if err := h.run(ctx); err != nil {
-			failed <- err
-		}
-	})
-	var err error
-	select {
-	case <-stop:
-	case <-ctx.Done():
-		err = ctx.Err()
-	case err = <-failed:
+// who says who may send requests.
+func (c *serveCommand) who() string {
+	switch local, err := door.IsLoopback(c.Listen); {
+	case len(c.AccessKey) > 0:
+		return "open to those with an access key"
+	case err == nil && local:
+		return "open to this machine"
 	}
-	h.stop()
-	patience, done := context.WithTimeout(ctx, stopPatience)
-	defer done()
-	if server.Shutdown(patience) != nil {
-		_ = server.Close()
-	}
-	cancel()
-	running.Wait()
-	select {
-	case more := <-failed:
-		err = errors.Join(err, more)
-	default:
-	}
-	return err
-}
-
-// newServer is an HTTP/1.1 server that speaks HTTP/2 too, with and without TLS.
-func newServer(ctx context.Context, handler http.Handler, log *slog.Logger) *http.Server {
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
-	protocols.SetUnencryptedHTTP2(true)
-	s := &http.Server{
-		Handler: handler, Protocols: &protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes: maxHeaders, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		BaseContext: func(net.Listener) context.Context { return ctx },
-	}
-	return s
+	return "open to everybody"
 }
 
 func (c *serveCommand) service(ctx context.Context, a *app, streams *control.Local, v *auth.Verifier) (*kinesis.Service, error) {
@@ -176,80 +125,4 @@ func (c *serveCommand) masterKey() (string, error) {
 		}
 	}
 	return "file:" + file, nil
-}
-
-// host is the process's data directory: a pipeline's, or one that nothing else uses.
-type host struct {
-	streams *control.Local
-	// pipeline is nil without a file.
-	pipeline *pipelines.Run
-	halt     chan struct{}
-	halting  sync.Once
-	close    func() error
-}
-
-// open opens the data directory.
-func (c *serveCommand) open(ctx context.Context, a *app) (*host, error) {
-	h := &host{halt: make(chan struct{})}
-	if c.File == "" {
-		s, err := openSession(ctx, openOptions{data: c.Data, log: a.log, create: true, serve: true})
-		if err != nil {
-			return nil, err
-		}
-		local, ok := s.Admin.(*control.Local)
-		if !ok {
-			return nil, errors.Join(usageError{fmt.Errorf("data directory %s is used by another process; give its pipeline file to `millrace serve` instead, or stop it", c.Data)}, s.Close())
-		}
-		debug.SetMemoryLimit(2 * requestMemory)
-		h.streams, h.close = local, s.Close
-		return h, nil
-	}
-	options := pipelines.Options{Data: c.Data, Serve: true, Stop: h.halt, Stdout: a.stdout, Log: a.log, Now: time.Now}
-	p, err := loaded(a)(pipelines.Resolve(ctx, c.File, components(), pipelines.ResolveOptions{
-		Load: loadOptions(), Run: options, Say: func(text string) { fmt.Fprintln(a.stderr, text) },
-	}))
-	if err != nil {
-		return nil, err
-	}
-	debug.SetMemoryLimit(int64(p.Memory) + requestMemory)
-	h.pipeline, err = pipelines.Open(ctx, p, options)
-	if err != nil {
-		return nil, err
-	}
-	h.streams, h.close = h.pipeline.Streams(), h.pipeline.Close
-	return h, nil
-}
-
-// stop asks the pipeline to end.
-func (h *host) stop() { h.halting.Do(func() { close(h.halt) }) }
-
-// run runs the pipeline, if there is one, until stop.
-func (h *host) run(ctx context.Context) error {
-	if h.pipeline == nil {
-		return nil
-	}
-	return h.pipeline.Wait(ctx)
-}
-
-// tend lets shards follow their load and removes what retention lets go of.
-func (h *host) tend(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(tendEvery)
-	defer tick.Stop()
-	for n := 1; ; n++ {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		if err := h.streams.Look(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("shards do not follow the load; it is tried again", "error", err)
-		}
-		// A pipeline does this itself, once it has said what its consumers still need.
-		if n%tidyEvery != 0 || h.pipeline != nil {
-			continue
-		}
-		if err := h.streams.Tidy(ctx); err != nil && ctx.Err() == nil {
-			log.Warn("removing expired records", "error", err)
-		}
-	}
 }

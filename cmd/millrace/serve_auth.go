@@ -3,12 +3,12 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"net"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/api/auth"
+	"github.com/millrace-io/millrace/engine/api/door"
 )
 
 // verifier tells who sends requests. Without access keys that is nobody's question, and so only on loopback.
@@ -22,21 +22,14 @@ func (c *serveCommand) verifier() (*auth.Verifier, error) {
 		v.Mode, v.Users = auth.Keys, auth.Static(keys)
 		return v, nil
 	}
-	local, err := loopback(c.Listen)
-	if err == nil && !local && !c.Insecure {
-		err = fmt.Errorf("%s can be reached by others: give --access-key KEY:SECRET, or spell out --insecure", c.Listen)
-	}
-	return v, err
-}
-
-// loopback reports whether nobody but this machine reaches an address.
-func loopback(address string) (bool, error) {
-	host, _, err := net.SplitHostPort(address)
+	local, err := door.IsLoopback(c.Listen)
 	if err != nil {
-		return false, fmt.Errorf("--listen %q: want HOST:PORT, for example 127.0.0.1:4567", address)
+		return nil, fmt.Errorf("--listen: %w", err)
 	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback(), nil
+	if !local && !c.Insecure {
+		return nil, fmt.Errorf("%s can be reached by others: give --access-key KEY:SECRET, or spell out --insecure", c.Listen)
+	}
+	return v, nil
 }
 
 // accessKeys reads pairs of an access key and its secret.

@@ -153,3 +153,8 @@ func (n *Node) Only(keys ...string) *Node {
 	}
 	return &only
 }
+
+// Without is a mapping without a key.
+func (n *Node) Without(key string) *Node {
+	return n.Only(slices.DeleteFunc(slices.Clone(n.Keys), func(k string) bool { return k == key })...)
+}

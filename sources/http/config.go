@@ -68,6 +68,9 @@ func (c *Config) Validate() []config.Problem {
 	return found
 }
 
+// Claims implements sources.Claimer.
+func (c *Config) Claims() []sources.Claim { return sources.Address("listen", c.Listen) }
+
 // perBody is how many times its size a request takes in memory: the body and its unpacker, its
 // batch, and what growing costs.
 const perBody = 4

@@ -24,6 +24,8 @@ type Local struct {
 	mu sync.Mutex // guards what follows
 	// shared are the streams that the process works with; they are not closed here.
 	shared map[string]*stream.Stream
+	// owners are the pipelines that alone write to a shared stream.
+	owners map[string]string
 	// own are those that were opened to be looked at.
 	own map[string]*stream.Stream
 	// governors are those of own.
@@ -35,11 +37,21 @@ var _ Admin = (*Local)(nil)
 // NewLocal makes an Admin of a backend. shared are the streams that the process has open: they
 // are used, and not deleted. Close must follow, before they and the backend are closed.
 func NewLocal(b stream.Backend, now func() time.Time, shared ...*stream.Stream) *Local {
-	l := &Local{backend: b, now: now, shared: map[string]*stream.Stream{}, own: map[string]*stream.Stream{}, governors: map[string]*governor.Governor{}}
+	l := &Local{backend: b, now: now, shared: map[string]*stream.Stream{}, owners: map[string]string{}, own: map[string]*stream.Stream{}, governors: map[string]*governor.Governor{}}
 	for _, s := range shared {
-		l.shared[s.Name()] = s
+		l.Share(s, "")
 	}
 	return l
+}
+
+// Share adds a stream that the process works with. owner is the pipeline that alone writes to it, empty for none.
+func (l *Local) Share(s *stream.Stream, owner string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shared[s.Name()] = s
+	if owner != "" {
+		l.owners[s.Name()] = owner
+	}
 }
 
 // Close closes the streams that were opened to be looked at.

@@ -29,6 +29,14 @@ func (l *Local) New(ctx context.Context, spec stream.Spec) error {
 	return err
 }
 
+// Owner is the pipeline that alone writes to a stream, for its queries' results and its dead letters; empty for a
+// stream that others write to.
+func (l *Local) Owner(name string) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.owners[name]
+}
+
 // Change changes a stream, and keeps what consumers need of its new shards.
 func (l *Local) Change(ctx context.Context, name string, change func(*stream.Stream) error) error {
 	return l.change(ctx, name, change)

@@ -69,5 +69,6 @@ func (s *Service) putRecord(ctx context.Context, in *putRecordInput) (*putRecord
 	if err != nil {
 		return nil, err
 	}
+	s.o.Stored(1)
 	return &putRecordOutput{numbers[0].Shard.String(), numbers[0].String(), kind}, nil
 }

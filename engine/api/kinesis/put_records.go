@@ -96,6 +96,8 @@ func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (*putReco
 			return nil, err
 		}
 		out.refuse(in.records.count, f)
+	} else {
+		s.o.Stored(batch.Len())
 	}
 	for _, f := range out.results.faults {
 		if f != nil {
@@ -123,6 +125,9 @@ func (s *Service) writable(ctx context.Context, t *target, e *entries) (*stream.
 	st, err := s.stream(ctx, t)
 	if err != nil {
 		return nil, "", err
+	}
+	if owner := s.o.Streams.Owner(st.Name()); owner != "" {
+		return nil, "", invalid("Stream %s under account %s is written by pipeline %s alone; put records into one of the streams that its file declares.", st.Name(), s.o.Account, owner)
 	}
 	x, err := s.extras.get(ctx, st)
 	if err != nil {

@@ -19,25 +19,10 @@ import (
 	"github.com/millrace-io/millrace/engine/stream"
 )
 
-// Streams is what the API works on; control.Local implements it. All methods may be called from any goroutine.
-type Streams interface {
-	// Names of all streams, sorted.
-	Names(ctx context.Context) ([]string, error)
-	// Open returns an open stream, which the caller does not close. Error: stream.ErrNotFound.
-	Open(ctx context.Context, name string) (*stream.Stream, error)
-	// New makes a stream. Errors: stream.ErrExists, stream.ErrInvalid, stream.ErrLimit.
-	New(ctx context.Context, spec stream.Spec) error
-	// Delete removes a stream with its records.
-	Delete(ctx context.Context, name string) error
-	// Change runs a change of a stream's shards or settings.
-	Change(ctx context.Context, name string, change func(*stream.Stream) error) error
-	// Meta holds what the API knows of streams beyond their own documents.
-	Meta() stream.Meta
-}
-
 // Options of a Service. The zero value of a field has the default.
 type Options struct {
-	Streams Streams
+	// Streams is what the API works on.
+	Streams stream.Directory
 	// Verifier tells who sent a request; nil means mode auth.Open.
 	Verifier *auth.Verifier
 	// Account and Region are parts of ARNs: 000000000000 and us-east-1 by default.
@@ -54,6 +39,8 @@ type Options struct {
 	MasterKey func() (string, error)
 	// Memory bounds the bytes of requests and answers under way; 64 MiB by default.
 	Memory int64
+	// Stored is told how many records a request stored; nil means nobody counts.
+	Stored func(records int)
 	// Audit gets an entry of each call that is not about records; nil means none.
 	Audit *audit.Log
 	Now   func() time.Time
@@ -91,6 +78,9 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Stored == nil {
+		o.Stored = func(int) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

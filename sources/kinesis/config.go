@@ -1,0 +1,113 @@
+// Package kinesis opens the Kinesis Data Streams API on the streams of the data directory, so that programs with an AWS
+// SDK put records into those of a pipeline.
+//
+// The invariant to remember: it stores nothing itself. The API answers that a record was stored once it is on disk, and
+// the streams of the file, which the pipeline reads, cannot be deleted.
+package kinesis
+
+import (
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strconv"
+
+	"github.com/millrace-io/millrace/engine/api/door"
+	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/stream/seal/master"
+	"github.com/millrace-io/millrace/sources"
+)
+
+// Config of the kinesis source.
+type Config struct {
+	// Listen is the address and port to listen on. Other machines reach it only if it is not a
+	// loopback address; then access_keys or insecure must be set.
+	Listen string `yaml:"listen"`
+	// Region and account are parts of ARNs.
+	Region string `yaml:"region"`
+	// Account is a number of twelve digits.
+	Account string `yaml:"account"`
+	// AccessKeys are those that may sign requests, each with its secret. Without any, signatures are not
+	// verified.
+	AccessKeys map[string]config.Secret `yaml:"access_keys"`
+	// Insecure lets everybody who reaches the address do anything.
+	Insecure bool `yaml:"insecure"`
+	// TLSCert and tls_key are files in PEM; with them the source speaks TLS.
+	TLSCert string `yaml:"tls_cert"`
+	// TLSKey is the private key of the certificate.
+	TLSKey string `yaml:"tls_key"`
+	// Limits are none or kinesis: then streams that clients make are held to the limits of a shard, and operations to
+	// the rates of the service. Those of the file have the limits that the file says.
+	Limits string `yaml:"limits" enum:"none,kinesis"`
+	// ShardQuota is how many shards may be open in all streams.
+	ShardQuota int `yaml:"shard_quota" min:"1"`
+	// Instant lets streams be ACTIVE at once, instead of CREATING or UPDATING for half a second.
+	Instant bool `yaml:"instant"`
+	// MasterKey is what StartStreamEncryption encrypts with. Without one it is refused.
+	MasterKey string `yaml:"master_key"`
+	// MaxInFlight is how much memory requests and answers under way may take together; more have to wait.
+	MaxInFlight config.Size `yaml:"max_in_flight" min:"48MiB"`
+}
+
+func defaults() Config {
+	return Config{
+		Listen: "127.0.0.1:4567", Region: "us-east-1", Account: "000000000000",
+		Limits: "none", ShardQuota: 500, MaxInFlight: 64 * config.MiB,
+	}
+}
+
+var (
+	accountSyntax = regexp.MustCompile(`^\d{12}$`)
+	regionSyntax  = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+)
+
+// Validate implements config.Validator.
+func (c *Config) Validate() []config.Problem {
+	var found []config.Problem
+	_, port, _ := net.SplitHostPort(c.Listen)
+	local, err := door.IsLoopback(c.Listen)
+	if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n > 65535 {
+		found = append(found, config.Problemf("listen", "%q is no address; write host:port, as in 127.0.0.1:4567", c.Listen))
+	} else if !local && len(c.AccessKeys) == 0 && !c.Insecure {
+		found = append(found, config.Problemf("listen", "%s can be reached from other machines; set access_keys, or insecure: true if everybody may do anything", c.Listen))
+	}
+	if !accountSyntax.MatchString(c.Account) {
+		found = append(found, config.Problemf("account", "%q is no account; write twelve digits, in quotes: \"123456789012\"", c.Account))
+	}
+	if !regionSyntax.MatchString(c.Region) {
+		found = append(found, config.Problemf("region", "%q is no region; write one like us-east-1", c.Region))
+	}
+	for _, key := range slices.Sorted(maps.Keys(c.AccessKeys)) {
+		if key == "" || c.AccessKeys[key].Empty() {
+			found = append(found, config.Problemf("access_keys", "access key %q needs a secret; write ID: ${env:SECRET}", key))
+		}
+	}
+	switch {
+	case c.TLSCert == "" && c.TLSKey != "":
+		found = append(found, config.Problemf("tls_cert", "tls_key needs the certificate: add tls_cert"))
+	case c.TLSCert != "" && c.TLSKey == "":
+		found = append(found, config.Problemf("tls_key", "tls_cert needs its private key: add tls_key"))
+	}
+	if c.MasterKey != "" {
+		if err := master.CheckSpec(c.MasterKey); err != nil {
+			found = append(found, config.Problemf("master_key", "%s", err))
+		}
+	}
+	return found
+}
+
+// Claims implements sources.Claimer.
+func (c *Config) Claims() []sources.Claim {
+	return append(sources.Address("listen", c.Listen), sources.Claim{Path: "type", What: "Kinesis API of all streams"})
+}
+
+// Component is the kinesis source.
+func Component() sources.Component {
+	c := sources.Define("kinesis", defaults, open)
+	c.AnyStream = true
+	return c
+}
+
+func open(cfg Config, env sources.Env) (sources.Source, error) {
+	return &source{cfg: cfg, env: env}, nil
+}
