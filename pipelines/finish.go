@@ -11,16 +11,17 @@ import (
 	"github.com/millrace-io/millrace/sinks"
 )
 
-// warn notes what runs but is hardly meant. It is called once there are no mistakes.
-func (l *loader) warn() {
+// warn notes what runs but is hardly meant. It is called once there are no mistakes. written says that clients, which
+// may read too, write to the streams.
+func (l *loader) warn(written bool) {
 	for _, s := range l.streams {
 		n := l.nodes[s.Name]
 		switch {
-		case n.readers == 0 && s.writers == 0:
+		case n.readers == 0 && s.writers == 0 && !written:
 			l.d.Warnf(s.at, "this stream is not used")
-		case n.readers == 0:
+		case n.readers == 0 && !written:
 			l.d.Warnf(s.at, "nothing reads this stream; add a sink with from: %s", s.Name)
-		case s.writers == 0:
+		case s.writers == 0 && !written:
 			l.d.Warnf(s.at, "no source writes to this stream")
 		}
 	}

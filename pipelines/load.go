@@ -21,6 +21,8 @@ type LoadOptions struct {
 	// Schemas are those of streams whose records decide on them, by name. Without one, a stream with
 	// infer has the schema in its lock file or, before there is one, none: see Pipeline.Unknown.
 	Schemas map[string]versions.Version
+	// Written says that others than the sources write to the streams.
+	Written bool
 }
 
 // Load reads a pipeline file, checks it and resolves it. An error of type config.Errors holds every
@@ -51,7 +53,7 @@ func parse(path string, data []byte, c Components, o LoadOptions) (*Pipeline, er
 	if err := l.d.Err(); err != nil {
 		return nil, err
 	}
-	l.warn()
+	l.warn(o.Written)
 	return l.pipeline(), nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -38,7 +39,7 @@ func (c *checkCommand) Run(a *app) error {
 	fmt.Fprintf(a.stdout, "%s: no mistakes\n\n", c.File)
 	tw := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, s := range p.Sources {
-		fmt.Fprintf(tw, "source\t%s\t%s\t→ %s\n", s.Name, s.Component.Type, s.To)
+		fmt.Fprintf(tw, "source\t%s\t%s\t→ %s\n", s.Name, s.Component.Type, cmp.Or(s.To, "*"))
 	}
 	for _, s := range p.Streams {
 		fmt.Fprintf(tw, "stream\t%s\t%s\t%s\n", s.Name, shardsText(s), schemaText(p, s))

@@ -60,9 +60,11 @@ func (c *serveCommand) open(ctx context.Context, a *app) (*host, error) {
 
 // load reads the files. A schema that records decide on is looked for one after the other, for each opens the directory.
 func (c *serveCommand) load(ctx context.Context, a *app, options pipelines.Options) (list []*pipelines.Pipeline, err error) {
+	load := loadOptions()
+	load.Written = true
 	for _, file := range c.Files {
 		p, err := loaded(a)(pipelines.Resolve(ctx, file, components(), pipelines.ResolveOptions{
-			Load: loadOptions(), Run: options, Say: func(text string) { fmt.Fprintln(a.stderr, text) },
+			Load: load, Run: options, Say: func(text string) { fmt.Fprintln(a.stderr, text) },
 		}))
 		if err != nil {
 			return nil, err

@@ -61,3 +61,12 @@ func (c *crowd) wake(conn net.Conn) {
 		delete(c.quiet, conn)
 	}
 }
+
+// dismiss closes the quiet connections.
+func (c *crowd) dismiss() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.quiet {
+		_ = conn.Close()
+	}
+}

@@ -144,11 +144,14 @@ func newServer(ctx context.Context, handler http.Handler, o Options) *http.Serve
 		o.Connections = affordable(maxConnections)
 	}
 	c := &crowd{most: o.Connections, quiet: map[net.Conn]*list.Element{}}
-	return &http.Server{
+	s := &http.Server{
 		Handler: handler, Protocols: &protocols, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout, WriteTimeout: requestTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeaders, ErrorLog: slog.NewLogLogger(o.log().Handler(), slog.LevelDebug),
 		BaseContext: func(net.Listener) context.Context { return ctx },
 		ConnState:   c.changed,
 	}
+	// Those that have not asked for anything would be waited for.
+	s.RegisterOnShutdown(c.dismiss)
+	return s
 }
