@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -166,6 +167,54 @@ func TestHostileRecordsAreRowsOrDeadLetters(t *testing.T) {
 	}
 	got.lost = got.produced - got.delivered
 	fmt.Printf("hostile records: %v\n", got)
+}
+
+// Texts that hardly get smaller are held by the codec and by the file as well.
+func TestHostileRecordsOfTenMegabytesStayInBudget(t *testing.T) {
+	needStore(t)
+	// What is left of the promise for records that are larger in memory than in the file.
+	const n, margin = 12, 10 << 20
+	random := rand.NewPCG(1, 2)
+	letters := make([]byte, 10<<20-200)
+	for i := range letters {
+		letters[i] = "abcdefghijklmnopqrstuvwxyz012345"[random.Uint64()%32]
+	}
+	words := strings.Repeat("millrace ", len(letters)/9)
+	for _, c := range []struct {
+		name, text string
+		partitions int
+	}{
+		{"one file", string(letters), 0}, {"partitions", string(letters), 3},
+		{"one file of words", words, 0}, {"partitions of words", words, 3},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			events := filepath.Join(t.TempDir(), "large.ndjson")
+			f, err := os.Create(events)
+			must(t, err)
+			defer f.Close()
+			for i := range n {
+				_, err := fmt.Fprintf(f, `{"n":%d,"k":%d,"s":"%s"}`+"\n"+`{"n":%d,"k":%d,"s":"between"}`+"\n", i, i%max(1, c.partitions), c.text, n+i, i%2)
+				must(t, err)
+			}
+			text := hostile
+			if c.partitions == 0 {
+				text = strings.Replace(text, "    partition_by: [k]\n", "", 1)
+			}
+			p := pipeline(t, "hostile.yaml", text, "EVENTS="+events)
+			_, exit := p.run()
+			t.Logf("peak RSS %d MiB, %v CPU, %v", exit.PeakRSS>>20, exit.CPU, exit.Elapsed)
+			if exit.PeakRSS > hostileRSS-margin {
+				t.Errorf("peak RSS %d MiB, want at most %d", exit.PeakRSS>>20, (hostileRSS-margin)>>20)
+			}
+			table, _ := p.delivered()
+			if rows := number(t, "SELECT COUNT(DISTINCT n) FROM %s", table); rows != 2*n {
+				t.Errorf("%d rows, want %d", rows, 2*n)
+			}
+			if whole := number(t, fmt.Sprintf("SELECT COUNT(*) FROM %%s WHERE length(s) = %d", len(c.text)), table); whole != n {
+				t.Errorf("%d records are whole, want %d", whole, n)
+			}
+		})
+	}
 }
 
 // The disk that chunks spill to has room for a fraction of one.

@@ -64,7 +64,7 @@ func (m *LagMeter) read(ctx context.Context, first record.Ordinal) error {
 	if m.Buffer == nil {
 		m.Buffer = new(stream.Buffer)
 	}
-	m.Buffer.Max = 1
+	m.Buffer.Max, m.Buffer.Heads = 1, true
 	frames, err := m.Log.Read(ctx, first, m.Buffer)
 	if errors.Is(err, stream.ErrTrimmed) {
 		// It went since the bounds were read; the next measurement sees that.

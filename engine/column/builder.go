@@ -210,10 +210,10 @@ func (b *builder) reset() {
 	}
 }
 
-// trim lets go of what very large texts took.
+// trim lets go of what very large texts took, which the finished column has as well.
 func (b *builder) trim() {
 	if cap(b.bytes) > keptBytes {
-		b.bytes = nil
+		b.bytes, b.out.Bytes = nil, nil
 	}
 	for _, c := range b.children {
 		c.trim()

@@ -179,6 +179,9 @@ func (d *Decoder) Take(origin Origin) *Batch {
 		}
 	}
 	d.root.taken()
+	if cap(d.scratch) > keptBytes {
+		d.scratch = nil
+	}
 	d.mu.Lock()
 	var next *frame
 	if n := len(d.free); n > 0 {

@@ -121,6 +121,23 @@ func (b *Batch) AddSpace(key []byte, explicit *HashKey, size int) (data []byte) 
 	return b.body[len(b.body)-size:]
 }
 
+// MaxHead is how many bytes stand before a record's data at most, if its key has keySize bytes.
+func MaxHead(keySize int) int { return 2*binary.MaxVarintLen32 + keySize + 16 }
+
+// Take is Add for the first record of a batch whose data is block[from:]. The batch takes the block over,
+// so that a very large record is not copied, and writes over what is before from; that must be MaxHead
+// bytes at least. The key may lie in the data.
+func (b *Batch) Take(key, block []byte, from int, pos int64) {
+	size := len(block) - from
+	head := binary.AppendUvarint(nil, uint64(len(key))<<1)
+	head = append(head, key...)
+	head = binary.AppendUvarint(head, uint64(size))
+	b.body = block[from-len(head):]
+	copy(b.body, head)
+	b.entries = append(b.entries[:0], entry{pos: pos})
+	b.bound(len(key))
+}
+
 // AddFrom appends record i of src without decoding it.
 func (b *Batch) AddFrom(src *Batch, i int) {
 	b.entries = append(b.entries, entry{start: uint32(len(b.body)), pos: src.entries[i].pos})

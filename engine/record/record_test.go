@@ -147,3 +147,25 @@ func TestResetLetsGoOfWhatAVeryLargeRecordTook(t *testing.T) {
 		}
 	}
 }
+
+func TestARecordThatTakesItsMemoryIsAsIfItWereAdded(t *testing.T) {
+	for _, key := range []string{"", "key", string(bytes.Repeat([]byte("k"), 1000))} {
+		data := bytes.Repeat([]byte("data"), 5000)
+		from := MaxHead(len(key))
+		block := append(bytes.Repeat([]byte{0xff}, from), data...)
+		var want, got Batch
+		want.Add([]byte(key), data, 7)
+		got.Take([]byte(key), block, from, 7)
+		if !bytes.Equal(want.Body(0), got.Body(0)) || got.Len() != 1 || got.Position(0) != 7 || got.Hash(0) != want.Hash(0) {
+			t.Errorf("a key of %d bytes: %d records of %d bytes, want %d", len(key), got.Len(), got.Size(), want.Size())
+		}
+		if &got.body[len(got.body)-1] != &block[len(block)-1] {
+			t.Errorf("a key of %d bytes: the data was copied", len(key))
+		}
+		want.Add([]byte("next"), data, 8)
+		got.Add([]byte("next"), data, 8)
+		if !bytes.Equal(want.Body(0), got.Body(0)) || !bytes.Equal(want.Body(1), got.Body(1)) {
+			t.Errorf("a key of %d bytes: the record after it is another one", len(key))
+		}
+	}
+}

@@ -74,6 +74,9 @@ type Buffer struct {
 	// Max is how many bytes of frames one Read returns at most; a single larger frame is
 	// returned alone. Zero means 1 MiB.
 	Max int
+	// Heads asks for one frame, whose body may be left out: a reader that wants to know when a record
+	// arrived should not have to hold a very large one.
+	Heads bool
 
 	Bytes  []byte
 	Frames []Frame

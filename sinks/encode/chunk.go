@@ -164,7 +164,7 @@ func (k *chunk) closePage(s *scratch) error {
 	if s.reps, err = k.levels.encodeReps(s.reps); err != nil {
 		return k.wrap(err)
 	}
-	if len(k.values.bytes) > keptBytes && k.values.n < evenLeast {
+	if (k.values.borrowed || len(k.values.bytes) > keptBytes) && k.values.n < evenLeast {
 		// Only of many texts is it asked whether they are even.
 		k.values.bytes = nil
 	}

@@ -47,6 +47,8 @@ const (
 	groupRows  = 500_000
 	groupBytes = 64 << 20
 	groupHeld  = 20 << 20
+	// heavyHeld is groupHeld behind a page of a very large text: the next may be as large.
+	heavyHeld = 8 << 20
 	// mostGroupBytes keeps the sizes in headers, which have 31 bits, from overflowing.
 	mostGroupBytes = 1 << 30
 )

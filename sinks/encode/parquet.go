@@ -91,8 +91,9 @@ func (f *parquetFile) Add(b *column.Batch) error {
 	if err := checkBatch(f.layout.schema, b); err != nil {
 		return err
 	}
+	heavy := heavyColumns(b)
 	for done, n := 0, b.Selected(); done < n; {
-		step := min(n-done, batchRows, f.options.GroupRows-int(f.open))
+		step := apart(heavy, b, done, min(n-done, batchRows, f.options.GroupRows-int(f.open)))
 		if err := f.take(b, rowsOf(b, done, step)); err != nil {
 			return err
 		}
@@ -113,7 +114,7 @@ func (f *parquetFile) addRows(b *column.Batch, r rows) error {
 	s := f.scratches.Get().(*scratch)
 	defer f.scratches.Put(s)
 	var raw int64
-	held := 0
+	held, most := 0, groupHeld
 	for i := range f.chunks {
 		k := &f.chunks[i]
 		if err := k.add(b.Columns[k.leaf.column], r, s); err != nil {
@@ -121,10 +122,13 @@ func (f *parquetFile) addRows(b *column.Batch, r rows) error {
 		}
 		raw += k.raw()
 		held += k.held
+		if n := len(k.pages); n > 0 && k.pages[n-1].rest != nil {
+			most = heavyHeld
+		}
 	}
 	f.rows += int64(r.len())
 	f.open += int64(r.len())
-	if f.open < int64(f.options.GroupRows) && raw < f.options.GroupBytes && held < groupHeld {
+	if f.open < int64(f.options.GroupRows) && raw < f.options.GroupBytes && held < most {
 		return nil
 	}
 	return f.closeGroup(s)

@@ -46,6 +46,8 @@ type values struct {
 	// offsets has n+1 entries into bytes for a ByteArray; a FixedLenByteArray has 16 bytes a value.
 	offsets []uint32
 	bytes   []byte
+	// borrowed is set while bytes are those of a batch, because they fill the page.
+	borrowed bool
 }
 
 // fixedLength is the length of every FixedLenByteArray column: UUIDs and large decimals.
@@ -141,6 +143,9 @@ func (v *values) addText(c *column.Column, r rows) {
 	if len(v.offsets) == 0 {
 		v.offsets = append(v.offsets, 0)
 	}
+	if v.borrow(c, r) {
+		return
+	}
 	if c.Dict == nil && r.idx == nil {
 		// The offsets wrap around in between when c's are larger; the sums come out right.
 		shift := uint32(len(v.bytes)) - uint32(c.Offsets[r.from])
@@ -154,6 +159,21 @@ func (v *values) addText(c *column.Column, r rows) {
 		v.bytes = append(v.bytes, c.Text(r.at(i))...)
 		v.offsets = append(v.offsets, uint32(len(v.bytes)))
 	}
+}
+
+// borrow is addText for one text that fills an empty page by itself: the page is closed while the batch is at
+// hand, so that it need not be copied.
+func (v *values) borrow(c *column.Column, r rows) bool {
+	if r.len() != 1 || c.Dict != nil || len(v.bytes) > 0 {
+		return false
+	}
+	text := c.Text(r.at(0))
+	if len(text) < pageBytes {
+		return false
+	}
+	v.bytes, v.borrowed = text[:len(text):len(text)], true
+	v.offsets = append(v.offsets, uint32(len(text)))
+	return true
 }
 
 // text is value i of a ByteArray page.
@@ -186,7 +206,7 @@ func (v *values) memory() int {
 
 // reset forgets the values and keeps their memory, but not that of very large ones.
 func (v *values) reset() {
-	if cap(v.bytes) > keptBytes {
+	if v.borrowed || cap(v.bytes) > keptBytes {
 		v.bytes = nil
 	}
 	*v = values{

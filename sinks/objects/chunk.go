@@ -203,6 +203,7 @@ func (c *Chunk) route(b *column.Batch) ([]flow.Reject, error) {
 	if err := c.stage.begin(b); err != nil {
 		return nil, err
 	}
+	heavy := heavyColumns(b)
 	var rejects []flow.Reject
 	var last *part
 	var lastKey []byte
@@ -224,7 +225,10 @@ func (c *Chunk) route(b *column.Batch) ([]flow.Reject, error) {
 		if b.Origin.Arrivals != nil {
 			p.oldest = min(p.oldest, b.Origin.Arrivals[row])
 		}
-		if p.encoder == nil {
+		if len(heavy) > 0 && isHeavy(heavy, row) && c.roomFor(p) {
+			p.heavy = true
+		}
+		if p.encoder == nil && !p.heavy {
 			if err := c.put(b, row, p); err != nil {
 				return nil, err
 			}
@@ -250,10 +254,11 @@ func (c *Chunk) put(b *column.Batch, row int, p *part) error {
 // fewRows are not worth a call of an encoder.
 const fewRows = 32
 
-// encodeTouched takes the rows of b for the objects that are open. Many at once need no stage.
+// encodeTouched takes the rows of b for the objects that are open. Many at once need no stage, nor do very
+// large ones.
 func (c *Chunk) encodeTouched(b *column.Batch) error {
 	for _, p := range c.touched {
-		if len(p.selection) >= fewRows {
+		if len(p.selection) >= fewRows || p.heavy {
 			if err := c.encode(p, b.With(p.selection)); err != nil {
 				return err
 			}
@@ -264,7 +269,7 @@ func (c *Chunk) encodeTouched(b *column.Batch) error {
 				}
 			}
 		}
-		p.selection = p.selection[:0]
+		p.selection, p.heavy = p.selection[:0], false
 	}
 	c.touched = c.touched[:0]
 	return nil

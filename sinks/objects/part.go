@@ -24,6 +24,8 @@ type part struct {
 	hash column.RowHash
 	// selection is the rows of the batch at hand, once the object is open.
 	selection []int32
+	// heavy is set while a very large row is among them.
+	heavy bool
 	// runs are the pieces of the stage's file with its rows.
 	runs []run
 	// encoded and memory are what was last added to the chunk's sums.

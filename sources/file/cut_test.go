@@ -95,7 +95,7 @@ func TestWindowGivesBackWhatALongRecordTook(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.skip(w.hi - 10)
+	w.skip(w.hi - w.lo - 10)
 	if w.shrink(); len(w.buf) != windowSize || len(w.bytes()) != 10 {
 		t.Fatalf("%d bytes, %d left", len(w.buf), len(w.bytes()))
 	}
@@ -111,3 +111,35 @@ func TestAbsurdPackingIsRefused(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+func TestMemoryOfALargeRecordIsHandedOver(t *testing.T) {
+	line := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+	var text []byte
+	for range 3 {
+		text = append(append(text, line...), '\n')
+	}
+	w := &window{check: func() error { return nil }, most: 2 << 20}
+	w.reset(bytes.NewReader(text), 0)
+	cut := &lines{w: w, max: 2 << 20}
+	cut.start()
+	for i := range 3 {
+		p, err := cut.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		block, from, ok := w.give(p.data)
+		if !ok || from < headroom || !bytes.Equal(block[from:], line) || &block[from] != &p.data[0] {
+			t.Fatalf("line %d is not handed over: %v, from %d of %d", i, ok, from, len(block))
+		}
+		if &w.buf[0] == &block[0] {
+			t.Fatal("the window goes on in the same memory")
+		}
+		clear(block)
+	}
+	if p, err := cut.next(); !errors.Is(err, io.EOF) {
+		t.Errorf("behind the last line: %d bytes, %v", len(p.data), err)
+	}
+	if _, _, ok := w.give([]byte("elsewhere")); ok {
+		t.Error("memory of somebody else is handed over")
+	}
+}

@@ -35,7 +35,7 @@ type reader struct {
 
 func newReader(ctx context.Context, s *source, w sources.Writer, p *sources.Pump) *reader {
 	r := &reader{source: *s, w: w, pump: p, keys: sources.NewKeyer(s.cfg.PartitionKey), read: map[uint64]int64{}}
-	r.win.check, r.win.most = ctx.Err, int(s.cfg.MaxRecord)+windowSize
+	r.win.check, r.win.most = ctx.Err, headroom+int(s.cfg.MaxRecord)+windowSize
 	if s.cfg.Format == "json" {
 		r.cut = &elements{w: &r.win, max: int(s.cfg.MaxRecord)}
 	} else {
@@ -85,12 +85,27 @@ func (r *reader) add(ctx context.Context, p piece) error {
 	if err := r.open(ctx, len(p.data)); err != nil {
 		return err
 	}
-	r.batch.Add(r.keys.Key(p.data, uint64(p.end)), p.data, p.end)
+	key := r.keys.Key(p.data, uint64(p.end))
+	if len(p.data) < r.batchSize || !r.hand(key, p) {
+		r.batch.Add(key, p.data, p.end)
+	}
 	r.batch.End = p.end
 	if r.batch.Size() >= r.batchSize {
 		return r.send(ctx)
 	}
 	return nil
+}
+
+// hand gives a large record to the batch in the memory that it was read into.
+func (r *reader) hand(key []byte, p piece) bool {
+	if record.MaxHead(len(key)) > headroom {
+		return false
+	}
+	block, from, ok := r.win.give(p.data)
+	if ok {
+		r.batch.Take(key, block, from, p.end)
+	}
+	return ok
 }
 
 // open makes sure there is a batch for a record of a size. A large one gets one of its own, and has the

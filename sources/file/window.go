@@ -11,6 +11,8 @@ const (
 	windowSize = 256 << 10
 	// sampleSize is how much of a rejected piece is kept.
 	sampleSize = 64 << 10
+	// headroom is what a window keeps free before a large record, for the batch that takes its memory.
+	headroom = 2 << 10
 )
 
 // window is the part of a file's content that is in memory.
@@ -28,7 +30,8 @@ type window struct {
 
 // reset begins with another content, of which src gives what is behind offset.
 func (w *window) reset(src io.Reader, offset int64) {
-	w.src, w.offset, w.lo, w.hi = src, offset, 0, 0
+	w.src, w.offset, w.lo = src, offset, min(headroom, len(w.buf))
+	w.hi = w.lo
 }
 
 // bytes are those not yet cut.
@@ -45,18 +48,12 @@ func (w *window) more() error {
 	if err := w.check(); err != nil {
 		return err
 	}
-	if w.lo > 0 {
-		w.hi = copy(w.buf, w.buf[w.lo:w.hi])
-		w.lo = 0
+	if w.lo > headroom {
+		w.hi = headroom + copy(w.buf[headroom:], w.buf[w.lo:w.hi])
+		w.lo = headroom
 	}
 	if len(w.buf)-w.hi < windowSize/2 {
-		size := max(windowSize, 2*len(w.buf))
-		if len(w.buf) < w.most {
-			size = min(size, w.most)
-		}
-		grown := make([]byte, size)
-		copy(grown, w.buf[:w.hi])
-		w.buf = grown
+		w.grow()
 	}
 	n, err := io.ReadAtLeast(w.src, w.buf[w.hi:], 1)
 	w.hi += n
@@ -69,12 +66,38 @@ func (w *window) more() error {
 	return err
 }
 
+// grow makes room for more. What a very large record needs comes at once: each step leaves memory behind.
+func (w *window) grow() {
+	size := max(windowSize, 2*len(w.buf))
+	if len(w.buf) < w.most && size > 2<<20 {
+		size = w.most
+	}
+	w.move(size)
+}
+
+// move goes on in other memory of a size.
+func (w *window) move(size int) {
+	to := make([]byte, size)
+	n := copy(to[headroom:], w.bytes())
+	w.buf, w.lo, w.hi = to, headroom, headroom+n
+}
+
+// give hands over the memory in which a record lies that was just passed over, from which offset on,
+// and goes on in other memory. ok is false if the record is not there or has no headroom before it.
+func (w *window) give(data []byte) (block []byte, from int, ok bool) {
+	from = cap(w.buf) - cap(data)
+	if from < headroom || from+len(data) > w.lo || &w.buf[from] != &data[0] {
+		return nil, 0, false
+	}
+	block = w.buf[:from+len(data)]
+	w.move(max(windowSize, headroom+w.hi-w.lo))
+	return block, from, true
+}
+
 // shrink gives back the memory that long records took.
 func (w *window) shrink() {
-	if len(w.buf) > 2*windowSize && w.hi-w.lo <= windowSize {
-		small := make([]byte, windowSize)
-		w.hi = copy(small, w.bytes())
-		w.buf, w.lo = small, 0
+	if len(w.buf) > 2*windowSize && w.hi-w.lo <= windowSize-headroom {
+		w.move(windowSize)
 	}
 }
 

@@ -17,6 +17,7 @@ const defaultRead = 1 << 20
 
 // Read implements stream.Log.
 func (l *Log) Read(ctx context.Context, from record.Ordinal, buf *stream.Buffer) ([]stream.Frame, error) {
+	clear(buf.Frames) // or their bodies would keep memory that is let go of
 	buf.Frames, buf.Plain = buf.Frames[:0], buf.Plain[:0]
 	for {
 		if err := ctx.Err(); err != nil {
@@ -24,6 +25,7 @@ func (l *Log) Read(ctx context.Context, from record.Ordinal, buf *stream.Buffer)
 		}
 		none, err := l.check(from)
 		if none || err != nil {
+			trim(buf)
 			return nil, err
 		}
 		v, err := l.view(from)
@@ -110,10 +112,17 @@ func (l *Log) readView(ctx context.Context, v *view, from record.Ordinal, buf *s
 	} else {
 		r.next, r.offset = v.find(from)
 	}
-	if err := r.read(buf); err != nil {
+	read := r.read
+	if buf.Heads {
+		read = r.head
+	}
+	if err := read(buf); err != nil {
 		return 0, err
 	}
 	if len(buf.Frames) > 0 {
+		if buf.Heads {
+			return v.next, nil
+		}
 		last := buf.Frames[len(buf.Frames)-1]
 		l.cursor.put(cursorEnd{segment: v.segment, next: last.Next(), offset: r.offset})
 	} else if r.next < v.next {
@@ -154,6 +163,35 @@ func (r *reader) read(buf *stream.Buffer) error {
 		}
 		if err := r.overcome(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// headStep is how much is read at once where bodies are passed over.
+const headStep = 64 << 10
+
+// head is read for one frame without its body.
+func (r *reader) head(buf *stream.Buffer) error {
+	s := r.log.scanner(r.file, r.view.end, r.view.seed)
+	s.step = headStep
+	for r.offset < r.view.end {
+		s.offset, s.next = r.offset, r.next
+		f, ok, err := s.head()
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.view.path, err)
+		}
+		if !ok {
+			if err := r.overcome(); err != nil {
+				return err
+			}
+			continue
+		}
+		s.pass(&f)
+		r.offset, r.next = s.offset, s.next
+		if f.kind == kindData && f.Count > 0 && f.Next() > r.from {
+			buf.Frames = append(buf.Frames, f.Frame)
+			return nil
 		}
 	}
 	return nil
@@ -243,13 +281,25 @@ func (r *reader) overcome() error {
 	return nil
 }
 
-// fill reads n bytes at offset into buf, whose memory grows if it must.
+// fill reads n bytes at offset into buf, whose memory grows if it must, and does not stay as large as one
+// very large record made it.
 func fill(buf *stream.Buffer, f vfs.File, offset, n int64) error {
-	if int64(cap(buf.Bytes)) < n {
+	if have := int64(cap(buf.Bytes)); have < n || have > keptPack && n <= keptPack {
+		// What is there goes first, for both may be large.
+		buf.Bytes = nil
 		buf.Bytes = make([]byte, n)
 	}
 	buf.Bytes = buf.Bytes[:n]
 	return readFull(f, buf.Bytes, offset)
+}
+
+// trim lets go of what a very large record took, once there is nothing more to read.
+func trim(buf *stream.Buffer) {
+	for _, b := range []*[]byte{&buf.Bytes, &buf.Plain} {
+		if cap(*b) > keptPack {
+			*b = nil
+		}
+	}
 }
 
 // Seek implements stream.Log.
@@ -283,7 +333,7 @@ func (l *Log) seek(t int64) (at record.Ordinal, arrival int64, err error) {
 	sc := l.scanner(f, v.end, v.seed)
 	sc.next, sc.offset = v.findTime(t)
 	for sc.offset < sc.end {
-		fr, _, ok, err := sc.frame()
+		fr, ok, err := sc.head()
 		if err != nil {
 			return 0, 0, err
 		}

@@ -17,6 +17,8 @@ type window struct {
 	end   int64
 	start int64
 	buf   []byte
+	// step is how much is read at once, windowStep if zero.
+	step int64
 }
 
 const windowStep = 1 << 20
@@ -27,7 +29,11 @@ func (w *window) at(offset int64, n int) ([]byte, error) {
 		return nil, nil
 	}
 	if offset < w.start || offset+int64(n) > w.start+int64(len(w.buf)) {
-		size := min(max(int64(n), windowStep), w.end-offset)
+		step := w.step
+		if step == 0 {
+			step = windowStep
+		}
+		size := min(max(int64(n), step), w.end-offset)
 		if int64(cap(w.buf)) < size {
 			w.buf = make([]byte, size)
 		}
@@ -73,6 +79,16 @@ func (l *Log) scanner(f vfs.File, end int64, seed uint32) scanner {
 func (s *scanner) frame() (f frame, body []byte, ok bool, err error) {
 	f, body, ok, err = s.frameAt(s.offset)
 	return f, body, ok && f.First == s.next, err
+}
+
+// head is frame for the header alone, which has a checksum of its own: the body may be large.
+func (s *scanner) head() (f frame, ok bool, err error) {
+	b, err := s.at(s.offset, frameHeader)
+	if b == nil || err != nil {
+		return f, false, err
+	}
+	f, ok = parseFrame(b, s.seed)
+	return f, ok && f.First == s.next && s.offset+int64(frameHeader+f.size) <= s.end, nil
 }
 
 func (s *scanner) frameAt(offset int64) (f frame, body []byte, ok bool, err error) {
