@@ -1,9 +1,9 @@
 # Targets for people and for CI; `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help build lint unit fuzz test bench prove
+.PHONY: help build lint unit fuzz test clients bench prove
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## compile ./millrace
 	go build -o millrace ./cmd/millrace
@@ -24,6 +24,9 @@ fuzz: ## every fuzz target for a few seconds
 
 test: lint unit fuzz ## everything, also what CI runs; builds MinIO the first time
 	cd e2e && minio=$$(./minio.sh) && MILLRACE_MINIO=$$minio go test -timeout 20m ./...
+
+clients: ## the clients for Node that tests of the Kinesis API run, from npm
+	e2e/clients/node.sh
 
 bench: ## the figures of docs/benchmarks.md: two million events into MinIO, and the log beside the bare disk
 	cd e2e && minio=$$(./minio.sh) && MILLRACE_MINIO=$$minio go run ./bench && go run ./streambench
