@@ -58,6 +58,8 @@ func run() (err error) {
 	n := flag.Int("events", 2_000_000, "how many events")
 	runs := flag.Int("runs", 3, "how many runs; the median counts")
 	parquet := flag.Bool("parquet", false, "only the first example, in variants, in turns with DuckDB")
+	nexmark := flag.Bool("nexmark", false, "only the queries of NEXMark, each over a stream that is already filled")
+	only := flag.String("only", "", "with -nexmark: these queries, such as q0,q7")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -74,10 +76,13 @@ func run() (err error) {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	if b.events, err = events(data, b.n); err != nil {
+	if b.binary, err = rig.Build(ctx, b.dir); err != nil {
 		return err
 	}
-	if b.binary, err = rig.Build(ctx, b.dir); err != nil {
+	if *nexmark {
+		return b.nexmark(ctx, *runs, *only)
+	}
+	if b.events, err = events(data, b.n); err != nil {
 		return err
 	}
 	// The address is part of the example file, which runs as it is.

@@ -46,6 +46,8 @@ type Query struct {
 	// held is the memory of the windows, in bytes.
 	held int64
 	out  []*record.Batch
+	// spare are batches of earlier chunks, to be filled again.
+	spare []*record.Batch
 }
 
 // outputBatch is the size in bytes at which output rows become a batch of their own.
@@ -225,7 +227,7 @@ func (q *Query) encode(rows *column.Batch, chunk int64) int64 {
 	var size int64
 	for i := range rows.Rows {
 		if len(q.out) == 0 || q.out[len(q.out)-1].Size() >= outputBatch {
-			q.out = append(q.out, &record.Batch{Producer: producer})
+			q.out = append(q.out, q.batch(producer))
 		}
 		b := q.out[len(q.out)-1]
 		text = column.AppendJSON(text[:0], rows, i)
@@ -234,6 +236,20 @@ func (q *Query) encode(rows *column.Batch, chunk int64) int64 {
 		size += int64(len(text))
 	}
 	return size
+}
+
+// maxSpare is how many batches are kept for the next chunk.
+const maxSpare = 4
+
+// batch is an empty batch.
+func (q *Query) batch(p record.Producer) *record.Batch {
+	b := new(record.Batch)
+	if n := len(q.spare); n > 0 {
+		b, q.spare = q.spare[n-1], q.spare[:n-1]
+		b.Reset()
+	}
+	b.Producer = p
+	return b
 }
 
 // Put appends the chunk's rows to the output stream, which skips those it has.
@@ -248,6 +264,7 @@ func (q *Query) Put(ctx context.Context, _ Plan) error {
 
 // Published forgets the rows, and the files that only earlier snapshots refer to.
 func (q *Query) Published(plan Plan) {
+	q.spare = append(q.spare, q.out[:min(len(q.out), maxSpare-len(q.spare))]...)
 	q.out, q.rows = nil, 0
 	if q.parts == nil {
 		return

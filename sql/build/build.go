@@ -4,6 +4,8 @@
 package build
 
 import (
+	"slices"
+
 	"github.com/millrace-io/millrace/engine/column"
 )
 
@@ -168,9 +170,45 @@ func (b *Column) EndStruct() { b.next() }
 
 // Rows appends rows of a column of the same type.
 func (b *Column) Rows(c *column.Column, rows []int32) {
+	if c.Valid == nil && b.col.Valid == nil && b.values(c, rows) {
+		b.col.Len += len(rows)
+		return
+	}
 	for _, r := range rows {
 		b.row(c, int(r))
 	}
+}
+
+// values appends rows of which none is null to a column that has none, if its type is among the frequent
+// ones, and leaves the length alone.
+func (b *Column) values(c *column.Column, rows []int32) bool {
+	to := &b.col
+	switch {
+	case c.Int64s != nil:
+		to.Int64s = gather(to.Int64s, c.Int64s, rows)
+	case c.Int32s != nil && c.Dict == nil:
+		to.Int32s = gather(to.Int32s, c.Int32s, rows)
+	case c.Float64s != nil:
+		to.Float64s = gather(to.Float64s, c.Float64s, rows)
+	case c.Type.Kind == column.String:
+		to.Offsets = slices.Grow(to.Offsets, len(rows))
+		for _, r := range rows {
+			to.Bytes = append(to.Bytes, c.Text(int(r))...)
+			to.Offsets = append(to.Offsets, int32(len(to.Bytes)))
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+func gather[T any](to, from []T, rows []int32) []T {
+	n := len(to)
+	to = slices.Grow(to, len(rows))[:n+len(rows)]
+	for i, r := range rows {
+		to[n+i] = from[r]
+	}
+	return to
 }
 
 func (b *Column) row(c *column.Column, i int) {

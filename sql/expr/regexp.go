@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/millrace-io/millrace/sql/ast"
@@ -11,7 +10,7 @@ import (
 const maxPattern = 1000
 
 // regularExpression compiles a literal regular expression, in RE2's syntax, once per query.
-func regularExpression(e ast.Expr, what string) (*regexp.Regexp, error) {
+func regularExpression(e ast.Expr, what string) (*searched, error) {
 	s, ok := e.(*ast.String)
 	switch {
 	case !ok:
@@ -19,7 +18,7 @@ func regularExpression(e ast.Expr, what string) (*regexp.Regexp, error) {
 	case len(s.Value) > maxPattern:
 		return nil, s.Errorf("the pattern has %d bytes; it may have %d", len(s.Value), maxPattern)
 	}
-	re, err := regexp.Compile(s.Value)
+	re, err := newSearched(s.Value)
 	if err != nil {
 		return nil, s.Errorf("%q is no regular expression: %s", s.Value, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
@@ -43,7 +42,7 @@ func (c *compiler) matches(x, p ast.Expr, what string) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fold(&textTest{x: n, fn: re.Match}, n), nil
+	return fold(&textTest{x: n, fn: re.match}, n), nil
 }
 
 func buildRegexpLike(c *compiler, e *ast.Call) (node, error) {
@@ -63,22 +62,14 @@ func buildExtractGroup(c *compiler, e *ast.Call) (node, error) {
 	group := 0
 	if len(e.Args) == 3 {
 		n, ok := e.Args[2].(*ast.Number)
-		if !ok || !n.Integer || n.Int < 0 || n.Int > int64(re.NumSubexp()) {
-			return nil, e.Args[2].Position().Errorf("the group must be a number from 0 to %d", re.NumSubexp())
+		if !ok || !n.Integer || n.Int < 0 || n.Int > int64(re.re.NumSubexp()) {
+			return nil, e.Args[2].Position().Errorf("the group must be a number from 0 to %d", re.re.NumSubexp())
 		}
 		group = int(n.Int)
 	}
 	return fold(&scalar{t: text, args: []node{x}, text: func(dst []byte, v []value) ([]byte, bool) {
-		var at []int
-		if group == 0 {
-			at = re.FindIndex(v[0].s)
-		} else {
-			at = re.FindSubmatchIndex(v[0].s)
-		}
-		if at == nil || at[2*group] < 0 {
-			return dst, false
-		}
-		return append(dst, v[0].s[at[2*group]:at[2*group+1]]...), true
+		found := re.group(v[0].s, group)
+		return append(dst, found...), found != nil
 	}}, x), nil
 }
 
@@ -96,12 +87,12 @@ func buildRegexpReplace(c *compiler, e *ast.Call) (node, error) {
 	if !ok {
 		return nil, e.Args[2].Position().Errorf("the replacement must be a text literal")
 	}
-	template, err := expansion(s, re.NumSubexp())
+	template, err := expansion(s, re.re.NumSubexp())
 	if err != nil {
 		return nil, err
 	}
 	return fold(&scalar{t: text, args: []node{x}, text: func(dst []byte, v []value) ([]byte, bool) {
-		return append(dst, re.ReplaceAll(v[0].s, template)...), true
+		return append(dst, re.re.ReplaceAll(v[0].s, template)...), true
 	}}, x), nil
 }
 
