@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/api/audit"
 	"github.com/millrace-io/millrace/engine/api/auth"
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/api/door"
@@ -18,18 +19,17 @@ import (
 
 type serveCommand struct {
 	Files  []string `arg:"" optional:"" name:"file" help:"Pipeline files to run, with their streams, in the same data directory."`
-	Listen string   `help:"Address of the Kinesis Data Streams API. One that is not loopback needs access keys, or --insecure." default:"127.0.0.1:4567" placeholder:"HOST:PORT"`
+	Listen string   `help:"Address of the Kinesis Data Streams API. One that is not loopback needs users, or --insecure." default:"127.0.0.1:4567" placeholder:"HOST:PORT"`
 	Data   string   `help:"Data directory." default:"millrace-data" placeholder:"DIR"`
 
-	AccessKey  []string `help:"KEY:SECRET that may sign requests, or @FILE with one in each line; without any, signatures are not verified." placeholder:"KEY:SECRET" sep:"none"`
-	Insecure   bool     `help:"Let anybody who reaches the address do anything."`
-	Account    string   `help:"Account id in ARNs." default:"000000000000"`
+	Account    string `help:"Account id in ARNs." default:"000000000000"`
 	Region     string   `help:"Region in ARNs." default:"us-east-1"`
 	ShardQuota int      `help:"How many shards may be open." default:"500"`
 	Limits     string   `help:"Hold new streams to the limits of a shard: none or kinesis." default:"none" enum:"none,kinesis"`
 	Instant    bool     `help:"Let streams be ACTIVE at once, instead of CREATING or UPDATING for half a second."`
-	MasterKey  string   `help:"Master key for StartStreamEncryption, as docs/encryption.md has it; without one, a key file beside the data directory is made when it is first needed." placeholder:"KEY"`
+	MasterKey  string   `help:"Master key for StartStreamEncryption and for the secrets of users, as docs/encryption.md has it; without one, a key file beside the data directory is made when it is first needed." placeholder:"KEY"`
 
+	authFlags
 	tlsFlags
 }
 
@@ -46,12 +46,12 @@ func (c *serveCommand) Run(a *app) error {
 	if err := c.check(); err != nil {
 		return usageError{err}
 	}
-	verifier, err := c.verifier()
-	if err != nil {
-		return usageError{err}
-	}
 	ctx, stop, release := signals(a)
 	defer release()
+	verifier, err := c.verifier(ctx, a)
+	if err != nil {
+		return err
+	}
 	h, err := c.open(ctx, a)
 	if err != nil {
 		return err
@@ -60,8 +60,17 @@ func (c *serveCommand) Run(a *app) error {
 }
 
 // serve answers until a signal, or until a pipeline fails.
-func (c *serveCommand) serve(ctx context.Context, a *app, h *host, v *auth.Verifier, stop <-chan struct{}, began time.Time) error {
-	service, err := c.service(ctx, a, h.directory.Streams(), v)
+func (c *serveCommand) serve(ctx context.Context, a *app, h *host, v *auth.Verifier, stop <-chan struct{}, began time.Time) (err error) {
+	log, err := c.openAudit()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if log != nil {
+			err = errors.Join(err, log.Close())
+		}
+	}()
+	service, err := c.service(ctx, a, h.directory.Streams(), v, log)
 	if err != nil {
 		return err
 	}
@@ -80,45 +89,44 @@ func (c *serveCommand) serve(ctx context.Context, a *app, h *host, v *auth.Verif
 	}
 	url := scheme + "://" + listener.Addr().String()
 	fmt.Fprintf(a.stderr, "serving Kinesis Data Streams on %s after %d ms; region %s, account %s, data in %s, %s, %s; export AWS_ENDPOINT_URL_KINESIS=%s\n",
-		url, time.Since(began).Milliseconds(), c.Region, c.Account, c.Data, some(int64(len(names)), "stream"), c.who(), url)
+		url, time.Since(began).Milliseconds(), c.Region, c.Account, c.Data, some(int64(len(names)), "stream"), c.who(v), url)
 	return h.run(ctx, stop, a.log, func(stop <-chan struct{}) error {
 		return door.Serve(ctx, stop, listener, service, door.Options{Drain: service.EndSubscriptions, Log: a.log})
 	})
 }
 
-// who says who may send requests.
-func (c *serveCommand) who() string {
-	switch local, err := door.IsLoopback(c.Listen); {
-	case len(c.AccessKey) > 0:
-		return "open to those with an access key"
-	case err == nil && local:
-		return "open to this machine"
-	}
-	return "open to everybody"
-}
-
-func (c *serveCommand) service(ctx context.Context, a *app, streams *control.Local, v *auth.Verifier) (*kinesis.Service, error) {
+func (c *serveCommand) service(ctx context.Context, a *app, streams *control.Local, v *auth.Verifier, log *audit.Log) (*kinesis.Service, error) {
 	settle := settleFor
 	if c.Instant {
 		settle = 0
 	}
 	return kinesis.New(ctx, kinesis.Options{
 		Streams: streams, Verifier: v, Account: c.Account, Region: c.Region, ShardQuota: c.ShardQuota,
-		Settle: settle, Limits: stream.Limits(c.Limits), MasterKey: c.masterKey, Memory: requestMemory, Log: a.log,
+		Settle: settle, Limits: stream.Limits(c.Limits), MasterKey: c.masterKey, Memory: requestMemory, Audit: log, Log: a.log,
 	})
 }
 
 // masterKey is that of the command line, or a file beside the data directory: who copies the data alone cannot
 // read it.
 func (c *serveCommand) masterKey() (string, error) {
-	if c.MasterKey != "" {
-		return master.AbsoluteSpec(c.MasterKey), nil
+	return masterKeyOf(c.MasterKey, c.Data)
+}
+
+// keyFileBeside is the key file of a data directory that no other key was named for.
+func keyFileBeside(data string) (string, error) {
+	data, err := filepath.Abs(data)
+	return data + ".key", err
+}
+
+// masterKeyOf is the key that was named, or the file beside the data directory, which is made if it is not there.
+func masterKeyOf(named, data string) (string, error) {
+	if named != "" {
+		return master.AbsoluteSpec(named), nil
 	}
-	data, err := filepath.Abs(c.Data)
+	file, err := keyFileBeside(data)
 	if err != nil {
 		return "", err
 	}
-	file := data + ".key"
 	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
 		if _, err := master.GenerateKeyFile(file); err != nil {
 			return "", fmt.Errorf("make a master key: %w", err)

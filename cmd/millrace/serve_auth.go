@@ -2,43 +2,116 @@ package main
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/api/audit"
 	"github.com/millrace-io/millrace/engine/api/auth"
 	"github.com/millrace-io/millrace/engine/api/door"
+	"github.com/millrace-io/millrace/engine/api/users"
+	"github.com/millrace-io/millrace/engine/stream/seal"
 )
 
-// verifier tells who sends requests. Without access keys that is nobody's question, and so only on loopback.
-func (c *serveCommand) verifier() (*auth.Verifier, error) {
-	keys, err := accessKeys(c.AccessKey)
+// authFlags say who may send requests, and where it is written down.
+type authFlags struct {
+	Auth      string   `help:"How clients are known: open (not at all), keys (signatures), mtls (certificates); auto is open as long as there are no users, then keys, and mtls with --client-ca." enum:"auto,open,keys,mtls" default:"auto"`
+	AccessKey []string `help:"KEY:SECRET that may do everything, or @FILE with one in each line. millrace user add makes keys that may do less." placeholder:"KEY:SECRET" sep:"none"`
+	Insecure  bool     `help:"Let anybody who reaches the address do anything."`
+	Audit     string   `help:"Log of all calls that are not about records; off is none. By default DIR/audit/audit.log." placeholder:"FILE"`
+}
+
+// mode is what the flags ask for. clientCA says that clients have to show certificates.
+func (f *authFlags) mode(clientCA bool) (auth.Mode, error) {
+	mode := auth.Mode(f.Auth)
+	switch {
+	case mode == auth.MTLS && !clientCA:
+		return "", errors.New("--auth mtls needs --client-ca FILE: the certificates that sign those of clients")
+	case mode == auth.Auto && clientCA && len(f.AccessKey) == 0:
+		return auth.MTLS, nil
+	case mode == auth.Open && len(f.AccessKey) > 0:
+		return "", errors.New("--auth open verifies no signatures: leave it out, or --access-key")
+	}
+	return mode, nil
+}
+
+// verifier tells who sends requests. Where that is nobody's question, only this machine may ask.
+func (c *serveCommand) verifier(ctx context.Context, a *app) (*auth.Verifier, error) {
+	mode, err := c.mode(c.ClientCA != "")
 	if err != nil {
-		return nil, err
+		return nil, usageError{err}
 	}
-	v := &auth.Verifier{Mode: auth.Open, Service: "kinesis", Now: time.Now}
-	if len(keys) > 0 {
-		v.Mode, v.Users = auth.Keys, auth.Static(keys)
-		return v, nil
+	fixed, err := accessKeys(c.AccessKey)
+	if err != nil {
+		return nil, usageError{err}
 	}
+	directory, err := users.Open(ctx, c.Data, users.Options{Masters: c.masters, Fixed: fixed, Now: time.Now, Log: a.log})
+	if err != nil {
+		return nil, usageError{err}
+	}
+	v := &auth.Verifier{Mode: mode, Service: "kinesis", Users: directory, Now: time.Now}
 	local, err := door.IsLoopback(c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
+		return nil, usageError{fmt.Errorf("--listen: %w", err)}
 	}
-	if !local && !c.Insecure {
-		return nil, fmt.Errorf("%s can be reached by others: give --access-key KEY:SECRET, or spell out --insecure", c.Listen)
+	if open := mode == auth.Open || mode == auth.Auto && !directory.Any(); open && !local && !c.Insecure {
+		return nil, usageError{fmt.Errorf("%s can be reached by others, and there are no users: make one by `millrace user add NAME --policy full-access --data %s`, or spell out --insecure", c.Listen, c.Data)}
+	}
+	if !directory.Any() && (mode == auth.Keys || mode == auth.MTLS) {
+		fmt.Fprintf(a.stderr, "there are no users yet, so all requests are refused: millrace user add NAME --policy full-access --data %s\n", c.Data)
 	}
 	return v, nil
 }
 
-// accessKeys reads pairs of an access key and its secret.
-func accessKeys(pairs []string) (map[string]string, error) {
-	keys := map[string]string{}
+// who says who may send requests.
+func (c *serveCommand) who(v *auth.Verifier) string {
+	local, err := door.IsLoopback(c.Listen)
+	switch v.Demands() {
+	case auth.Keys:
+		return "open to those with an access key"
+	case auth.MTLS:
+		return "open to those with a client certificate"
+	case auth.Open:
+		if err == nil && local {
+			return "open to this machine"
+		}
+	}
+	return "open to everybody"
+}
+
+// masters are the keys that open the secrets of users.
+func (c *serveCommand) masters() ([]seal.MasterKey, error) {
+	spec := c.MasterKey
+	if spec == "" {
+		file, err := keyFileBeside(c.Data)
+		if err != nil {
+			return nil, err
+		}
+		spec = "file:" + file
+	}
+	return openMasters(spec)
+}
+
+// openAudit opens the audit log; nil when there is to be none.
+func (c *serveCommand) openAudit() (*audit.Log, error) {
+	switch c.Audit {
+	case "off":
+		return nil, nil
+	case "":
+		return audit.Open(filepath.Join(c.Data, "audit", "audit.log"), audit.Options{})
+	}
+	return audit.Open(c.Audit, audit.Options{})
+}
+
+// accessKeys reads pairs of an access key and its secret. Each is a user of the name of the key.
+func accessKeys(pairs []string) (list []users.Fixed, err error) {
 	for _, p := range pairs {
 		lines := []string{p}
 		if name, ok := strings.CutPrefix(p, "@"); ok {
-			var err error
 			if lines, err = linesOf(name); err != nil {
 				return nil, fmt.Errorf("read access keys: %w", err)
 			}
@@ -49,10 +122,10 @@ func accessKeys(pairs []string) (map[string]string, error) {
 				// The line may be a secret.
 				return nil, fmt.Errorf("--access-key: pair %d of %d is not KEY:SECRET", i+1, len(lines))
 			}
-			keys[key] = secret
+			list = append(list, users.Fixed{Name: key, Policy: "full-access", Keys: map[string]string{key: secret}})
 		}
 	}
-	return keys, nil
+	return list, nil
 }
 
 // linesOf are the lines of a file that have something on them.

@@ -78,8 +78,8 @@ type Identity struct {
 // mustSign are headers that decide what is done, and so must be signed where they are sent.
 var mustSign = []string{"x-amz-target", "x-amz-date", "x-amz-security-token"}
 
-// mode is what is asked now.
-func (v *Verifier) mode() Mode {
+// Demands is what is asked now; never Auto.
+func (v *Verifier) Demands() Mode {
 	if v.Mode != Auto {
 		return v.Mode
 	}
@@ -91,7 +91,7 @@ func (v *Verifier) mode() Mode {
 
 // Check returns who sent a request with a body. When it is refused, the identity is what was claimed.
 func (v *Verifier) Check(r *http.Request, body []byte) (Identity, *wire.Fault) {
-	mode := v.mode()
+	mode := v.Demands()
 	s, wrong := parse(r)
 	id := Identity{}
 	if s != nil && wrong == nil {
