@@ -58,8 +58,8 @@ func (c *serveCommand) verifier(ctx context.Context, a *app) (*auth.Verifier, er
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--listen: %w", err)}
 	}
-	if open := mode == auth.Open || mode == auth.Auto && !directory.Any(); open && !local && !c.Insecure {
-		return nil, usageError{fmt.Errorf("%s can be reached by others, and there are no users: make one by `millrace user add NAME --policy full-access --data %s`, or spell out --insecure", c.Listen, c.Data)}
+	if v.Demands() == auth.Open && !local && !c.Insecure {
+		return nil, usageError{fmt.Errorf("%s can be reached by others, and nobody is asked who he is: leave --auth out and make a user by `millrace user add NAME --policy full-access --data %s`, or spell out --insecure", c.Listen, c.Data)}
 	}
 	if !directory.Any() && (mode == auth.Keys || mode == auth.MTLS) {
 		fmt.Fprintf(a.stderr, "there are no users yet, so all requests are refused: millrace user add NAME --policy full-access --data %s\n", c.Data)
@@ -93,7 +93,11 @@ func (c *serveCommand) masters() ([]seal.MasterKey, error) {
 		}
 		spec = "file:" + file
 	}
-	return openMasters(spec)
+	keys, err := openMasters(spec)
+	if err != nil {
+		return nil, fmt.Errorf("%w; name it with --master-key, or bring the key file back", err)
+	}
+	return keys, nil
 }
 
 // openAudit opens the audit log; nil when there is to be none.
