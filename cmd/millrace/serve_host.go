@@ -76,7 +76,10 @@ func (c *serveCommand) load(ctx context.Context, a *app, options pipelines.Optio
 		}
 		list = append(list, p)
 	}
-	return list, pipelines.Together(list)
+	if err := pipelines.Together(list); err != nil {
+		return nil, usageError{err}
+	}
+	return list, nil
 }
 
 // run runs the pipelines next to the API until stop is closed or one of them fails. The API closes first.
