@@ -25,7 +25,7 @@ type serveCommand struct {
 	Account    string `help:"Account id in ARNs." default:"000000000000"`
 	Region     string `help:"Region in ARNs." default:"us-east-1"`
 	ShardQuota int    `help:"How many shards may be open." default:"500"`
-	Limits     string `help:"Hold new streams to the limits of a shard: none or kinesis." default:"none" enum:"none,kinesis"`
+	Limits     string `help:"Hold new streams to the limits of a shard, and operations to the rates of the service: none or kinesis." default:"none" enum:"none,kinesis"`
 	Instant    bool   `help:"Let streams be ACTIVE at once, instead of CREATING or UPDATING for half a second."`
 	MasterKey  string `help:"Master key for StartStreamEncryption and for the secrets of users, as docs/encryption.md has it; without one, a key file beside the data directory is made when it is first needed." placeholder:"KEY"`
 

@@ -68,8 +68,7 @@ func (s *Stream) Read(ctx context.Context, id record.ShardID, from record.Ordina
 	if log == nil {
 		return nil, fmt.Errorf("read %s of stream %q: %w", id, s.name, ErrNotFound)
 	}
-	gate := s.gateNow()
-	if err := gate.AdmitRead(id); err != nil {
+	if err := s.AdmitRead(id); err != nil {
 		return nil, err
 	}
 	frames, err := log.Read(ctx, from, buf)
@@ -77,9 +76,16 @@ func (s *Stream) Read(ctx context.Context, id record.ShardID, from record.Ordina
 	for _, f := range frames {
 		bytes += int64(len(f.Body))
 	}
-	gate.Delivered(id, bytes)
+	s.Delivered(id, bytes)
 	return frames, err
 }
+
+// AdmitRead counts a client's call that reads from a shard, for those who read its log themselves. Error:
+// *capacity.ThrottledError.
+func (s *Stream) AdmitRead(id record.ShardID) error { return s.gateNow().AdmitRead(id) }
+
+// Delivered counts the bytes that such a call brought.
+func (s *Stream) Delivered(id record.ShardID, bytes int64) { s.gateNow().Delivered(id, bytes) }
 
 // Settings are those of the stream now.
 func (s *Stream) Settings() Settings { return s.shards.Load().doc.Settings }

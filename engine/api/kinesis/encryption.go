@@ -47,7 +47,7 @@ func (s *Service) startEncryption(ctx context.Context, in *encryptionInput) erro
 		return err
 	}
 	return s.change(ctx, &in.target, func(st *stream.Stream) error {
-		if err := st.Encrypt(ctx, master); err != nil {
+		if err := s.sparingly("StartStreamEncryption", st, func() error { return st.Encrypt(ctx, master) }); err != nil {
 			return err
 		}
 		return s.extras.change(ctx, st, func(e *extra) error { e.KeyID = *in.key; return nil })

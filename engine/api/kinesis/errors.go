@@ -45,6 +45,11 @@ func (s *Service) noShard(shard, name string) error {
 	return notFound("Could not find shard %s in stream %s under account %s.", shard, name, s.o.Account)
 }
 
+// tooFast is the answer to who puts or reads more than a shard takes or gives.
+func (s *Service) tooFast(shard, name string) error {
+	return &wire.Fault{Type: throughputExceeded, Message: fmt.Sprintf("Rate exceeded for shard %s in stream %s under account %s.", shard, name, s.o.Account)}
+}
+
 const (
 	throughputExceeded = "ProvisionedThroughputExceededException"
 	internalFailure    = "InternalFailure"
@@ -56,7 +61,9 @@ func (s *Service) streamFault(err error) *wire.Fault {
 	var size *stream.RecordSizeError
 	kind := ""
 	switch {
-	case errors.As(err, &throttled), errors.Is(err, stream.ErrFull):
+	case errors.As(err, &throttled):
+		return s.tooFast(throttled.Shard.String(), throttled.Stream).(*wire.Fault)
+	case errors.Is(err, stream.ErrFull):
 		kind = throughputExceeded
 	case errors.Is(err, stream.ErrNotFound):
 		kind = "ResourceNotFoundException"

@@ -90,6 +90,9 @@ func (s *Service) getRecords(ctx context.Context, c *call, format wire.Format, b
 	if err != nil {
 		return nil, err
 	}
+	if err := st.AdmitRead(at.shard); err != nil {
+		return nil, err
+	}
 	release, err := s.reserve(ctx, from)
 	if err != nil {
 		return nil, err
@@ -104,6 +107,7 @@ func (s *Service) getRecords(ctx context.Context, c *call, format wire.Format, b
 	if err := from.read(ctx, buffer, limit, maxBytes, w); err != nil {
 		return nil, err
 	}
+	st.Delivered(at.shard, int64(from.bytes))
 	w.EndArray()
 	w.Append(s.tail(from, at))
 	w.EndObject()
@@ -206,7 +210,7 @@ func (c *cursor) frames(ctx context.Context, buffer *stream.Buffer) ([]stream.Fr
 		if c.next >= c.log.Bounds().Next {
 			return nil, nil
 		}
-		frames, err := c.stream.Read(ctx, c.shard.ID, c.next, buffer)
+		frames, err := c.more(ctx, buffer)
 		var damage *stream.CorruptError
 		switch oldest := c.log.Bounds().Oldest; {
 		case errors.Is(err, stream.ErrTrimmed) && oldest > c.next:
@@ -219,6 +223,15 @@ func (c *cursor) frames(ctx context.Context, buffer *stream.Buffer) ([]stream.Fr
 			return frames, err
 		}
 	}
+}
+
+// more is the next frames. They are read from the log: limits count calls, and what is answered.
+func (c *cursor) more(ctx context.Context, buffer *stream.Buffer) ([]stream.Frame, error) {
+	log := c.stream.Log(c.shard.ID)
+	if log == nil {
+		return nil, fmt.Errorf("read %s of stream %q: %w", c.shard.ID, c.stream.Name(), stream.ErrNotFound)
+	}
+	return log.Read(ctx, c.next, buffer)
 }
 
 // frame writes the records of a frame from the cursor on.

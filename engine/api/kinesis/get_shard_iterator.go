@@ -76,6 +76,9 @@ func (s *Service) getShardIterator(ctx context.Context, in *getShardIteratorInpu
 	if err != nil {
 		return nil, err
 	}
+	if err := s.paceIn("GetShardIterator", st.Name(), sh, ""); err != nil {
+		return nil, err
+	}
 	from := stream.From{Type: stream.IteratorType(*in.kind), Sequence: value(in.number), Time: in.at}
 	next, err := s.begin(ctx, st, sh, from)
 	if err != nil {

@@ -2,11 +2,13 @@ package kinesis
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 
 	"github.com/millrace-io/millrace/engine/api/wire"
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/capacity"
 )
 
 type putRecordsInput struct {
@@ -87,8 +89,18 @@ func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (*putReco
 		return nil, dryRun()
 	}
 	out := &putRecordsOutput{encryption: v, results: results{faults: faults}}
-	if batch.Len() > 0 {
+	for batch.Len() > 0 {
 		out.results.numbers, err = st.Put(ctx, batch)
+		var busy *capacity.ThrottledError
+		if !errors.As(err, &busy) {
+			break
+		}
+		less := s.without(st, busy, batch, in.records.count, out)
+		if less.Len() == batch.Len() {
+			break
+		}
+		// Nothing was stored, and the other shards take theirs.
+		batch, err = less, nil
 	}
 	if err != nil {
 		f := s.streamFault(err)
@@ -105,6 +117,31 @@ func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (*putReco
 		}
 	}
 	return out, nil
+}
+
+// without is the batch without the records of a shard that takes no more now; they are refused.
+func (s *Service) without(st *stream.Stream, busy *capacity.ThrottledError, b *record.Batch, count int, out *putRecordsOutput) *record.Batch {
+	sh, ok := st.Shard(busy.Shard)
+	if !ok {
+		return b
+	}
+	if out.results.faults == nil {
+		out.results.faults = make([]*wire.Fault, count)
+	}
+	refused := s.streamFault(busy)
+	left, next := &record.Batch{}, 0
+	for i, fault := range out.results.faults {
+		if fault != nil {
+			continue
+		}
+		if sh.Range.Contains(b.Hash(next)) {
+			out.results.faults[i] = refused
+		} else {
+			left.AddFrom(b, next)
+		}
+		next++
+	}
+	return left
 }
 
 // refuse says of all that would have been stored that it was not.

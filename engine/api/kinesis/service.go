@@ -32,7 +32,8 @@ type Options struct {
 	// Settle is how long a stream is CREATING, UPDATING or DELETING after the change was made. Zero is not at
 	// all.
 	Settle time.Duration
-	// Limits that new streams get, and with stream.KinesisLimits the rules of UpdateShardCount too.
+	// Limits that new streams get. With stream.KinesisLimits operations are held to the rates of the service too, and
+	// UpdateShardCount to its rules.
 	Limits stream.Limits
 	// MasterKey returns the name of the key that StartStreamEncryption uses, whatever KeyId the client says; nil
 	// means that encryption is refused.
@@ -57,6 +58,8 @@ type Service struct {
 	extras        extras
 	subscriptions subscriptions
 	policies      policies
+	meters        meters
+	days          days
 }
 
 // action answers one request: it appends the body of the answer to dst.
@@ -96,6 +99,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the Kinesis API: %w", err)
 	}
+	s.meters = meters{now: o.Now, list: map[meterKey]*meter{}}
+	s.days.list = map[meterKey][]time.Time{}
 	s.subscriptions.list = map[subscriptionKey]*subscription{}
 	s.tokens = &sealer{secret: secret, now: o.Now}
 	s.actions = s.table()
@@ -151,7 +156,10 @@ func (c *call) decode(ctx context.Context, format wire.Format, body []byte, in i
 	if v := wire.Check(in); !v.None() {
 		return &wire.Fault{Type: "ValidationException", Message: v.String()}
 	}
-	return c.allow(ctx, in)
+	if err := c.allow(ctx, in); err != nil {
+		return err
+	}
+	return c.pace(ctx, in)
 }
 
 // table is every action under its name.

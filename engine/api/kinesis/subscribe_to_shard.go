@@ -67,6 +67,9 @@ func (s *Service) subscribeToShard(w http.ResponseWriter, r *http.Request, asked
 	if err != nil {
 		return err
 	}
+	if err := s.paceIn("SubscribeToShard", st.Name(), sh, s.consumerARN(st.Name(), consumer)); err != nil {
+		return err
+	}
 	from := stream.From{Type: stream.IteratorType(*in.from.kind), Sequence: value(in.from.number), Time: in.from.at}
 	next, err := s.begin(ctx, st, sh, from)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/api/wire"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/capacity"
 )
 
 // events writes an event stream.
@@ -19,6 +20,8 @@ type events struct {
 	cursor *cursor
 	frame  []byte
 	body   []byte
+	// allowance is how many bytes may be sent now, with limits.
+	allowance meter
 }
 
 // pause waits before an answer on HTTP/1.1. smithy-go closes a connection whose answer comes before its own side noticed
@@ -56,6 +59,7 @@ func (e *events) run(ctx context.Context) {
 			return
 		}
 		if records > 0 {
+			e.hold(ctx)
 			continue
 		}
 		e.shrink()
@@ -64,6 +68,33 @@ func (e *events) run(ctx context.Context) {
 		case <-tick.C:
 		case <-ctx.Done():
 		}
+	}
+}
+
+// hold waits until a subscription of a stream with limits may have more: it gets 2 MiB a second for itself (Kinesis API,
+// SubscribeToShard).
+func (e *events) hold(ctx context.Context) {
+	c := e.cursor
+	if c.stream.Settings().Limits != stream.KinesisLimits {
+		return
+	}
+	perSecond := float64(capacity.Kinesis().BytesOut)
+	now := c.s.o.Now()
+	if e.allowance.at.IsZero() {
+		e.allowance.tokens = perSecond
+	} else if passed := now.Sub(e.allowance.at); passed > 0 {
+		e.allowance.tokens = min(perSecond, e.allowance.tokens+passed.Seconds()*perSecond)
+	}
+	e.allowance.at = now
+	e.allowance.tokens -= float64(c.bytes)
+	if e.allowance.tokens >= 0 {
+		return
+	}
+	t := time.NewTimer(time.Duration(-e.allowance.tokens / perSecond * float64(time.Second)))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -52,7 +52,7 @@ func (s *Service) updateShardCount(ctx context.Context, in *updateShardCountInpu
 		if err := s.checkQuota(ctx, int(*in.count-have)); *in.count > have && err != nil {
 			return err
 		}
-		return st.Reshard(ctx, int(*in.count))
+		return s.sparingly("UpdateShardCount", st, func() error { return st.Reshard(ctx, int(*in.count)) })
 	})
 	return out, err
 }

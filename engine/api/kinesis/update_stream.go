@@ -29,7 +29,7 @@ func (s *Service) updateStreamMode(ctx context.Context, in *updateStreamModeInpu
 		return validation("WarmThroughputMiBps is for streams in on-demand mode only.")
 	}
 	return s.change(ctx, &target{arn: in.arn}, func(st *stream.Stream) error {
-		if err := st.Configure(ctx, stream.Settings{Mode: mode}); err != nil {
+		if err := s.sparingly("UpdateStreamMode", st, func() error { return st.Configure(ctx, stream.Settings{Mode: mode}) }); err != nil {
 			return err
 		}
 		return s.extras.change(ctx, st, func(e *extra) error {
