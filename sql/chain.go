@@ -194,37 +194,6 @@ func (o *panes) frontier(watermark int64) int64 {
 	return w.Start
 }
 
-// frontier is the start of the first window that is still open, or of the first row that waits.
-func (o *keyed) frontier(watermark int64) int64 {
-	least := minus(watermark, o.plan.lateness)
-	if o.wait.n > 0 {
-		least = min(least, o.wait.low)
-	}
-	for i := range o.windows {
-		if !o.windows[i].done {
-			least = min(least, o.windows[i].start)
-		}
-	}
-	return least
-}
-
 func (o *panes) leave(watermark int64) {
-	o.closed = max(o.closed, minus(watermark, o.plan.lateness))
-}
-
-func (o *keyed) leave(watermark int64) {
-	o.closed = max(o.closed, minus(watermark, o.plan.lateness))
-}
-
-// frontier is the time of the first row that waits.
-func (o *over) frontier(watermark int64) int64 {
-	least := minus(watermark, o.plan.lateness)
-	if o.wait.n > 0 {
-		least = min(least, o.wait.low)
-	}
-	return least
-}
-
-func (o *over) leave(watermark int64) {
 	o.closed = max(o.closed, minus(watermark, o.plan.lateness))
 }

@@ -323,25 +323,3 @@ type wrapped struct{ Operator }
 
 // Open is what is open in the operator within.
 func (o wrapped) Open() Open { return openOf(o.Operator) }
-
-// Keep sets where the operator within keeps pieces of its state.
-func (o wrapped) Keep(in Parts) {
-	if p, ok := o.Operator.(Parted); ok {
-		p.Keep(in)
-	}
-}
-
-// Files are those that the last snapshot of the operator within refers to.
-func (o wrapped) Files() []int64 {
-	if p, ok := o.Operator.(Parted); ok {
-		return p.Files()
-	}
-	return nil
-}
-
-// Shed lets the operator within let go of memory.
-func (o wrapped) Shed(bytes int64) {
-	if p, ok := o.Operator.(Parted); ok {
-		p.Shed(bytes)
-	}
-}

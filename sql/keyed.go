@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/sql/agg"
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/expr"
@@ -15,19 +16,17 @@ type instance struct {
 	key         uint32
 	start, last int64
 	rows        int64
+	// shard and arrival are those of the first row.
+	shard   record.ShardID
+	arrival int64
 	// done is set once it takes no row any more.
 	done bool
 }
 
-// keyed runs a windowPlan whose windows differ from key to key: SESSION, STAGGER and windows of rows.
-// Its rows are taken in the order of their event times, so that neither the shards that they came in
-// nor the order in which shards were read decide where a window begins. Rows behind their shard's
-// watermark are late.
+// keyed is the windows of the keys of one group: SESSION, STAGGER and windows of rows.
 type keyed struct {
-	stage
-	wait   waiting
-	closed int64
-	shown  int64
+	plan *windowPlan
+	wait waiting
 
 	// known are the keys; open has their windows that still take rows, by their start.
 	known *agg.Table
@@ -39,17 +38,13 @@ type keyed struct {
 	// complete are windows that are done and have not left, gone is how many have.
 	complete []uint32
 	gone     int
-	// ends has the windows of time by when they can close at the earliest.
-	ends endHeap
+	// soon has the windows of time by when they can close at the earliest.
+	soon endHeap
 	// fresh are the windows that changed since they were last shown.
 	fresh bits
 
-	taken []int32
-	key   agg.Batch
+	key agg.Batch
 }
-
-// rowsHeld is how many rows that the watermark has passed may wait for a window to close.
-const rowsHeld = 1 << 16
 
 // keyedLayouts are the tables of keys and of windows.
 type keyedLayouts struct{ keys, sums *agg.Layout }
@@ -59,55 +54,26 @@ func (p *windowPlan) keyedLayouts() keyedLayouts {
 	return keyedLayouts{keys: agg.NewLayout(p.layout.Keys, nil), sums: agg.NewLayout(number, p.layout.Aggs)}
 }
 
-func newKeyed(p *windowPlan) *keyed {
-	s := newStage(p)
-	var types []column.Type
-	for _, programs := range [][]*expr.Program{s.keys, s.args} {
+func newKeyed(p *windowPlan) *sequenced {
+	o := &sequenced{stage: newStage(p), shape: p.shape(), timed: p.timed(), reach: p.reach()}
+	if len(p.keys) > 0 {
+		o.split = p.tables.keys
+	}
+	for _, programs := range [][]*expr.Program{o.keys, o.args} {
 		for _, q := range programs {
-			types = append(types, q.Type())
+			o.types = append(o.types, q.Type())
 		}
 	}
-	return &keyed{stage: s, wait: newWaiting(types), closed: math.MinInt64, shown: math.MinInt64,
-		known: p.tables.keys.New(), sums: p.tables.sums.New()}
-}
-
-// Add keeps the selected rows of b until the watermark has passed them.
-func (o *keyed) Add(b *column.Batch) (Taken, error) {
-	var taken Taken
-	if err := o.choose(b, &taken); err != nil {
-		return taken, err
+	o.columns = func(*column.Batch) ([]*column.Column, error) {
+		return append(slices.Clone(o.keyCols), o.argCols...), nil
 	}
-	if len(o.view.Selection) == 0 {
-		return taken, nil
+	types := o.types
+	o.fresh = func() unit {
+		return &keyed{plan: p, wait: newWaiting(types), known: p.tables.keys.New(), sums: p.tables.sums.New()}
 	}
-	event, err := o.times(b)
-	if err != nil {
-		return taken, err
-	}
-	if err := o.evaluate(); err != nil {
-		return taken, err
-	}
-	o.taken = o.onTime(b, event, o.closed, &taken, o.taken[:0])
-	o.wait.add(b.Origin.Shard, event.Int64s, append(slices.Clone(o.keyCols), o.argCols...), o.taken)
-	taken.Aggregated = int64(len(o.taken))
-	return taken, nil
-}
-
-// onTime appends the rows of s.view that are not behind their shard's watermark or closed.
-func (s *stage) onTime(b *column.Batch, event *column.Column, closed int64, taken *Taken, dst []int32) []int32 {
-	// Windows need room behind their last row.
-	limit := math.MaxInt64 - s.plan.reach()
-	for _, r := range s.view.Selection {
-		switch at := event.Int64s[r]; {
-		case event.IsNull(int(r)), at >= limit:
-			taken.Filtered++
-		case at < closed, b.Watermarks != nil && at < minus(b.Watermarks[r], s.plan.lateness):
-			taken.Late = append(taken.Late, r)
-		default:
-			dst = append(dst, r)
-		}
-	}
-	return dst
+	o.result = func() *gathered { return &gathered{middle: builders(&p.middle)} }
+	o.start()
+	return o
 }
 
 // end is when a window is over, if no further row comes.
@@ -122,14 +88,16 @@ func (o *keyed) end(w *instance) int64 {
 }
 
 // timed reports whether the watermark closes windows.
-func (o *keyed) timed() bool { return o.plan.window.Rows == 0 }
+func (p *windowPlan) timed() bool { return p.window.Rows == 0 }
+
+func (o *keyed) waits() *waiting { return &o.wait }
 
 // take puts rows that were released into windows.
 func (o *keyed) take(rows released) {
 	if rows.n == 0 {
 		return
 	}
-	keys, args := rows.columns[:len(o.keys)], rows.columns[len(o.keys):]
+	keys, args := rows.columns[:len(o.plan.keys)], rows.columns[len(o.plan.keys):]
 	o.plan.tables.keys.Prepare(&o.key, keys, rows.all, rows.n)
 	of := o.known.Find(&o.key, rows.all, nil)
 	for len(o.open) < o.known.Len() {
@@ -139,7 +107,7 @@ func (o *keyed) take(rows released) {
 	groups, from := make([]uint32, 0, rows.n), make([]int32, 0, rows.n)
 	first := len(o.windows)
 	for i := range rows.n {
-		for _, w := range o.assign(of[i], rows.times[i]) {
+		for _, w := range o.assign(of[i], rows.ranks[i]) {
 			groups, from = append(groups, w), append(from, int32(i))
 		}
 	}
@@ -151,14 +119,15 @@ func (o *keyed) take(rows released) {
 }
 
 // assign counts a row in its windows and returns them.
-func (o *keyed) assign(key uint32, at int64) []uint32 {
+func (o *keyed) assign(key uint32, row rank) []uint32 {
+	at := row.at
 	open := o.open[key]
-	if o.timed() {
+	if o.plan.timed() {
 		if len(open) == 1 && at >= o.end(&o.windows[open[0]]) {
 			open = o.finish(key)
 		}
 		if len(open) == 0 {
-			open = o.begin(key, at)
+			open = o.begin(key, row)
 		}
 		w := &o.windows[open[0]]
 		w.last = at
@@ -171,7 +140,7 @@ func (o *keyed) assign(key uint32, at int64) []uint32 {
 	}
 	// The last window to open tells how many rows the key had since.
 	if n := len(open); n == 0 || o.windows[open[n-1]].rows == step {
-		open = o.begin(key, at)
+		open = o.begin(key, row)
 	}
 	for _, i := range open {
 		w := &o.windows[i]
@@ -186,12 +155,12 @@ func (o *keyed) assign(key uint32, at int64) []uint32 {
 }
 
 // begin opens a window of a key.
-func (o *keyed) begin(key uint32, at int64) []uint32 {
+func (o *keyed) begin(key uint32, row rank) []uint32 {
 	i := uint32(len(o.windows))
-	o.windows = append(o.windows, instance{key: key, start: at, last: at})
+	o.windows = append(o.windows, instance{key: key, start: row.at, last: row.at, shard: row.shard, arrival: row.arrival})
 	o.open[key] = append(o.open[key], i)
-	if o.timed() {
-		o.ends.push(ending{at: o.end(&o.windows[i]), window: i})
+	if o.plan.timed() {
+		o.soon.push(ending{at: o.end(&o.windows[i]), window: i})
 	}
 	return o.open[key]
 }
@@ -258,24 +227,41 @@ func (o *keyed) compact() {
 func (o *keyed) settle(windows []instance) {
 	o.windows, o.complete, o.gone = windows, nil, 0
 	o.open = make([][]uint32, o.known.Len())
-	o.ends = o.ends[:0]
+	o.soon = o.soon[:0]
 	for i := range windows {
 		key := windows[i].key
 		o.open[key] = append(o.open[key], uint32(i))
-		if o.timed() {
-			o.ends.push(ending{at: o.end(&windows[i]), window: uint32(i)})
+		if o.plan.timed() {
+			o.soon.push(ending{at: o.end(&windows[i]), window: uint32(i)})
 		}
 	}
 }
 
-// Memory is the size of the rows that wait and of the open windows.
-func (o *keyed) Memory() int64 {
-	return o.wait.memory() + o.known.Memory() + o.sums.Memory() + int64(48*cap(o.windows)+32*cap(o.open)+16*cap(o.ends)+8*cap(o.fresh))
+func (o *keyed) memory() int64 {
+	return o.wait.memory() + o.known.Memory() + o.sums.Memory() + int64(64*cap(o.windows)+32*cap(o.open)+16*cap(o.soon)+8*cap(o.fresh))
 }
 
-// Open counts the windows of all keys.
-func (o *keyed) Open() Open {
-	return Open{Windows: int64(len(o.windows) - o.gone), Rows: int64(o.wait.n)}
+func (o *keyed) opened() int64 { return int64(len(o.windows) - o.gone) }
+
+func (o *keyed) empty() bool { return o.wait.n == 0 && len(o.windows) == 0 }
+
+func (o *keyed) changed() bool { return len(o.fresh) > 0 }
+
+func (o *keyed) ends() int64 {
+	if len(o.soon) == 0 {
+		return math.MaxInt64
+	}
+	return o.soon[0].at
+}
+
+func (o *keyed) begun() int64 {
+	first := int64(math.MaxInt64)
+	for i := range o.windows {
+		if !o.windows[i].done {
+			first = min(first, o.windows[i].start)
+		}
+	}
+	return first
 }
 
 // ending is when a window can close at the earliest.

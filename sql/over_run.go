@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -13,22 +14,18 @@ import (
 	"github.com/millrace-io/millrace/sql/expr"
 )
 
-// over runs an overPlan. Rows are taken by event time once the watermark has passed them, so that
-// nothing depends on shards; rows behind their shard's watermark are late.
+// over is the partitions of one key group of a query with OVER.
 type over struct {
-	plan *overPlan
-	stage
-	inputs []int
+	plan   *overPlan
 	frames []*frameState
 	wait   waiting
-	closed int64
-	taken  []int32
+	// passed is the time that was passed last.
+	passed int64
 }
 
 // frameState is what one frame knows of earlier rows.
 type frameState struct {
 	*overFrame
-	keys, args []*expr.Program
 	// table has a group for each partition, and the parallel list what else is known of it.
 	table *agg.Table
 	parts []partition
@@ -50,23 +47,73 @@ type partition struct {
 
 func (p *overPlan) operator() Operator { return newOver(p) }
 
-func newOver(p *overPlan) *over {
+func newOver(p *overPlan) *sequenced {
 	s := newStage(&windowPlan{in: p.in, event: p.event, where: p.where, items: p.items, having: p.qualify, lateness: p.lateness})
 	s.plan.middleSchema(p.middle, p.out)
-	o := &over{plan: p, stage: s, inputs: p.inputs, closed: math.MinInt64}
-	var types []column.Type
+	o := &sequenced{stage: s, first: len(p.inputs), split: p.split()}
 	for _, i := range p.inputs {
-		types = append(types, p.in.Fields[i].Type)
+		o.types = append(o.types, p.in.Fields[i].Type)
 	}
+	var programs []*expr.Program
 	for _, f := range p.frames {
-		st := f.state()
-		for _, q := range slices.Concat(st.keys, st.args) {
-			types = append(types, q.Type())
+		for _, q := range slices.Concat(f.keys, f.args) {
+			programs, o.types = append(programs, q.Clone()), append(o.types, q.Type())
 		}
-		o.frames = append(o.frames, st)
 	}
-	o.wait = newWaiting(types)
+	types := o.types
+	o.shape = p.shape(types)
+	o.columns = func(b *column.Batch) ([]*column.Column, error) {
+		columns := make([]*column.Column, 0, len(types))
+		for _, i := range p.inputs {
+			columns = append(columns, b.Columns[i])
+		}
+		for _, q := range programs {
+			c, err := q.Eval(&o.view)
+			if err != nil {
+				return nil, fmt.Errorf("evaluate a part of OVER: %w", err)
+			}
+			columns = append(columns, c)
+		}
+		return columns, nil
+	}
+	o.fresh = func() unit {
+		u := &over{plan: p, wait: newWaiting(types), passed: math.MinInt64}
+		for _, f := range p.frames {
+			u.frames = append(u.frames, f.state())
+		}
+		return u
+	}
+	o.result = p.gathered
+	o.start()
 	return o
+}
+
+// split is the keys that all frames have, or nil if these differ or there are none: then the partitions
+// of one frame cannot be told apart by those of another.
+func (p *overPlan) split() *agg.Layout {
+	first := p.frames[0]
+	for _, f := range p.frames {
+		if len(f.keys) == 0 || !bytes.Equal(meaning(f.spec.PartitionBy), meaning(first.spec.PartitionBy)) {
+			return nil
+		}
+	}
+	return first.partitions
+}
+
+// gathered has the columns that are read of the middle schema.
+func (p *overPlan) gathered() *gathered {
+	g := &gathered{middle: make([]*build.Column, len(p.middle.Fields))}
+	fields := slices.Clone(p.inputs)
+	for _, f := range p.frames {
+		fields = append(append(fields, f.aggFields...), f.lagFields...)
+		if f.number >= 0 {
+			fields = append(fields, f.number)
+		}
+	}
+	for _, i := range fields {
+		g.middle[i] = build.New(p.middle.Fields[i].Type)
+	}
+	return g
 }
 
 func (p *windowPlan) middleSchema(middle column.Schema, out outputs) { p.middle, p.out = middle, out }
@@ -74,76 +121,44 @@ func (p *windowPlan) middleSchema(middle column.Schema, out outputs) { p.middle,
 // state is an empty one.
 func (f *overFrame) state() *frameState {
 	st := &frameState{overFrame: f, table: f.partitions.New()}
-	for _, k := range f.keys {
-		st.keys = append(st.keys, k.Clone())
-	}
 	for _, a := range f.args {
-		st.args = append(st.args, a.Clone())
 		st.rows = append(st.rows, build.New(a.Type()))
 	}
 	return st
 }
 
-// Add keeps the selected rows of b until the watermark has passed them.
-func (o *over) Add(b *column.Batch) (Taken, error) {
-	var taken Taken
-	if err := o.choose(b, &taken); err != nil {
-		return taken, err
-	}
-	if len(o.view.Selection) == 0 {
-		return taken, nil
-	}
-	event, err := o.times(b)
-	if err != nil {
-		return taken, err
-	}
-	columns := make([]*column.Column, 0, len(o.wait.types))
-	for _, i := range o.inputs {
-		columns = append(columns, b.Columns[i])
-	}
-	for _, f := range o.frames {
-		for _, p := range slices.Concat(f.keys, f.args) {
-			c, err := p.Eval(&o.view)
-			if err != nil {
-				return taken, fmt.Errorf("evaluate a part of OVER: %w", err)
-			}
-			columns = append(columns, c)
-		}
-	}
-	o.taken = o.onTime(b, event, o.closed, &taken, o.taken[:0])
-	o.wait.add(b.Origin.Shard, event.Int64s, columns, o.taken)
-	taken.Aggregated = int64(len(o.taken))
-	return taken, nil
-}
+func (o *over) waits() *waiting { return &o.wait }
 
-// Ready reports whether the watermark has passed rows that wait.
-func (o *over) Ready(watermark int64) bool {
-	return o.wait.n > 0 && o.wait.low < minus(watermark, o.plan.lateness)
-}
-
-// Emit returns the rows that the watermark has passed, by event time, then shard, then arrival.
-func (o *over) Emit(watermark int64) (*column.Batch, error) {
-	if !o.Ready(watermark) {
-		return nil, nil
-	}
-	through := minus(watermark, o.plan.lateness)
+// pass computes the calls for the rows before a time, which leave.
+func (o *over) pass(through int64, _ bool, out *gathered) {
 	rows := o.wait.release(through)
-	middle := &column.Batch{Schema: &o.plan.middle, Rows: rows.n, Columns: make([]*column.Column, len(o.plan.middle.Fields))}
-	for n, i := range o.inputs {
-		middle.Columns[i] = rows.columns[n]
+	o.passed = through
+	if rows.n == 0 {
+		return
 	}
-	rest := rows.columns[len(o.inputs):]
+	columns := make([]*column.Column, len(o.plan.middle.Fields))
+	for n, i := range o.plan.inputs {
+		columns[i] = rows.columns[n]
+	}
+	rest := rows.columns[len(o.plan.inputs):]
 	for _, f := range o.frames {
 		keys, args := rest[:len(f.keys)], rest[len(f.keys):len(f.keys)+len(f.args)]
 		rest = rest[len(f.keys)+len(f.args):]
-		f.run(rows, keys, args, middle.Columns)
+		f.run(rows, keys, args, columns)
 		f.forget(through)
 	}
-	if watermark == column.MaxWatermark {
-		through = rows.times[rows.n-1] + 1
+	if out == nil {
+		return
 	}
-	o.closed = max(o.closed, through)
-	return o.projectBatch(middle)
+	out.last = max(out.last, rows.ranks[rows.n-1].at+1)
+	for _, r := range rows.ranks {
+		out.order = append(out.order, order{rank: r})
+	}
+	for i, b := range out.middle {
+		if b != nil {
+			b.Rows(columns[i], rows.all)
+		}
+	}
 }
 
 // run computes the calls of the frame for rows that follow those it has seen.
@@ -171,7 +186,9 @@ func (f *frameState) run(rows released, keys, args, out []*column.Column) {
 		out[f.number] = number.Finish()
 	}
 	if looks {
-		f.times = append(f.times, rows.times...)
+		for _, r := range rows.ranks {
+			f.times = append(f.times, r.at)
+		}
 		for i, a := range args {
 			f.rows[i].Rows(a, rows.all)
 		}
@@ -206,7 +223,7 @@ func (f *frameState) runRunning(rows released, of []uint32, args, out []*column.
 	results := f.results()
 	for from := 0; from < rows.n; {
 		to := from + 1
-		for !f.byRows && to < rows.n && rows.times[to] == rows.times[from] {
+		for !f.byRows && to < rows.n && rows.ranks[to].at == rows.ranks[from].at {
 			to++
 		}
 		f.table.Add(of[from:to], args, rows.all[from:to])
@@ -234,7 +251,7 @@ func (f *frameState) runMoving(rows released, of []uint32, pos []int, out []*col
 	first := 0
 	for i, g := range of {
 		kept := f.parts[g].kept
-		low, high := f.bounds(kept, pos[i], rows.times[i])
+		low, high := f.bounds(kept, pos[i], rows.ranks[i].at)
 		for _, r := range kept[low:high] {
 			groups, from = append(groups, uint32(i-first)), append(from, r)
 		}
@@ -360,8 +377,7 @@ func (f *frameState) drop() {
 	f.table, f.parts = table, parts
 }
 
-// Memory is the size of the rows that wait and of those that are kept.
-func (o *over) Memory() int64 {
+func (o *over) memory() int64 {
 	n := o.wait.memory()
 	for _, f := range o.frames {
 		n += f.table.Memory() + int64(40*cap(f.parts)+12*cap(f.times))
@@ -372,16 +388,28 @@ func (o *over) Memory() int64 {
 	return n
 }
 
-// Open counts the rows whose turn has not come.
-func (o *over) Open() Open { return Open{Rows: int64(o.wait.n)} }
+func (o *over) empty() bool {
+	for _, f := range o.frames {
+		if f.table.Len() > 0 {
+			return false
+		}
+	}
+	return o.wait.n == 0
+}
+
+// Rows leave as their time comes, so no window is open.
+func (o *over) opened() int64 { return 0 }
+func (o *over) changed() bool { return false }
+func (o *over) ends() int64   { return math.MaxInt64 }
+func (o *over) begun() int64  { return math.MaxInt64 }
 
 // shape tells snapshots of different queries apart.
-func (o *over) shape() []byte {
+func (p *overPlan) shape(types []column.Type) []byte {
 	out := []byte{'o'}
-	for _, t := range o.wait.types {
+	for _, t := range types {
 		out = append(out, byte(t.Kind), byte(t.Precision), byte(t.Scale))
 	}
-	for _, f := range o.frames {
+	for _, f := range p.frames {
 		parts := slices.Clone(f.spec.PartitionBy)
 		for _, c := range f.known {
 			parts = append(parts, c)
@@ -396,13 +424,11 @@ func (o *over) shape() []byte {
 	return out
 }
 
-// Snapshot encodes the rows that wait and those that are kept.
-func (o *over) Snapshot() ([]byte, error) {
-	shape := o.shape()
-	out := append(binary.AppendUvarint([]byte{snapshotVersion}, uint64(len(shape))), shape...)
-	out = o.wait.append(binary.AppendVarint(out, o.closed))
+// append encodes the rows that wait and those that are kept.
+func (o *over) append(out []byte) []byte {
+	out = o.wait.append(out)
 	for _, f := range o.frames {
-		f.trim(o.closed)
+		f.trim(o.passed)
 		f.compact()
 		out = f.table.Append(out)
 		for i := range f.parts {
@@ -417,34 +443,17 @@ func (o *over) Snapshot() ([]byte, error) {
 			}
 		}
 	}
-	return out, nil
+	return out
 }
 
-// Restore sets the state to a snapshot; see panes.Restore.
-func (o *over) Restore(snapshot []byte) error {
-	fresh := newOver(o.plan)
-	if len(snapshot) > 0 {
-		if err := fresh.read(snapshot); err != nil {
-			return fmt.Errorf("restore the windows of a query: %w", err)
-		}
-	}
-	*o = *fresh
-	return nil
-}
-
-func (o *over) read(snapshot []byte) error {
-	r := agg.NewReader(snapshot)
-	if err := checkHeader(r, o.shape()); err != nil {
-		return err
-	}
-	o.closed = r.Varint("closed")
+func (o *over) read(r *agg.Reader) error {
 	if err := o.wait.read(r); err != nil {
 		return err
 	}
 	for _, f := range o.frames {
 		f.table = f.partitions.Read(r)
 		for range f.table.Len() {
-			p := partition{count: int64(min(r.Uvarint("count"), math.MaxInt64))}
+			p := partition{count: readNumber(r, "count")}
 			for range r.Count("rows") {
 				p.kept = append(p.kept, int32(len(f.times)))
 				f.times = append(f.times, r.Varint("time"))
@@ -459,5 +468,5 @@ func (o *over) read(snapshot []byte) error {
 		}
 		f.live = len(f.times)
 	}
-	return ended(r)
+	return r.Err()
 }

@@ -26,6 +26,9 @@ type bucket struct {
 	dirty          bits
 	parts          []Part
 	rewritten, old int
+	// runs are groups that there was no room for; count is how many the parts have.
+	runs  []run
+	count int64
 	// fresh has a bit for each group that changed since its windows were last shown; it is used by
 	// queries that show windows before they close.
 	fresh bits
@@ -57,6 +60,14 @@ type panes struct {
 	due int64
 
 	keep Parts
+	room int64
+	// limit is after how many rows Emit leaves the rest for the next one: the window that ends at barred
+	// goes on with section next.
+	limit  int
+	barred int64
+	next   int
+	// divided is set once runs were made, byValue if these are divided by different values.
+	divided, byValue bool
 
 	batches int64
 	touched []touched
@@ -64,25 +75,15 @@ type panes struct {
 	key     agg.Batch
 }
 
-func newPanes(p *windowPlan) Operator {
-	return &panes{stage: newStage(p), shards: make(map[record.ShardID][]*bucket), closed: math.MinInt64, shown: math.MinInt64, due: math.MaxInt64}
+func newPanes(p *windowPlan) *panes {
+	return &panes{stage: newStage(p), shards: make(map[record.ShardID][]*bucket), closed: math.MinInt64, shown: math.MinInt64, due: math.MaxInt64, barred: math.MinInt64}
 }
 
 // Add folds the selected rows of b into the panes of their shard.
 func (o *panes) Add(b *column.Batch) (Taken, error) {
 	var taken Taken
-	if err := o.choose(b, &taken); err != nil {
-		return taken, err
-	}
-	if len(o.view.Selection) == 0 {
-		return taken, nil
-	}
-	// Whatever can go wrong does so before a window changes.
-	event, err := o.times(b)
-	if err != nil {
-		return taken, err
-	}
-	if err := o.evaluate(); err != nil {
+	event, err := o.admit(b, &taken)
+	if err != nil || event == nil {
 		return taken, err
 	}
 	o.place(b, event, &taken)
@@ -112,7 +113,7 @@ func (o *panes) Add(b *column.Batch) (Taken, error) {
 func (o *panes) place(b *column.Batch, event *column.Column, taken *Taken) {
 	o.batches++
 	o.touched = o.touched[:0]
-	marks, times, closed, lateness := b.Watermarks, event.Int64s, o.closed, o.plan.lateness
+	marks, times, closed, lateness := b.Watermarks, event.Int64s, max(o.closed, o.barred), o.plan.lateness
 	// The pane of the last row, its place in touched or -1, and its rows so far.
 	var pane window.Span
 	first, limit, at := int64(0), int64(0), -1
@@ -166,7 +167,7 @@ func (o *panes) locate(ts int64) (window.Span, int64, bool) {
 
 // late finds the place for a row of which some windows are closed; -1 if all are.
 func (o *panes) late(b *column.Batch, pane window.Span, r int32) int {
-	end := o.closed
+	end := max(o.closed, o.barred)
 	if b.Watermarks != nil {
 		end = max(end, minus(b.Watermarks[r], o.plan.lateness))
 	}

@@ -55,20 +55,27 @@ func (o *panes) Emit(watermark int64) (*column.Batch, error) {
 	}
 	shows, through := o.shows(watermark), minus(watermark, o.plan.lateness)
 	middle := o.middle()
-	closed := o.closed
-	for _, w := range o.leaving(through, shows) {
-		table, err := o.merged(w)
+	closed, all := o.closed, true
+	leaving := o.leaving(through, shows)
+	for i, w := range leaving {
+		final := w.End <= through
+		done, err := o.emit(w, final, middle)
 		if err != nil {
 			return nil, err
 		}
-		if w.End > through {
-			o.results(w.Span, false, table, o.changed(w, table), middle)
+		if all = done; !all {
+			break
+		}
+		if !final {
 			continue
 		}
-		o.results(w.Span, true, table, table.Sorted(), middle)
-		if closed = through; watermark == column.MaxWatermark {
-			closed = w.End
+		closed = w.End
+		if all = !o.full(middle) || i == len(leaving)-1; !all {
+			break
 		}
+	}
+	if all && closed > o.closed && watermark != column.MaxWatermark {
+		closed = through
 	}
 	out, err := o.project(middle)
 	if err != nil {
@@ -76,11 +83,57 @@ func (o *panes) Emit(watermark int64) (*column.Batch, error) {
 	}
 	o.closed = max(o.closed, closed)
 	o.forget()
-	if shows {
+	if shows && all {
 		o.settle(watermark)
 	}
 	return out, nil
 }
+
+// emit appends the groups of a window, in the order of their keys, to the middle columns; those of a
+// window that is still open only if they changed. Of very many some are left for the next time: then the
+// window is barred for rows that come in between.
+func (o *panes) emit(w leaving, final bool, middle []*build.Column) (done bool, err error) {
+	take := func(t *agg.Table) bool {
+		if !final {
+			o.results(w.Span, false, t, o.changed(w, t), middle)
+			return true
+		}
+		o.results(w.Span, true, t, t.Sorted(), middle)
+		return !o.full(middle)
+	}
+	if !o.sectioned(w) {
+		t, err := o.merged(w)
+		if err != nil {
+			return false, err
+		}
+		take(t)
+		return true, nil
+	}
+	from := 0
+	if final && w.End == o.barred {
+		from = o.next
+	}
+	next, err := o.inSections(w, from, take)
+	if err != nil {
+		return false, err
+	}
+	if next < agg.KeyGroups {
+		o.barred, o.next = w.End, next
+		return false, nil
+	}
+	if final && w.End == o.barred {
+		o.barred, o.next = math.MinInt64, 0
+	}
+	return true, nil
+}
+
+// full reports whether as many rows are to leave as may at once.
+func (o *panes) full(middle []*build.Column) bool {
+	return o.limit > 0 && middle[windowFinal].Len() >= o.limit
+}
+
+// Limit sets after how many rows Emit leaves the rest for the next one.
+func (o *panes) Limit(rows int) { o.limit = rows }
 
 // leaving lists windows by their ends; those that end behind through only if they changed.
 func (o *panes) leaving(through int64, shows bool) []leaving {
@@ -136,7 +189,9 @@ func (o *panes) changed(w leaving, table *agg.Table) []int {
 		of = b.fresh.list(of[:0])
 		groups = table.Locate(b.table, of, groups[:0])
 		for _, g := range groups {
-			in[g] = true
+			if g != agg.NoGroup {
+				in[g] = true
+			}
 		}
 	}
 	return slices.DeleteFunc(table.Sorted(), func(g int) bool { return !in[g] })

@@ -9,11 +9,12 @@ import (
 	"github.com/millrace-io/millrace/sql/agg"
 )
 
-// partGroups is from how many groups on a bucket is in parts; smaller ones are written with every
+// partGroups is from how many groups, and partMemory from how many bytes on, a bucket is in parts; smaller ones are written with every
 // snapshot. Beside what changed, a snapshot writes as much again and one group in rewriteShare of what
 // did not, in turn, so that old parts come to an end without a pause for writing everything.
 const (
 	partGroups   = 256
+	partMemory   = 64 << 10
 	rewriteShare = 256
 )
 
@@ -24,7 +25,7 @@ const (
 )
 
 // Keep sets where snapshots put large buckets.
-func (o *panes) Keep(in Parts) { o.keep = in }
+func (o *panes) Keep(in Parts, room int64) { o.keep, o.room = in, room }
 
 // Files are those that the last snapshot refers to.
 func (o *panes) Files() []int64 {
@@ -34,6 +35,13 @@ func (o *panes) Files() []int64 {
 			for _, p := range b.parts {
 				out = append(out, p.File)
 			}
+			for _, r := range b.runs {
+				for _, s := range r.sections {
+					if s.Size > 0 {
+						out = append(out, s.File)
+					}
+				}
+			}
 		}
 	}
 	slices.Sort(out)
@@ -41,7 +49,7 @@ func (o *panes) Files() []int64 {
 }
 
 // Shed drops the tables of buckets that have not changed since the last snapshot.
-func (o *panes) Shed(bytes int64) {
+func (o *panes) Shed(bytes int64) error {
 	var clean []*bucket
 	for _, buckets := range o.shards {
 		for _, b := range buckets {
@@ -55,12 +63,13 @@ func (o *panes) Shed(bytes int64) {
 	})
 	for held := o.Memory(); len(clean) > 0 && held > bytes; clean = clean[1:] {
 		held -= clean[0].table.Memory()
-		clean[0].table = nil
+		clean[0].count, clean[0].table = int64(clean[0].table.Len()), nil
 	}
+	return nil
 }
 
 func (b *bucket) memory() int64 {
-	n := int64(128 + 8*(cap(b.fresh)+cap(b.dirty)) + 24*cap(b.parts))
+	n := int64(128 + 8*(cap(b.fresh)+cap(b.dirty)) + 24*cap(b.parts) + (agg.KeyGroups*24+16)*cap(b.runs))
 	if b.table != nil {
 		n += b.table.Memory()
 	}
@@ -72,7 +81,7 @@ func (b *bucket) valid() bool {
 	if b.table == nil {
 		return len(b.parts) > 0
 	}
-	return b.table.Len() > 0 && b.fresh.within(b.table.Len())
+	return b.table.Len()+len(b.runs) > 0 && b.fresh.within(b.table.Len())
 }
 
 // load brings the groups of a bucket back to memory.
@@ -130,17 +139,19 @@ func absent(into, t *agg.Table) []uint32 {
 
 // appendGroups appends the groups of a bucket to a snapshot, or where they are.
 func (o *panes) appendGroups(dst []byte, b *bucket) ([]byte, error) {
-	if o.keep == nil || b.table != nil && len(b.parts) == 0 && b.table.Len() < partGroups {
+	if o.keep == nil || b.table != nil && len(b.parts) == 0 && b.table.Len() < partGroups && b.table.Memory() < partMemory {
 		return b.table.Append(append(dst, groupsInline)), nil
 	}
 	if err := o.store(b); err != nil {
 		return nil, fmt.Errorf("write groups of the window pane at %d: %w", b.pane.Start, err)
 	}
-	dst = binary.AppendUvarint(append(dst, groupsInPart), uint64(len(b.parts)))
+	if b.table != nil {
+		b.count = int64(b.table.Len())
+	}
+	dst = binary.AppendUvarint(append(dst, groupsInPart), uint64(b.count))
+	dst = binary.AppendUvarint(dst, uint64(len(b.parts)))
 	for _, p := range b.parts {
-		for _, v := range []int64{p.File, p.Offset, p.Size} {
-			dst = binary.AppendUvarint(dst, uint64(v))
-		}
+		dst = appendPart(dst, p)
 	}
 	return dst, nil
 }
@@ -188,7 +199,8 @@ func (o *panes) readGroups(r *agg.Reader, b *bucket) {
 		b.table = o.plan.layout.Read(r)
 		return
 	}
+	b.count = readNumber(r, "groups")
 	for range r.Count("parts") {
-		b.parts = append(b.parts, Part{File: int64(r.Uvarint("file")), Offset: int64(r.Uvarint("offset")), Size: int64(r.Uvarint("size"))})
+		b.parts = append(b.parts, readPartAt(r))
 	}
 }

@@ -2,10 +2,8 @@ package sql_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,46 +13,12 @@ import (
 	"github.com/millrace-io/millrace/sql/sqltest"
 )
 
-// drawer is parts in memory: a file per snapshot.
-type drawer struct {
-	files map[int64]*bytes.Buffer
-	now   int64
-}
-
-func newDrawer() *drawer { return &drawer{files: map[int64]*bytes.Buffer{}} }
-
-func (d *drawer) Write(piece []byte) (sql.Part, error) {
-	f := d.files[d.now]
-	if f == nil {
-		f = new(bytes.Buffer)
-		d.files[d.now] = f
-	}
-	at := sql.Part{File: d.now, Offset: int64(f.Len()), Size: int64(len(piece))}
-	f.Write(piece)
-	return at, nil
-}
-
-func (d *drawer) Read(p sql.Part) ([]byte, error) {
-	f := d.files[p.File]
-	if f == nil {
-		return nil, errors.New("the file is gone")
-	}
-	return slices.Clone(f.Bytes()[p.Offset : p.Offset+p.Size]), nil
-}
-
-// snapshot takes one and removes the files that nothing refers to.
-func (d *drawer) snapshot(t *testing.T, op sql.Operator) []byte {
+// taken is a snapshot.
+func taken(t *testing.T, d *sqltest.Drawer, op sql.Operator) []byte {
 	t.Helper()
-	d.now++
-	s, err := op.Snapshot()
+	s, err := d.Snapshot(op)
 	if err != nil {
 		t.Fatal(err)
-	}
-	needed := op.(sql.Parted).Files()
-	for n := range d.files {
-		if !slices.Contains(needed, n) {
-			delete(d.files, n)
-		}
 	}
 	return s
 }
@@ -82,8 +46,8 @@ const manyQuery = `SELECT window_start, window_end, k, COUNT(*) AS n, SUM(v) AS 
 func TestStateInPartsIsTheSameState(t *testing.T) {
 	q := compile(t, "ts timestamp, k bigint, v double", "ts", manyQuery)
 	r := rand.New(rand.NewPCG(3, 4))
-	plain, parted, d := q.New(), q.New(), newDrawer()
-	parted.(sql.Parted).Keep(d)
+	plain, parted, d := q.New(), q.New(), sqltest.NewDrawer()
+	parted.(sql.Parted).Keep(d, 64<<20)
 	for range 60 {
 		b := manyKeys(t, r, 1+r.IntN(600))
 		for _, op := range []sql.Operator{plain, parted} {
@@ -94,16 +58,18 @@ func TestStateInPartsIsTheSameState(t *testing.T) {
 		switch r.IntN(4) {
 		case 0:
 			// A crash: what was added since is added again.
-			s := d.snapshot(t, parted)
+			s := taken(t, d, parted)
 			parted = q.New()
-			parted.(sql.Parted).Keep(d)
+			parted.(sql.Parted).Keep(d, 64<<20)
 			if err := parted.Restore(s); err != nil {
 				t.Fatal(err)
 			}
 		case 1:
-			d.snapshot(t, parted)
+			taken(t, d, parted)
 			before := parted.Memory()
-			parted.(sql.Parted).Shed(before / 2)
+			if err := parted.(sql.Parted).Shed(before / 2); err != nil {
+				t.Fatal(err)
+			}
 			if after := parted.Memory(); after > before {
 				t.Fatalf("memory grew from %d to %d", before, after)
 			}
@@ -120,38 +86,40 @@ func TestStateInPartsIsTheSameState(t *testing.T) {
 	if a, b := strings.Join(sqltest.Rows(got), "\n"), strings.Join(sqltest.Rows(want), "\n"); a != b {
 		t.Errorf("%d and %d rows differ", len(a), len(b))
 	}
-	if d.snapshot(t, parted); len(d.files) != 0 {
-		t.Errorf("%d files are left", len(d.files))
+	if taken(t, d, parted); len(d.Files) != 0 {
+		t.Errorf("%d files are left", len(d.Files))
 	}
 }
 
 func TestASnapshotWritesWhatChanged(t *testing.T) {
 	q := compile(t, "ts timestamp, k bigint, v double", "ts", manyQuery)
 	r := rand.New(rand.NewPCG(5, 6))
-	op, d := q.New(), newDrawer()
-	op.(sql.Parted).Keep(d)
+	op, d := q.New(), sqltest.NewDrawer()
+	op.(sql.Parted).Keep(d, 64<<20)
 	for range 20 {
 		if _, err := op.Add(manyKeys(t, r, 1000)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	d.snapshot(t, op)
-	first := d.files[d.now].Len()
+	taken(t, d, op)
+	first := d.Files[d.Now-1].Len()
 	if _, err := op.Add(manyKeys(t, r, 10)); err != nil {
 		t.Fatal(err)
 	}
-	d.snapshot(t, op)
-	if second := d.files[d.now].Len(); second*20 > first {
+	taken(t, d, op)
+	if second := d.Files[d.Now-1].Len(); second*20 > first {
 		t.Errorf("10 rows make a snapshot of %d bytes, after one of %d", second, first)
 	}
-	if _, found := d.files[d.now-1]; !found {
+	if _, found := d.Files[d.Now-2]; !found {
 		t.Error("the first snapshot is gone, though the second refers to it")
 	}
-	op.(sql.Parted).Shed(0)
+	if err := op.(sql.Parted).Shed(0); err != nil {
+		t.Fatal(err)
+	}
 	if m := op.Memory(); m > 4096 {
 		t.Errorf("%d bytes are left in memory", m)
 	}
-	delete(d.files, d.now-1)
+	delete(d.Files, d.Now-2)
 	if _, err := op.Emit(column.MaxWatermark); err == nil || !strings.Contains(err.Error(), "the file is gone") {
 		t.Errorf("a lost file: %v", err)
 	}
@@ -162,8 +130,8 @@ func TestASnapshotWritesWhatChanged(t *testing.T) {
 func BenchmarkCheckpoint(b *testing.B) {
 	q := compile(b, "ts timestamp, k bigint, v double", "ts",
 		"SELECT k, COUNT(*) AS n, SUM(v) AS v FROM s GROUP BY TUMBLE(ts, INTERVAL '1' HOUR), k")
-	op, d := q.New(), newDrawer()
-	op.(sql.Parted).Keep(d)
+	op, d := q.New(), sqltest.NewDrawer()
+	op.(sql.Parted).Keep(d, 64<<20)
 	add := func(from, step, n int) {
 		schema, _ := sqltest.Schema("ts timestamp, k bigint, v double")
 		c := &column.Batch{Schema: schema, Rows: n, Columns: make([]*column.Column, 3)}
@@ -183,8 +151,8 @@ func BenchmarkCheckpoint(b *testing.B) {
 		add(i*10_000, 1, 10_000)
 	}
 	take := func() time.Duration {
-		d.now++
-		d.files = map[int64]*bytes.Buffer{}
+		d.Now++
+		d.Files = map[int64]*bytes.Buffer{}
 		start := time.Now()
 		if _, err := op.Snapshot(); err != nil {
 			b.Fatal(err)

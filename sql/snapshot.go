@@ -15,7 +15,7 @@ import (
 )
 
 // snapshotVersion is the first byte of a snapshot; docs/formats/query-state.md has the layout.
-const snapshotVersion = 2
+const snapshotVersion = 3
 
 // shape tells snapshots of different queries apart.
 func (p *windowPlan) shape() []byte {
@@ -66,9 +66,15 @@ func ended(r *agg.Reader) error {
 
 // Snapshot encodes the open panes and what was closed. The same rows give the same bytes.
 func (o *panes) Snapshot() ([]byte, error) {
+	if err := o.spill(); err != nil {
+		return nil, err
+	}
 	out := o.plan.header()
 	out = binary.AppendVarint(out, o.closed)
 	out = binary.AppendVarint(out, o.shown)
+	out = binary.AppendVarint(out, o.barred)
+	out = binary.AppendUvarint(out, uint64(o.next))
+	out = append(out, flag(o.divided), flag(o.byValue))
 	out = binary.AppendUvarint(out, uint64(len(o.shards)))
 	for _, id := range slices.Sorted(maps.Keys(o.shards)) {
 		out = binary.AppendUvarint(out, uint64(id))
@@ -84,6 +90,7 @@ func (o *panes) Snapshot() ([]byte, error) {
 			if out, err = o.appendGroups(out, b); err != nil {
 				return nil, err
 			}
+			out = b.appendRuns(out)
 		}
 	}
 	return out, nil
@@ -93,7 +100,8 @@ func (o *panes) Snapshot() ([]byte, error) {
 // wraps agg.ErrSnapshot if the snapshot is damaged or of another query, and the state is then
 // as before.
 func (o *panes) Restore(snapshot []byte) error {
-	fresh := &panes{stage: o.stage, keep: o.keep, shards: make(map[record.ShardID][]*bucket), closed: math.MinInt64, shown: math.MinInt64, due: math.MaxInt64}
+	fresh := newPanes(o.plan)
+	fresh.stage, fresh.keep, fresh.room, fresh.limit = o.stage, o.keep, o.room, o.limit
 	if len(snapshot) > 0 {
 		if err := fresh.read(snapshot); err != nil {
 			return fmt.Errorf("restore the windows of a query: %w", err)
@@ -108,7 +116,11 @@ func (o *panes) read(snapshot []byte) error {
 	if err := o.plan.readHeader(r); err != nil {
 		return err
 	}
-	o.closed, o.shown = r.Varint("closed"), r.Varint("shown")
+	o.closed, o.shown, o.barred = r.Varint("closed"), r.Varint("shown"), r.Varint("barred")
+	o.next = int(min(r.Uvarint("section"), agg.KeyGroups))
+	if f := r.Bytes(2, "divided"); len(f) == 2 {
+		o.divided, o.byValue = f[0] == 1, f[1] == 1
+	}
 	for range r.Count("shards") {
 		id := r.Uvarint("shard")
 		buckets := o.readBuckets(r)
@@ -134,6 +146,7 @@ func (o *panes) readBuckets(r *agg.Reader) []*bucket {
 			o.stale = true
 		}
 		o.readGroups(r, b)
+		b.readRuns(r)
 		if r.Err() != nil {
 			return nil
 		}

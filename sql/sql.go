@@ -58,13 +58,20 @@ type Parts interface {
 // Parted is an Operator that need not write all of its state with every snapshot: what changed since
 // the last one goes to parts, and the snapshot refers to those that are still of use.
 type Parted interface {
-	// Keep sets where; without it snapshots have everything. It comes before any other call.
-	Keep(in Parts)
+	// Keep sets where, and how many bytes of memory the state may take while Emit goes through it;
+	// without it snapshots have everything. It comes before any other call.
+	Keep(in Parts, room int64)
 	// Files are those that the last snapshot refers to.
 	Files() []int64
 	// Shed lets go of memory for what the last snapshot has in parts, what was not used for longest
 	// first, until the state takes no more than some bytes or nothing is left to be let go of.
-	Shed(bytes int64)
+	Shed(bytes int64) error
+}
+
+// Limited is an Operator that need not emit everything at once.
+type Limited interface {
+	// Limit sets after about how many rows Emit leaves the rest for the next one, and stays Ready.
+	Limit(rows int)
 }
 
 // Watched is an Operator that tells what is open in it.

@@ -64,6 +64,20 @@ func (s *stage) choose(b *column.Batch, taken *Taken) error {
 	return nil
 }
 
+// admit computes what the selected rows of b are taken by: their event times, which it returns, and their
+// keys and arguments. Whatever can go wrong does so before a window changes. It returns nil when no row
+// passes WHERE.
+func (s *stage) admit(b *column.Batch, taken *Taken) (*column.Column, error) {
+	if err := s.choose(b, taken); err != nil || len(s.view.Selection) == 0 {
+		return nil, err
+	}
+	event, err := s.times(b)
+	if err != nil {
+		return nil, err
+	}
+	return event, s.evaluate()
+}
+
 // evaluate computes the keys and arguments of the rows of s.view.
 func (s *stage) evaluate() error {
 	for i, p := range s.keys {

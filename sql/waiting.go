@@ -19,8 +19,10 @@ const pieceRows = 4096
 
 // piece is rows of one shard in the order they came.
 type piece struct {
-	times   []int64
-	columns []*build.Column
+	times []int64
+	// arrivals are the rows' numbers in the order they came, over all shards and key groups.
+	arrivals []int64
+	columns  []*build.Column
 	// left are the rows that still wait.
 	left []int32
 	// low is the smallest time of those.
@@ -41,26 +43,32 @@ func newWaiting(types []column.Type) waiting {
 	return waiting{types: types, shards: make(map[record.ShardID][]*piece), low: math.MaxInt64}
 }
 
-// add takes rows of a batch. Columns are those of the types; rows ascend.
-func (w *waiting) add(shard record.ShardID, times []int64, columns []*column.Column, rows []int32) {
+// add takes rows of a batch, of which the first arrived under a number. Columns are those of the types;
+// rows ascend.
+func (w *waiting) add(shard record.ShardID, arrival int64, times []int64, columns []*column.Column, rows []int32) {
 	for len(rows) > 0 {
-		pieces := w.shards[shard]
-		if n := len(pieces); n == 0 || len(pieces[n-1].times) >= pieceRows {
-			pieces = append(pieces, w.piece())
-			w.shards[shard] = pieces
-		}
-		p := pieces[len(pieces)-1]
+		p := w.last(shard)
 		part := rows[:min(len(rows), pieceRows-len(p.times))]
 		for i, c := range columns {
 			p.columns[i].Rows(c, part)
 		}
 		for _, r := range part {
-			p.push(times[r])
+			p.push(times[r], arrival+int64(r))
 		}
 		w.n += len(part)
 		w.low = min(w.low, p.low)
 		rows = rows[len(part):]
 	}
+}
+
+// last is the piece of a shard that takes the next row.
+func (w *waiting) last(shard record.ShardID) *piece {
+	pieces := w.shards[shard]
+	if n := len(pieces); n == 0 || len(pieces[n-1].times) >= pieceRows {
+		pieces = append(pieces, w.piece())
+		w.shards[shard] = pieces
+	}
+	return pieces[len(pieces)-1]
 }
 
 func (w *waiting) piece() *piece {
@@ -71,18 +79,29 @@ func (w *waiting) piece() *piece {
 	return p
 }
 
-func (p *piece) push(at int64) {
+func (p *piece) push(at, arrival int64) {
 	p.left = append(p.left, int32(len(p.times)))
-	p.times = append(p.times, at)
+	p.times, p.arrivals = append(p.times, at), append(p.arrivals, arrival)
 	p.low = min(p.low, at)
 }
 
 // released is rows in their order.
 type released struct {
 	n       int
-	times   []int64
+	ranks   []rank
 	columns []*column.Column
 	all     []int32 // 0, 1, 2, …
+}
+
+// rank is the place of a row among others: by time, then the shard that it is of, then arrival.
+type rank struct {
+	at      int64
+	shard   record.ShardID
+	arrival int64
+}
+
+func (r rank) compare(o rank) int {
+	return cmp.Or(cmp.Compare(r.at, o.at), cmp.Compare(r.shard, o.shard), cmp.Compare(r.arrival, o.arrival))
 }
 
 // place is a row that leaves.
@@ -96,13 +115,14 @@ type place struct {
 func (w *waiting) release(before int64) released {
 	var places []place
 	var pieces []*piece
+	var shards []record.ShardID
 	w.low = math.MaxInt64
 	for _, id := range slices.Sorted(maps.Keys(w.shards)) {
 		kept := w.shards[id][:0]
 		for _, p := range w.shards[id] {
 			if p.low < before {
 				places = p.leave(before, int32(len(pieces)), places)
-				pieces = append(pieces, p)
+				pieces, shards = append(pieces, p), append(shards, id)
 			}
 			if len(p.left) > 0 {
 				kept = append(kept, p)
@@ -118,7 +138,7 @@ func (w *waiting) release(before int64) released {
 	slices.SortFunc(places, func(a, b place) int {
 		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.piece, b.piece), cmp.Compare(a.row, b.row))
 	})
-	return w.gather(places, pieces)
+	return w.gather(places, pieces, shards)
 }
 
 // leave appends the rows before a time.
@@ -139,10 +159,10 @@ func (p *piece) leave(before int64, number int32, places []place) []place {
 }
 
 // gather copies rows in the order of their places.
-func (w *waiting) gather(places []place, pieces []*piece) released {
-	out := released{n: len(places), times: make([]int64, len(places)), all: make([]int32, len(places))}
+func (w *waiting) gather(places []place, pieces []*piece, shards []record.ShardID) released {
+	out := released{n: len(places), ranks: make([]rank, len(places)), all: make([]int32, len(places))}
 	for i, p := range places {
-		out.times[i], out.all[i] = p.at, int32(i)
+		out.ranks[i], out.all[i] = rank{at: p.at, shard: shards[p.piece], arrival: pieces[p.piece].arrivals[p.row]}, int32(i)
 	}
 	var rows []int32
 	for c, t := range w.types {
@@ -164,13 +184,42 @@ func (w *waiting) memory() int64 {
 	n := int64(0)
 	for _, pieces := range w.shards {
 		for _, p := range pieces {
-			n += int64(8*cap(p.times) + 4*cap(p.left))
+			n += int64(16*cap(p.times) + 4*cap(p.left))
 			for _, c := range p.columns {
 				n += c.Bytes()
 			}
 		}
 	}
 	return n
+}
+
+// rowsCodec writes rows one after another, times and arrivals as what they differ by.
+type rowsCodec struct{ at, arrival int64 }
+
+func (c *rowsCodec) append(dst []byte, at, arrival int64) []byte {
+	dst = binary.AppendVarint(dst, at-c.at)
+	dst = binary.AppendVarint(dst, arrival-c.arrival)
+	c.at, c.arrival = at, arrival
+	return dst
+}
+
+func (c *rowsCodec) read(r *agg.Reader) (at, arrival int64) {
+	c.at += r.Varint("time")
+	c.arrival += r.Varint("arrival")
+	return c.at, c.arrival
+}
+
+// appendRows appends rows that add takes, so that read takes them.
+func appendRows(dst []byte, shard record.ShardID, arrival int64, times []int64, columns []*column.Column, rows []int32) []byte {
+	dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(shard)), uint64(len(rows)))
+	var codec rowsCodec
+	for _, r := range rows {
+		dst = codec.append(dst, times[r], arrival+int64(r))
+		for _, c := range columns {
+			dst = appendCell(dst, c, int(r))
+		}
+	}
+	return dst
 }
 
 // append appends the rows that wait to a snapshot.
@@ -182,9 +231,10 @@ func (w *waiting) append(dst []byte) []byte {
 			n += len(p.left)
 		}
 		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(id)), uint64(n))
+		var codec rowsCodec
 		for _, p := range w.shards[id] {
 			for _, r := range p.left {
-				dst = binary.AppendVarint(dst, p.times[r])
+				dst = codec.append(dst, p.times[r], p.arrivals[r])
 				for _, c := range p.columns {
 					dst = appendCell(dst, c.View(), int(r))
 				}
@@ -194,30 +244,34 @@ func (w *waiting) append(dst []byte) []byte {
 	return dst
 }
 
-// read reads into an empty waiting what append wrote.
+// read takes what append wrote.
 func (w *waiting) read(r *agg.Reader) error {
 	for range r.Count("shards") {
-		id, n := r.Uvarint("shard"), r.Count("rows")
-		if r.Err() != nil || id > math.MaxUint32 || n == 0 || w.shards[record.ShardID(id)] != nil {
-			return fmt.Errorf("shard %d of the rows that wait: %w", id, agg.ErrSnapshot)
+		if err := w.readRows(r); err != nil {
+			return err
 		}
-		var pieces []*piece
-		for i := range n {
-			if i%pieceRows == 0 {
-				pieces = append(pieces, w.piece())
-			}
-			p := pieces[len(pieces)-1]
-			p.push(r.Varint("time"))
-			for i, t := range w.types {
-				readCell(r, t, p.columns[i])
-			}
-			if err := r.Err(); err != nil {
-				return err
-			}
-			w.low = min(w.low, p.low)
-		}
-		w.shards[record.ShardID(id)] = pieces
-		w.n += n
 	}
 	return r.Err()
+}
+
+// readRows takes what appendRows wrote.
+func (w *waiting) readRows(r *agg.Reader) error {
+	id, n := r.Uvarint("shard"), r.Count("rows")
+	if r.Err() != nil || id > math.MaxUint32 || n == 0 {
+		return fmt.Errorf("shard %d of the rows that wait: %w", id, agg.ErrSnapshot)
+	}
+	var codec rowsCodec
+	for range n {
+		p := w.last(record.ShardID(id))
+		p.push(codec.read(r))
+		for i, t := range w.types {
+			readCell(r, t, p.columns[i])
+		}
+		w.n++
+		w.low = min(w.low, p.low)
+		if err := r.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -31,13 +31,15 @@ type parts struct {
 	number, at int64
 	// written is the bytes of this run.
 	written int64
+	// cure says what to do about a file that cannot be read.
+	cure string
 }
 
-func openParts(dir string) (*parts, error) {
+func openParts(dir, cure string) (*parts, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of a query's state: %w", err)
 	}
-	p := &parts{dir: dir}
+	p := &parts{dir: dir, cure: cure}
 	return p, p.each(func(number int64) error {
 		p.number = max(p.number, number)
 		return nil
@@ -107,6 +109,14 @@ const maxPiece = 1 << 32
 
 // Read returns a piece.
 func (p *parts) Read(at sql.Part) ([]byte, error) {
+	piece, err := p.read(at)
+	if err != nil {
+		return nil, fmt.Errorf("%w; %s", err, p.cure)
+	}
+	return piece, nil
+}
+
+func (p *parts) read(at sql.Part) ([]byte, error) {
 	if at.Size < 0 || at.Size > maxPiece || at.Offset < int64(len(partsHeader)) {
 		return nil, fmt.Errorf("piece of %d bytes at %d: it cannot be one", at.Size, at.Offset)
 	}

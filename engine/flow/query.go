@@ -43,9 +43,9 @@ type Query struct {
 	// whole is where the last snapshot is if it is in parts as a whole.
 	whole *sql.Part
 	rows  int64
-	// held is the memory of the windows, in bytes.
-	held int64
-	out  []*record.Batch
+	// held is the memory of the windows, in bytes; kept is what of it was left by the last snapshot.
+	held, kept int64
+	out        []*record.Batch
 	// spare are batches of earlier chunks, to be filled again.
 	spare []*record.Batch
 }
@@ -63,9 +63,17 @@ type queryState struct {
 	Part     *sql.Part `json:"part,omitempty"`
 }
 
+// A chunk has about as many rows as fit the query's memory, at rowAtOnce bytes each, but at least
+// leastRows and at most mostRows.
+const (
+	rowAtOnce = 512
+	leastRows = 1 << 12
+	mostRows  = 1 << 17
+)
+
 // inlineSnapshot is the largest snapshot in bytes that is kept in the task's document if there is
 // another place.
-const inlineSnapshot = 64 << 10
+const inlineSnapshot = 16 << 10
 
 // fail names the query in an error.
 func (q *Query) fail(err error) error { return fmt.Errorf("query %q: %w", q.Identity.Name, err) }
@@ -75,7 +83,7 @@ func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 	q.op, q.rows, q.out, q.whole = q.New(), 0, nil, nil
 	defer q.watch()
 	if q.Dir != "" && q.parts == nil {
-		p, err := openParts(q.Dir)
+		p, err := openParts(q.Dir, q.cure())
 		if err != nil {
 			return q.fail(err)
 		}
@@ -88,7 +96,10 @@ func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 func (q *Query) restore(state json.RawMessage) error {
 	q.whole = nil
 	if p, ok := q.op.(sql.Parted); ok && q.parts != nil {
-		p.Keep(q.parts)
+		p.Keep(q.parts, q.Memory)
+	}
+	if l, ok := q.op.(sql.Limited); ok && q.parts != nil {
+		l.Limit(int(min(max(q.Memory/rowAtOnce, leastRows), mostRows)))
 	}
 	if state == nil {
 		return nil
@@ -103,7 +114,7 @@ func (q *Query) restore(state json.RawMessage) error {
 			return Permanent(q.fail(errors.New("its saved windows are in files, but there is no directory for them")))
 		}
 		if s.Operator, err = q.parts.Read(*s.Part); err != nil {
-			return Permanent(q.fail(fmt.Errorf("read its saved windows: %w; restore the data directory from a backup, or run once with --reset %s to start the query over", err, q.Identity.Name)))
+			return Permanent(q.fail(fmt.Errorf("read its saved windows: %w", err)))
 		}
 		q.whole = s.Part
 	}
@@ -122,8 +133,8 @@ func (q *Query) Add(_ context.Context, b *column.Batch) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, q.fail(err)
 	}
-	if q.shed(); q.held > 2*q.Memory || q.held > q.Memory && q.parts == nil {
-		return Outcome{}, q.tooLarge()
+	if err := q.shed(); err != nil {
+		return Outcome{}, err
 	}
 	q.rows += int64(b.Selected())
 	var o Outcome
@@ -143,23 +154,35 @@ func (q *Query) Add(_ context.Context, b *column.Batch) (Outcome, error) {
 func (q *Query) Ready(watermark int64) bool { return q.op != nil && q.op.Ready(watermark) }
 
 // Open describes the open chunk. The windows outlive it, so its memory is not theirs.
-// Once the windows outgrow their share, a chunk is cut: what is in its snapshot can leave the memory.
+// Once the windows outgrow their share, a chunk is cut: what is in its snapshot can leave the memory. So
+// that what cannot leave does not cut one chunk after the other, a part of the share must have come.
 func (q *Query) Open() Open {
-	if q.held > q.Memory {
+	if q.held > q.Memory && q.held > q.kept+q.Memory/4 {
 		return Open{Rows: q.rows, Memory: q.held}
 	}
 	return Open{Rows: q.rows}
 }
 
 // shed lets go of what parts have when the windows outgrow their share.
-func (q *Query) shed() {
+func (q *Query) shed() error {
 	if q.held = q.op.Memory(); q.held <= q.Memory {
-		return
+		return nil
 	}
-	if p, ok := q.op.(sql.Parted); ok && q.parts != nil {
-		p.Shed(q.Memory / 2)
+	if q.parts == nil {
+		return q.tooLarge()
+	}
+	if p, ok := q.op.(sql.Parted); ok {
+		if err := p.Shed(q.Memory / 2); err != nil {
+			return q.fail(err)
+		}
 		q.held = q.op.Memory()
 	}
+	return nil
+}
+
+// cure says what to do about state that cannot be read.
+func (q *Query) cure() string {
+	return fmt.Sprintf("restore the data directory from a backup, or run once with --reset %s to start the query over", q.Identity.Name)
 }
 
 func (q *Query) tooLarge() error {
@@ -170,6 +193,11 @@ func (q *Query) tooLarge() error {
 // row's place in it, both the same when the chunk is redone.
 func (q *Query) Plan(_ context.Context, cut Cut) (Plan, error) {
 	plan := Plan{Cut: cut}
+	if q.parts != nil {
+		if err := q.parts.drop(); err != nil {
+			return plan, q.fail(err)
+		}
+	}
 	rows, err := q.op.Emit(cut.Watermark)
 	if err != nil {
 		return plan, q.fail(err)
@@ -183,21 +211,14 @@ func (q *Query) Plan(_ context.Context, cut Cut) (Plan, error) {
 	if plan.State, err = q.snapshot(); err != nil {
 		return plan, q.fail(err)
 	}
-	q.shed()
+	err = q.shed()
+	q.kept = q.held
 	q.watch()
-	if q.held > q.Memory {
-		return plan, q.tooLarge()
-	}
-	return plan, nil
+	return plan, err
 }
 
 // snapshot makes the state that is committed with a chunk; its parts are durable.
 func (q *Query) snapshot() (json.RawMessage, error) {
-	if q.parts != nil {
-		if err := q.parts.drop(); err != nil {
-			return nil, err
-		}
-	}
 	snapshot, err := q.op.Snapshot()
 	if err != nil {
 		return nil, err

@@ -312,8 +312,9 @@ func (t *Task) turn(ctx context.Context) (done bool, err error) {
 	case wanted:
 		return true, t.finish(ctx, "handover")
 	case !read && ended && !t.pending():
-		t.drained.Store(true)
-		return true, t.finish(ctx, "end")
+		err := t.finish(ctx, "end")
+		t.drained.Store(err == nil)
+		return true, err
 	}
 	if reason := t.due(); reason != "" {
 		return false, t.commit(ctx, t.cut(reason))
@@ -334,6 +335,14 @@ func (t *Task) finish(ctx context.Context, reason string) error {
 		return nil
 	}
 	err := t.commit(ctx, cut)
+	for err == nil && reason == "end" && t.emits(cut.Watermark) {
+		// The rows were too many for one chunk.
+		if cut = t.cut(reason); isClosed(t.Stop) {
+			return errStopped
+		}
+		cut.Watermark = column.MaxWatermark
+		err = t.commit(ctx, cut)
+	}
 	if err == nil {
 		t.report(ctx)
 	}

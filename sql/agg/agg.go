@@ -128,18 +128,7 @@ func (t *Table) Merge(o *Table) {
 // MergeGroups folds some groups of o into t, in the order of the list, and returns where they are.
 // Folded into an empty table, groups keep their bits.
 func (t *Table) MergeGroups(o *Table, groups []uint32) []uint32 {
-	into := make([]uint32, len(groups))
-	for i, from := range groups {
-		g := int(from)
-		found := t.lookup(o.hashes[g], func(mine int) bool { return t.sameGroup(mine, o, g) })
-		if found < 0 {
-			for i := range t.keys {
-				t.keys[i].copyFrom(&o.keys[i], g)
-			}
-			found = t.insert(o.hashes[g])
-		}
-		into[i] = uint32(found)
-	}
+	into := t.MergeKeys(o, groups)
 	for i := range t.accs {
 		t.accs[i].merge(o.accs[i], groups, into)
 	}

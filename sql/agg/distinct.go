@@ -9,6 +9,19 @@ import (
 type distinct struct {
 	set
 	of column.Type
+	// counted is how many values of each group settle let go of.
+	counted []int64
+}
+
+// settle counts the values and forgets them.
+func (a *distinct) settle() {
+	a.counted = extend(a.counted, len(a.size))
+	for g, n := range a.size {
+		a.counted[g] += int64(n)
+	}
+	groups := len(a.head)
+	a.set = newSet(a.layout, a.of)
+	a.grow(groups)
 }
 
 func (a *distinct) add(groups []uint32, args []*column.Column, rows []int32) {
@@ -32,6 +45,12 @@ func (a *distinct) merge(other accumulator, groups, into []uint32) {
 	}
 }
 
-func (a *distinct) result(g int, out *build.Column) { out.Int(int64(a.size[g])) }
+func (a *distinct) result(g int, out *build.Column) {
+	n := int64(a.size[g])
+	if g < len(a.counted) {
+		n += a.counted[g]
+	}
+	out.Int(n)
+}
 
 func (a *distinct) read(r *Reader, n int) { a.set.read(r, n, fixedKey(a.of)) }

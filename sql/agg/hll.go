@@ -44,11 +44,7 @@ func lasting(text bool, c *column.Column, row int) uint64 {
 	if text {
 		return xxh3.Hash(textOf(c, row))
 	}
-	// The finalizer of SplitMix64.
-	h := wordOf(c, row) + 0x9e3779b97f4a7c15
-	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
-	h = (h ^ h>>27) * 0x94d049bb133111eb
-	return h ^ h>>31
+	return spread(wordOf(c, row))
 }
 
 func (a *sketches) add(groups []uint32, args []*column.Column, rows []int32) {

@@ -58,6 +58,9 @@ type Way struct {
 	RowByRow, Dict bool
 	// Restart takes a snapshot before each step and goes on with a new operator.
 	Restart bool
+	// Spill keeps the state in parts and, with Restart, goes on in turns with an operator that let go of
+	// all of its memory instead of a new one.
+	Spill bool
 	// Reversed adds neighbouring rows of different shards in the other order.
 	Reversed bool
 }
@@ -73,12 +76,14 @@ type runner struct {
 	query *sql.Query
 	op    sql.Operator
 	// schemas and tables are those of reference tables by name.
-	schemas map[string]*column.Schema
-	tables  map[string]*column.Batch
-	taken   sql.Taken
-	lates   int
-	got     []string
-	err     error
+	schemas  map[string]*column.Schema
+	tables   map[string]*column.Batch
+	taken    sql.Taken
+	lates    int
+	got      []string
+	err      error
+	drawer   *Drawer
+	restarts int
 	// pending are rows not yet added, per neighbouring step.
 	pending []pending
 }
@@ -90,7 +95,7 @@ type pending struct {
 
 // Run runs the case one way.
 func (c Case) Run(way Way) error {
-	r := &runner{way: way, marks: make(map[record.ShardID]int64), schemas: map[string]*column.Schema{}, tables: map[string]*column.Batch{}}
+	r := &runner{way: way, marks: make(map[record.ShardID]int64), schemas: map[string]*column.Schema{}, tables: map[string]*column.Batch{}, drawer: NewDrawer()}
 	for _, s := range c.steps {
 		if err := r.step(s); err != nil {
 			return fmt.Errorf("line %d: %s: %w", s.line, s.word, err)
@@ -148,8 +153,16 @@ func (r *runner) compile(text string) {
 		return r.input, name == "s"
 	})
 	if r.err == nil {
-		r.op = r.query.New()
+		r.open()
 		r.err = r.useTables()
+	}
+}
+
+// open makes a new operator.
+func (r *runner) open() {
+	r.op = r.query.New()
+	if r.way.Spill {
+		r.drawer.Keep(r.op, 64<<20)
 	}
 }
 
@@ -275,11 +288,14 @@ func (r *runner) restart() error {
 	if !r.way.Restart || !r.query.Windowed() {
 		return nil
 	}
-	state, err := r.op.Snapshot()
+	state, err := r.drawer.Snapshot(r.op)
 	if err != nil {
 		return err
 	}
-	r.op = r.query.New()
+	if r.restarts++; r.way.Spill && r.restarts%2 == 0 {
+		return Shed(r.op, 0)
+	}
+	r.open()
 	if err := r.op.Restore(state); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func TestScripts(t *testing.T) {
 		for _, c := range parsed {
 			t.Run(filepath.Base(file)+"/"+c.Name, func(t *testing.T) {
 				for n := range 16 {
-					way := Way{RowByRow: n&1 != 0, Dict: n&2 != 0, Restart: n&4 != 0, Reversed: n&8 != 0}
+					way := Way{RowByRow: n&1 != 0, Dict: n&2 != 0, Restart: n&4 != 0, Spill: n&6 == 6, Reversed: n&8 != 0}
 					if err := c.Run(way); err != nil {
 						t.Fatalf("%s:%d: %s: %v", file, c.Line, fmt.Sprintf("%+v", way), err)
 					}

@@ -1,0 +1,239 @@
+package sql
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/millrace-io/millrace/sql/agg"
+)
+
+// run is groups that a bucket had no room for. Unlike a part, it does not replace what came before: the
+// groups of a bucket are those of its runs and of its table, folded in that order. It is divided by key
+// groups, so that no more than one of these need be in memory when a window leaves.
+type run struct {
+	sections [agg.KeyGroups]Part
+	// groups is how many it has, level how often it was made of others.
+	groups, level int64
+}
+
+// Limits of runs.
+const (
+	// fanIn is how many runs of a level become one of the next.
+	fanIn = 8
+	// fewGroups is up to how many groups it is their different values that runs are divided by.
+	fewGroups = 4096
+)
+
+// spill makes runs of buckets that grow, the largest first, until the others fit the memory. It is part
+// of a snapshot, so that what is folded with what does not depend on when rows were read.
+func (o *panes) spill() error {
+	held := o.Memory()
+	if o.keep == nil || held <= o.room {
+		return nil
+	}
+	var hot []*bucket
+	for _, buckets := range o.shards {
+		for _, b := range buckets {
+			if b.table != nil && b.dirty != nil && b.table.Memory() > smallTable {
+				hot = append(hot, b)
+			}
+		}
+	}
+	slices.SortFunc(hot, func(a, b *bucket) int {
+		return cmp.Or(cmp.Compare(b.table.Memory(), a.table.Memory()), cmp.Compare(a.pane.Start, b.pane.Start))
+	})
+	for ; len(hot) > 0 && held > o.room/2; hot = hot[1:] {
+		held -= hot[0].memory()
+		if err := o.toRun(hot[0]); err != nil {
+			return fmt.Errorf("write groups of the window pane at %d: %w", hot[0].pane.Start, err)
+		}
+		held += hot[0].memory()
+	}
+	return nil
+}
+
+// smallTable is the memory in bytes of a table that makes no run.
+const smallTable = 4 << 10
+
+// toRun writes the table of a bucket as a run and begins another one.
+func (o *panes) toRun(b *bucket) error {
+	if err := o.load(b); err != nil {
+		return err
+	}
+	if !o.divided {
+		o.divided, o.byValue = true, o.plan.layout.Divisible() && b.table.Len() <= fewGroups
+	}
+	x := run{groups: int64(b.table.Len())}
+	sections := b.table.Divide(o.byValue)
+	for i := range x.sections {
+		t := o.plan.layout.New()
+		t.MergeSection(sections, i)
+		if err := o.writeSection(&x, i, t); err != nil {
+			return err
+		}
+	}
+	table := o.plan.layout.New()
+	if fresh := b.fresh.list(nil); len(fresh) > 0 {
+		// These are yet to be shown.
+		b.fresh = nil
+		b.fresh.set(table.MergeKeys(b.table, fresh))
+	}
+	b.table, b.parts, b.dirty, b.rewritten, b.old = table, nil, bits{}, 0, 0
+	b.runs = append(b.runs, x)
+	return o.join(b)
+}
+
+func (o *panes) writeSection(x *run, i int, t *agg.Table) (err error) {
+	if t.Len() > 0 {
+		x.sections[i], err = o.keep.Write(t.Append(nil))
+	}
+	return err
+}
+
+// join makes one run of the last ones once there are many of a level.
+func (o *panes) join(b *bucket) error {
+	for {
+		n := len(b.runs)
+		from := n
+		for from > 0 && b.runs[from-1].level == b.runs[n-1].level {
+			from--
+		}
+		if n-from < fanIn {
+			return nil
+		}
+		x := run{level: b.runs[n-1].level + 1}
+		for i := range x.sections {
+			t := o.plan.layout.New()
+			for _, r := range b.runs[from:] {
+				if err := o.fold(t, r, i); err != nil {
+					return err
+				}
+			}
+			x.groups += int64(t.Len())
+			if err := o.writeSection(&x, i, t); err != nil {
+				return err
+			}
+		}
+		b.runs = append(b.runs[:from], x)
+	}
+}
+
+// fold adds a section of a run to a table.
+func (o *panes) fold(t *agg.Table, r run, i int) error {
+	if r.sections[i].Size == 0 {
+		return nil
+	}
+	s, err := o.readPart(r.sections[i])
+	if err != nil {
+		return err
+	}
+	t.Merge(s)
+	return nil
+}
+
+// groups is how many a bucket has, or more.
+func (b *bucket) groups() int64 {
+	n := b.count
+	if b.table != nil {
+		n = int64(b.table.Len())
+	}
+	for _, r := range b.runs {
+		n += r.groups
+	}
+	return n
+}
+
+// sectioned reports whether the groups of a window are too many to be in memory at once.
+func (o *panes) sectioned(w leaving) bool {
+	n, runs := int64(0), false
+	for _, b := range w.buckets {
+		n += b.groups()
+		runs = runs || len(b.runs) > 0
+	}
+	return runs || o.keep != nil && o.limit > 0 && n > int64(o.limit)
+}
+
+// inSections gives a window's groups section by section, from one on, until take says that it is enough; it
+// returns the section to go on with.
+func (o *panes) inSections(w leaving, from int, take func(t *agg.Table) (more bool)) (int, error) {
+	divided := make([]*agg.Sections, len(w.buckets))
+	for n, b := range w.buckets {
+		switch {
+		case b.table != nil:
+		case len(b.parts) > 0:
+			// It would be read again for each section.
+			if err := o.toRun(b); err != nil {
+				return 0, err
+			}
+		default:
+			b.table = o.plan.layout.New()
+		}
+		if !o.divided {
+			o.divided, o.byValue = true, false
+		}
+		divided[n] = b.table.Divide(o.byValue)
+	}
+	all := o.plan.layout.New()
+	for i := from; i < agg.KeyGroups; i++ {
+		t := o.plan.layout.New()
+		for n, b := range w.buckets {
+			for _, r := range b.runs {
+				if err := o.fold(t, r, i); err != nil {
+					return 0, fmt.Errorf("read groups of the window pane at %d: %w", b.pane.Start, err)
+				}
+			}
+			t.MergeSection(divided[n], i)
+		}
+		if o.byValue {
+			all.Merge(t)
+			all.Settle()
+			continue
+		}
+		if t.Len() > 0 && !take(t) {
+			return i + 1, nil
+		}
+	}
+	if o.byValue {
+		take(all)
+	}
+	return agg.KeyGroups, nil
+}
+
+func (b *bucket) appendRuns(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(b.runs)))
+	for _, r := range b.runs {
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.groups)), uint64(r.level))
+		var last Part
+		for _, s := range r.sections {
+			dst = binary.AppendUvarint(dst, uint64(s.Size))
+			if s.Size == 0 {
+				continue
+			}
+			dst = binary.AppendVarint(dst, s.File-last.File)
+			dst = binary.AppendVarint(dst, s.Offset-last.Offset-last.Size)
+			last = s
+		}
+	}
+	return dst
+}
+
+func (b *bucket) readRuns(r *agg.Reader) {
+	for range r.Count("runs") {
+		x := run{groups: readNumber(r, "groups"), level: readNumber(r, "level")}
+		var last Part
+		for i := range x.sections {
+			s := Part{Size: readNumber(r, "size")}
+			if s.Size == 0 {
+				continue
+			}
+			s.File, s.Offset = last.File+r.Varint("file"), last.Offset+last.Size+r.Varint("offset")
+			x.sections[i], last = s, s
+		}
+		if r.Err() != nil {
+			return
+		}
+		b.runs = append(b.runs, x)
+	}
+}
