@@ -25,6 +25,11 @@ func (l *loader) warn(written bool) {
 			l.d.Warnf(s.at, "no source writes to this stream")
 		}
 	}
+	for _, t := range l.tables {
+		if l.nodes[t.Name].readers == 0 {
+			l.d.Warnf(t.at, "no query joins this table")
+		}
+	}
 	for _, t := range l.transforms {
 		if l.nodes[t.Name].readers == 0 {
 			l.d.Warnf(t.at, "nothing reads this transform; add a sink with from: %s", t.Name)
@@ -57,6 +62,9 @@ func (l *loader) pipeline() *Pipeline {
 	for _, s := range l.sources {
 		p.Sources = append(p.Sources, &s.Source)
 	}
+	for _, t := range l.tables {
+		p.Tables = append(p.Tables, &t.Table)
+	}
 	for _, t := range l.transforms {
 		if t.opened != nil {
 			p.Transforms = append(p.Transforms, &t.Transform)
@@ -66,7 +74,11 @@ func (l *loader) pipeline() *Pipeline {
 		if q.Query.Query == nil {
 			continue
 		}
-		q.Generation, q.recorded = generation(q.Chain, "query", q.Text), l.recordQuery(q)
+		var cfg any = q.Text
+		if tables := l.describeTables(q.Query.Query); len(tables) > 0 {
+			cfg = append(tables, q.Text)
+		}
+		q.Generation, q.recorded = generation(q.Chain, "query", cfg), l.recordQuery(q)
 		p.Queries = append(p.Queries, &q.Query)
 	}
 	for _, s := range l.sinks {

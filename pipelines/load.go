@@ -72,6 +72,7 @@ type loader struct {
 	transforms []*transform
 	queries    []*query
 	sinks      []*sink
+	tables     []*tableEntry
 	tests      []*Test
 	// nodes are all that can be read from, by id; ids lists them in the order of the file.
 	nodes map[string]*node
@@ -127,6 +128,10 @@ func (l *loader) load(root *config.Node) {
 	for _, e := range l.spec.Sources {
 		l.loadSource(e)
 	}
+	for _, e := range l.spec.Tables {
+		l.loadTable(e)
+	}
+	l.shareTables()
 	for _, e := range l.spec.Transforms {
 		l.loadTransform(e)
 	}
@@ -212,6 +217,8 @@ func keysOf(head any) []string {
 		return []string{"type", "to"}
 	case *transformHead:
 		return []string{"type", "from"}
+	case *tableHead:
+		return []string{"type", "format", "schema", "key", "refresh", "memory", "delimiter", "header"}
 	}
 	return []string{"type", "from", "start", "parallelism"}
 }

@@ -32,6 +32,7 @@ type Pipeline struct {
 	Memory     config.Size
 	Streams    []*Stream
 	Sources    []*Source
+	Tables     []*Table
 	Transforms []*Transform
 	Queries    []*Query
 	Sinks      []*Sink

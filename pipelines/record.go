@@ -49,9 +49,9 @@ var recordKeys = []string{"schema", "infer", "unknown", "event_time", "watermark
 
 // recorder writes the entries that a consumer depends on.
 type recorder struct {
-	l                            *loader
-	streams, transforms, queries []string
-	evolving                     []string
+	l                                    *loader
+	streams, tables, transforms, queries []string
+	evolving                             []string
 }
 
 // need takes an entry that is read from, and those before it.
@@ -70,6 +70,8 @@ func (r *recorder) need(id string) {
 		if add(&r.streams) && n.stream.Evolves() {
 			r.evolving = append(r.evolving, id)
 		}
+	case n.table != nil:
+		add(&r.tables)
 	case n.transform != nil:
 		if add(&r.transforms) {
 			r.need(n.transform.From)
@@ -100,6 +102,14 @@ func (r *recorder) file() []byte {
 		}
 	}
 	section("streams", r.streams, recordKeys...)
+	if len(r.tables) > 0 {
+		// Where they are is of no concern: versions that plans name are in the data directory.
+		out = append(out, "tables:\n"...)
+	}
+	for _, id := range r.tables {
+		out = append(out, "  "+strconv.Quote(id)+":\n    type: file\n    path: recorded"...)
+		out = r.l.nodes[id].at.Only("format", "schema", "delimiter", "header").AppendYAML(out, 2)
+	}
 	section("transforms", r.transforms)
 	section("queries", r.queries)
 	return out

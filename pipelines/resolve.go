@@ -18,7 +18,7 @@ import (
 	"github.com/millrace-io/millrace/sql"
 )
 
-// node is a stream, transform or query: what can be read from.
+// node is a stream, transform or query: what can be read from; or a table, which queries join.
 type node struct {
 	kind, id string
 	at       *config.Node
@@ -26,6 +26,7 @@ type node struct {
 	stream    *stream
 	transform *transform
 	query     *query
+	table     *tableEntry
 
 	state state
 	// chain gives the node's rows, once state is resolved.
@@ -49,7 +50,7 @@ func (l *loader) declare(n *node) {
 		l.checkID(n.at, n.id)
 	}
 	if first := l.nodes[n.id]; first != nil {
-		l.d.KeyErrorf(n.at, "%q is the id of a %s in line %d too; streams, transforms and queries share one namespace", n.id, first.kind, first.at.KeyLine)
+		l.d.KeyErrorf(n.at, "%q is the id of a %s in line %d too; streams, tables, transforms and queries share one namespace", n.id, first.kind, first.at.KeyLine)
 		return
 	}
 	l.nodes[n.id] = n
@@ -135,8 +136,12 @@ func (l *loader) input(at *config.Node, id string, path []*node) *node {
 		return nil
 	}
 	n := l.nodes[id]
-	if n == nil {
+	switch {
+	case n == nil:
 		l.d.Errorf(at, "%s", config.Unknown("input", id, "inputs", l.ids))
+		return nil
+	case n.table != nil:
+		l.d.Errorf(at, "%q is a reference table, of which no rows come by themselves; join it in a query: FROM stream JOIN %s ON …", id, id)
 		return nil
 	}
 	n.readers++
@@ -182,6 +187,9 @@ func (l *loader) resolve(n *node, path []*node) {
 		s := n.stream
 		n.chain = Chain{Root: n.id, Schema: s.Schema, EventTime: s.EventTime, Delay: s.Watermark, Evolves: s.Evolves()}
 		ok = !s.broken && !s.waits
+	case n.table != nil:
+		n.chain.Schema = n.table.Spec.Schema
+		ok = !n.table.broken
 	case n.transform != nil:
 		ok = l.resolveTransform(n, path)
 	default:
@@ -235,6 +243,9 @@ func (l *loader) resolveQuery(n *node, path []*node) bool {
 		if in == nil || in.state != resolved {
 			return sql.Input{}, false
 		}
+		if in.table != nil {
+			return sql.Input{Schema: in.chain.Schema, Table: true}, true
+		}
 		return sql.Input{Schema: in.chain.Output(), EventTime: in.chain.OutputEventTime()}, true
 	})
 	if err != nil {
@@ -244,6 +255,9 @@ func (l *loader) resolveQuery(n *node, path []*node) bool {
 	q.Text, q.Query.Query, q.Start = q.spec.SQL, compiled, Start(q.spec.Start)
 	q.Shards, q.Watermark = q.spec.Shards, q.spec.Watermark.Std()
 	q.Chain = l.nodes[compiled.From()].chain
+	for _, name := range compiled.Tables() {
+		l.nodes[name].table.Spec.Uses++
+	}
 	if late := compiled.Late(); late != nil && !l.resolveLate(q, at, late.Line, late.Column, late.Name) {
 		return false
 	}

@@ -21,6 +21,7 @@ import (
 	streams "github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/capacity"
 	"github.com/millrace-io/millrace/engine/stream/disk"
+	"github.com/millrace-io/millrace/engine/table"
 	"github.com/millrace-io/millrace/engine/vfs"
 )
 
@@ -70,6 +71,7 @@ type Run struct {
 	dead     *flow.DeadLetters
 	sources  []*sourceRun
 	tasks    []*consumerRun
+	tables   map[string]*table.Table
 	began    time.Time
 	deadOld  int64
 	halt     chan struct{}
@@ -107,6 +109,9 @@ func (r *Run) build(ctx context.Context) error {
 		return err
 	}
 	if err := r.openSources(); err != nil {
+		return err
+	}
+	if err := r.openTables(ctx); err != nil {
 		return err
 	}
 	if err := r.openTasks(ctx); err != nil {
@@ -228,8 +233,14 @@ func (r *Run) Wait(ctx context.Context) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { r.watch(ctx, finished, stopReading) })
 	watching.Go(func() { r.scale(ctx, finished) })
+	refreshing, stopRefreshing := context.WithCancel(ctx)
+	defer stopRefreshing()
+	for _, t := range r.tables {
+		watching.Go(func() { t.Run(refreshing) })
+	}
 	err := g.Wait()
 	close(finished)
+	stopRefreshing()
 	watching.Wait()
 	return err
 }
@@ -293,6 +304,9 @@ func (r *Run) Close() error {
 
 func (r *Run) closeStreams() error {
 	var errs []error
+	for _, t := range r.tables {
+		t.Close()
+	}
 	for _, f := range r.feeds {
 		errs = append(errs, f.stream.Close())
 	}
@@ -320,6 +334,11 @@ func (r *Run) Status() Status {
 		starting = starting || st.State == "starting"
 		if st.Error != "" {
 			s.Faults = append(s.Faults, Fault{Component: componentName(st), Error: st.Error})
+		}
+	}
+	for _, t := range r.pipeline.Tables {
+		if running := r.tables[t.Name]; running != nil {
+			s.Tables = append(s.Tables, running.Status())
 		}
 	}
 	s.Ready = len(s.Faults) == 0 && !starting

@@ -48,7 +48,7 @@ func (r *Run) openTasks(ctx context.Context) error {
 
 // share is the memory of each query and sink.
 func (r *Run) share() int64 {
-	return int64(r.pipeline.Memory) / 2 / int64(max(1, len(r.pipeline.Queries)+len(r.pipeline.Sinks)))
+	return (int64(r.pipeline.Memory)/2 - r.pipeline.tableMemory()) / int64(max(1, len(r.pipeline.Queries)+len(r.pipeline.Sinks)))
 }
 
 // consumerOf says what a task works for: a consumer of this run's pipeline, or of one that is recorded.
@@ -135,6 +135,7 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 			Target:   out.stream.Name(),
 			Write:    out.stream.TryWrite,
 			New:      q.Query.New,
+			Joins:    r.joins(of, q),
 			Windowed: q.Query.Windowed(),
 			Memory:   of.share,
 			Dir:      r.stateDir(of.name),

@@ -37,10 +37,16 @@ func SchemaJSON(c Components) ([]byte, error) {
 		head := defaultSink()
 		sinks = append(sinks, variant{each.Type, s.Of(&head, each.Config())})
 	}
-	for section, variants := range map[string][]variant{"sources": sources, "transforms": transforms, "sinks": sinks} {
+	var tables []variant
+	for _, kind := range tableTypes {
+		head := tableHead{}
+		head.SetDefaults()
+		tables = append(tables, variant{kind, s.Of(&head, tablePlace(kind))})
+	}
+	for section, variants := range map[string][]variant{"sources": sources, "tables": tables, "transforms": transforms, "sinks": sinks} {
 		root.Properties[section].Additional.Schema = union(variants)
 	}
-	for _, section := range []string{"streams", "sources", "transforms", "queries", "sinks", "tests"} {
+	for _, section := range []string{"streams", "sources", "tables", "transforms", "queries", "sinks", "tests"} {
 		root.Properties[section].PropertyNames = &config.Schema{Pattern: idSyntax.String()}
 	}
 	root.Properties["streams"].Type = config.Types{"object"}

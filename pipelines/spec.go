@@ -23,6 +23,8 @@ type fileSpec struct {
 	Streams config.Map[streamSpec] `yaml:"streams" required:"true"`
 	// Sources bring records from the outside into streams.
 	Sources config.Map[*config.Node] `yaml:"sources"`
+	// Tables are reference data that queries join: files or objects that are read again on a schedule.
+	Tables config.Map[*config.Node] `yaml:"tables"`
 	// Transforms are steps between a stream and those that read from it.
 	Transforms config.Map[*config.Node] `yaml:"transforms"`
 	// Queries are SELECT statements that never end.

@@ -3,6 +3,7 @@ package pipelines
 import (
 	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/engine/table"
 )
 
 // Status is a snapshot of a running pipeline.
@@ -14,6 +15,8 @@ type Status struct {
 	Streams []StreamStatus `json:"streams"`
 	Sources []SourceStatus `json:"sources"`
 	Tasks   []flow.Status  `json:"tasks"`
+	// Tables are the reference tables that queries join.
+	Tables []table.Status `json:"tables,omitempty"`
 	// DeadLetters is where rejected rows are kept.
 	DeadLetters StreamStatus `json:"dead_letters"`
 }
@@ -62,6 +65,7 @@ type Summary struct {
 	Streams     []StreamStatus     `json:"streams"`
 	Sources     []SourceStatus     `json:"sources"`
 	Tasks       []TaskSummary      `json:"tasks"`
+	Tables      []table.Status     `json:"tables,omitempty"`
 	DeadLetters DeadLettersSummary `json:"dead_letters"`
 }
 
@@ -96,7 +100,7 @@ type DeadLettersSummary struct {
 // summarize turns the last status of a run into its summary.
 func summarize(s Status, result string, seconds float64, deadBefore int64) Summary {
 	out := Summary{
-		Pipeline: s.Pipeline, Result: result, Seconds: seconds, Streams: s.Streams, Sources: s.Sources,
+		Pipeline: s.Pipeline, Result: result, Seconds: seconds, Streams: s.Streams, Sources: s.Sources, Tables: s.Tables,
 		DeadLetters: DeadLettersSummary{Stream: s.DeadLetters.Name, Total: s.DeadLetters.Records, Run: s.DeadLetters.Records - deadBefore},
 	}
 	for _, t := range s.Tasks {

@@ -148,6 +148,14 @@ type Cut struct {
 	// Schema is the version of the stream's schema that the records were decoded with; 0 when it is
 	// declared for good.
 	Schema int64 `json:"schema,omitempty"`
+	// Tables are the versions of the reference tables that the rows were joined with, by name.
+	Tables map[string]TableVersion `json:"tables,omitempty"`
+}
+
+// TableVersion is a version of a reference table: its number, which rises, and a hash of its content.
+type TableVersion struct {
+	Number int64  `json:"number"`
+	Hash   string `json:"hash"`
 }
 
 // Range is the ordinals From up to but not including To.

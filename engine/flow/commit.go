@@ -25,6 +25,7 @@ func (t *Task) cut(reason string) Cut {
 		Ranges:    make(map[record.ShardID]Range, len(t.readers)),
 		Watermark: t.watermark(),
 		Schema:    t.evolving.version.Number,
+		Tables:    t.tables(),
 	}
 	for _, r := range t.readers {
 		if from := t.chunk.from[r.id]; from != r.next {
@@ -113,6 +114,9 @@ func (t *Task) redo(ctx context.Context) error {
 	cut := pending.Plan.Cut
 	t.Log.Info("redoing a chunk that was planned before the last stop", "task", t.Identity.Name, "chunk", cut.Chunk)
 	if err := t.adoptPlanned(ctx, cut); err != nil {
+		return err
+	}
+	if err := t.recallTables(cut); err != nil {
 		return err
 	}
 	t.limits = cut.Ranges

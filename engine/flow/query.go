@@ -29,6 +29,9 @@ type Query struct {
 	// Memory is what the operator's state may take, in bytes.
 	Memory int64
 
+	// Joins are the reference tables that the query joins, by name.
+	Joins map[string]ReferenceTable
+
 	// Dir is where large state is kept; empty keeps all of it in the task's document.
 	Dir string
 
@@ -37,6 +40,8 @@ type Query struct {
 
 	op    sql.Operator
 	parts *parts
+	// joined are the versions of the tables that op has.
+	joined map[string]joinedTable
 	// planned is the state of the chunk that was planned last; broken says why the query cannot go on.
 	planned json.RawMessage
 	broken  error
@@ -101,8 +106,8 @@ func (q *Query) restore(state json.RawMessage) error {
 	if l, ok := q.op.(sql.Limited); ok && q.parts != nil {
 		l.Limit(int(min(max(q.Memory/rowAtOnce, leastRows), mostRows)))
 	}
-	if state == nil {
-		return nil
+	if err := q.rejoin(); err != nil || state == nil {
+		return err
 	}
 	var s queryState
 	if err := json.Unmarshal(state, &s); err != nil {
@@ -317,6 +322,9 @@ func (q *Query) adopt(state json.RawMessage) error {
 // watch takes down what is open.
 func (q *Query) watch() {
 	f := &Figures{Memory: map[string]int64{"windows": q.op.Memory()}}
+	if len(q.Joins) > 0 {
+		f.Memory["joins"] = sql.JoinMemory(q.op)
+	}
 	if q.parts != nil {
 		f.Spilled = q.parts.written
 	}

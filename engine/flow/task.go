@@ -219,8 +219,8 @@ func (t *Task) run(ctx context.Context) error {
 	if g := t.status.describe(t.Processor); g != "" {
 		t.Log.Info("delivering", "task", t.Identity.Name, "guarantee", g)
 	}
-	t.status.started()
 	if t.store.Document().Pending != nil {
+		t.status.started()
 		if err := t.redo(ctx); err != nil {
 			return err
 		}
@@ -228,6 +228,10 @@ func (t *Task) run(ctx context.Context) error {
 	if t.RedoOnly {
 		return nil
 	}
+	if err := t.awaitTables(ctx); err != nil {
+		return err
+	}
+	t.status.started()
 	for {
 		done, err := t.turn(ctx)
 		if done || err != nil {
@@ -296,6 +300,9 @@ func (t *Task) openChunk() {
 // turn reads each shard once, commits if something is due, and otherwise waits.
 func (t *Task) turn(ctx context.Context) (done bool, err error) {
 	t.evolve(ctx)
+	if err := t.refresh(ctx); err != nil {
+		return false, err
+	}
 	// These are looked at before reading: what comes later wakes the wait below.
 	updated := t.Input.Updated()
 	ended, stopped, wanted := isClosed(t.Input.Ended), isClosed(t.Stop), isClosed(t.HandOver)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace-io/millrace/engine/bucket"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sinks"
@@ -152,7 +153,7 @@ func TestConfigurationMistakesAreReported(t *testing.T) {
 		{"no credentials", func(c *Config) { c.AccessKey, c.SecretKey = config.Secret{}, config.Secret{} }, "access_key", "${env:AWS_ACCESS_KEY_ID}"},
 		{"half credentials", func(c *Config) { c.SecretKey = config.Secret{} }, "secret_key", "missing beside access_key"},
 		{"token alone", func(c *Config) {
-			c.Endpoint, c.AccessKey, c.SessionToken = embeddedEndpoint, config.Secret{}, config.NewSecret("t")
+			c.Endpoint, c.AccessKey, c.SessionToken = bucket.Embedded, config.Secret{}, config.NewSecret("t")
 		}, "session_token", "beside it"},
 		{"bucket", func(c *Config) { c.Bucket = "My_Lake" }, "bucket", "a-z, 0-9"},
 		{"bucket like an address", func(c *Config) { c.Bucket = "127.0.0.1" }, "bucket", "not an address"},

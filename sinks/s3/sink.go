@@ -9,6 +9,7 @@ import (
 
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
+	"github.com/millrace-io/millrace/engine/bucket"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
@@ -47,7 +48,7 @@ func (s *sink) Trigger() flow.Trigger { return s.config.trigger() }
 
 func (s *sink) Guarantee() string {
 	switch {
-	case s.config.Endpoint == embeddedEndpoint:
+	case s.config.Endpoint == bucket.Embedded:
 		return "exactly once into demo storage: plain files in " + s.embeddedDir() + ", no redundancy, no access control"
 	case s.store == nil:
 		return "exactly once, if the store honours If-None-Match, which is tried at the start"
@@ -61,7 +62,7 @@ func (s *sink) Guarantee() string {
 
 // Hint says how to look at what embedded storage holds.
 func (s *sink) Hint() string {
-	if s.config.Endpoint != embeddedEndpoint || s.config.Format.Type != encode.Parquet {
+	if s.config.Endpoint != bucket.Embedded || s.config.Format.Type != encode.Parquet {
 		return ""
 	}
 	files := filepath.Join(s.embeddedDir(), s.config.Bucket, s.config.Static(), "**", "*.parquet")
@@ -93,10 +94,8 @@ func (s *sink) embeddedDir() string { return filepath.Join(s.env.Data, "s3") }
 
 func (s *sink) connect() error {
 	endpoint := s.config.Endpoint
-	keys := credentials.Value{
-		AccessKeyID: s.config.AccessKey.Reveal(), SecretAccessKey: s.config.SecretKey.Reveal(), SessionToken: s.config.SessionToken.Reveal(),
-	}
-	if endpoint == embeddedEndpoint {
+	keys := s.config.Keys()
+	if endpoint == bucket.Embedded {
 		server, release, err := s.servers.Acquire(s.embeddedDir())
 		if err != nil {
 			return err

@@ -8,10 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"strings"
 	"time"
 
@@ -50,50 +47,16 @@ type store struct {
 }
 
 func newStore(c *Config, endpoint string, keys credentials.Value) (*store, error) {
-	u, wrong := parseEndpoint(endpoint)
-	if wrong != "" {
-		return nil, errors.New("endpoint " + wrong)
+	at := c.Access
+	at.Endpoint = endpoint
+	client, err := at.Connect(keys)
+	if err != nil {
+		return nil, err
 	}
-	s := &store{
+	return &store{
 		endpoint: endpoint, bucket: c.Bucket, singlePut: singlePut, partSize: partSize,
-		hashPayload: u.Scheme == "http" && !loopback(u),
-		transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
-			TLSHandshakeTimeout:   10 * time.Second,
-			ResponseHeaderTimeout: time.Minute,
-			ExpectContinueTimeout: 10 * time.Second,
-			IdleConnTimeout:       time.Minute,
-			MaxIdleConnsPerHost:   4,
-			ForceAttemptHTTP2:     true,
-			// Objects are compressed already.
-			DisableCompression: true,
-		},
-	}
-	region := c.Region
-	if region == "" && !strings.HasSuffix(u.Hostname(), ".amazonaws.com") {
-		// Any region does, and naming one saves asking for it.
-		region = "us-east-1"
-	}
-	var err error
-	s.core, err = minio.NewCore(u.Host, &minio.Options{
-		Creds:  credentials.NewStaticV4(keys.AccessKeyID, keys.SecretAccessKey, keys.SessionToken),
-		Secure: u.Scheme == "https", Region: region, Transport: s.transport,
-		// A checksum of our own is accepted only by clients that could send trailing ones.
-		TrailingHeaders: true,
-		// The task has its own back-off; one more try hides a connection that was closed while idle.
-		MaxRetries: 2,
-	})
-	return s, err
-}
-
-// loopback reports whether requests never leave the machine.
-func loopback(u *url.URL) bool {
-	if u.Hostname() == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(u.Hostname())
-	return err == nil && a.IsLoopback()
+		hashPayload: client.HashPayload, core: client.Core, transport: client.Transport,
+	}, nil
 }
 
 func (s *store) close() { s.transport.CloseIdleConnections() }

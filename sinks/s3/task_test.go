@@ -18,6 +18,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"go.uber.org/goleak"
 
+	"github.com/millrace-io/millrace/engine/bucket"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
@@ -119,7 +120,7 @@ func on(t *testing.T, m *s3test.Server, bucket string) *place {
 
 func onEmbedded(t *testing.T) *place {
 	p := &place{t: t, config: defaults(), dir: t.TempDir(), pool: new(embedded.Pool), logs: new(bytes.Buffer), memory: 32 << 20}
-	p.config.Endpoint, p.config.Bucket, p.config.Prefix = embeddedEndpoint, "lake", "people"
+	p.config.Endpoint, p.config.Bucket, p.config.Prefix = bucket.Embedded, "lake", "people"
 	return p
 }
 
