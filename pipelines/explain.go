@@ -1,11 +1,16 @@
 package pipelines
 
 import (
+	"bytes"
+	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/table"
 	"github.com/millrace-io/millrace/sql"
 	"github.com/millrace-io/millrace/sql/outline"
 	"github.com/millrace-io/millrace/transforms"
@@ -194,8 +199,7 @@ func (e *explainer) stream(id string, again bool) *outline.Node {
 	n := &outline.Node{Kind: "stream", Name: id}
 	s := e.p.stream(id)
 	if s == nil {
-		n.Kind = "table"
-		return n
+		return e.table(e.p.table(id), again)
 	}
 	if again {
 		return shown(n)
@@ -212,6 +216,46 @@ func (e *explainer) stream(id string, again bool) *outline.Node {
 		}
 	}
 	return n
+}
+
+// table is a reference table. A file is looked into.
+func (e *explainer) table(t *Table, again bool) *outline.Node {
+	n := &outline.Node{Kind: "table", Name: t.Name, Text: "(" + t.Type + ")"}
+	if again {
+		return shown(n)
+	}
+	s := t.Spec
+	n.Detail("from", "%s, %s", s.Source, s.Format)
+	if len(s.Key) > 0 {
+		n.Detail("key", "%s", strings.Join(s.Key, ", "))
+	}
+	if s.Refresh > 0 {
+		n.Detail("refresh", "every %s", config.Duration(s.Refresh))
+	} else {
+		n.Detail("refresh", "never")
+	}
+	n.Detail("memory", "%s at most, with the indexes of %d %s", mebibytes(s.Memory), s.Uses, map[bool]string{true: "query", false: "queries"}[s.Uses == 1])
+	if t.Type == "file" {
+		n.Detail("now", "%s", e.look(&s))
+	} else {
+		n.Detail("now", "millrace status shows version, rows and memory while the pipeline runs")
+	}
+	n.Columns = outline.Columns(s.Schema)
+	return n
+}
+
+// look says what a table has now.
+func (e *explainer) look(s *table.Spec) string {
+	var content bytes.Buffer
+	if _, err := s.Source.Fetch(context.Background(), "", &content); err != nil {
+		return err.Error()
+	}
+	rows, err := table.Decode(s, bytes.NewReader(content.Bytes()), int64(content.Len()))
+	if err != nil {
+		return "it cannot be read: " + err.Error()
+	}
+	sum := sha256.Sum256(content.Bytes())
+	return fmt.Sprintf("%d %s, %.1f KiB in memory, content %x", rows.Rows, plural(rows.Rows, "row"), float64(rows.Memory)/(1<<10), sum[:6])
 }
 
 func plural(n int, word string) string {

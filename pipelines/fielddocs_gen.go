@@ -73,6 +73,7 @@ var fieldDocs = map[string]string{
 	"github.com/millrace-io/millrace/pipelines.testSpec.Input":             "Input is what comes into the streams, one after the other.",
 	"github.com/millrace-io/millrace/pipelines.testSpec.Rejected":          "Rejected are the rows that are rejected. Any other one fails the test.",
 	"github.com/millrace-io/millrace/pipelines.testSpec.Start":             "Start is the time of the first input. Default: that of the latest event in the input, so that none lies in the future.",
+	"github.com/millrace-io/millrace/pipelines.testSpec.Tables":            "Tables are the rows of reference tables: {column: value}, by table. A file that has none here is read as it is.",
 	"github.com/millrace-io/millrace/pipelines.testSpec.Tolerance":         "Tolerance is how far floats may be from what is expected, relative to the larger one.",
 	"github.com/millrace-io/millrace/pipelines.transformHead.From":         "From is the stream, transform or query that rows come from.",
 	"github.com/millrace-io/millrace/pipelines.transformHead.Type":         "Type of the transform.",

@@ -5,6 +5,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/engine/table"
 )
 
 // collector turns snapshots into metrics when they are scraped; nothing is counted twice.
@@ -51,6 +52,12 @@ var (
 	descSpilled      = desc("sink_spilled_bytes_total", "Bytes a sink wrote to local disk in this run because memory was short.", "task")
 	descChunks       = desc("task_chunks_total", "Chunks of this run by the reason they were cut.", "task", "reason")
 	descCommitted    = desc("task_committed_seconds", "When a task last committed, in seconds since the epoch.", "task")
+	descTableAge     = desc("table_age_seconds", "Time since the source of a reference table was last seen with the content in use.", "table")
+	descTableVersion = desc("table_version", "Number of the version of a reference table in use.", "table")
+	descTableRows    = desc("table_rows", "Rows of a reference table.", "table")
+	descTableMemory  = desc("table_memory_bytes", "Memory of the rows of a reference table.", "table")
+	descTableUp      = desc("table_up", "1 while the last look at the source of a reference table succeeded.", "table")
+	descTableFailed  = desc("table_refresh_failures_total", "Looks at the source of a reference table in this run that failed.", "table")
 	descDeadLetters  = desc("dead_letters_total", "Rejected rows kept in the dead-letter stream.", "stream")
 )
 
@@ -88,8 +95,22 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		counter(descRejected, x.Rejected, x.Name)
 		gauge(descSourceUp, truth(x.Error == ""), x.Name)
 	}
+	for _, t := range s.Tables {
+		collectTable(t, gauge, counter)
+	}
 	for _, t := range s.Tasks {
 		collectTask(t, gauge, counter)
+	}
+}
+
+func collectTable(t table.Status, gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, int64, ...string)) {
+	gauge(descTableVersion, float64(t.Version), t.Name)
+	gauge(descTableRows, float64(t.Rows), t.Name)
+	gauge(descTableMemory, float64(t.Memory), t.Name)
+	gauge(descTableUp, truth(t.Version > 0 && t.Error == ""), t.Name)
+	counter(descTableFailed, t.Failures, t.Name)
+	if t.Seen != nil {
+		gauge(descTableAge, t.Age, t.Name)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/table"
 )
 
 // Test is rows with what must become of them; RunTest runs it.
@@ -17,8 +18,10 @@ type Test struct {
 	// Line of the test in the file.
 	Line int
 	// Start is the virtual time at which it begins.
-	Start  time.Time
-	Input  []TestInput
+	Start time.Time
+	Input []TestInput
+	// Tables are the contents of reference tables, as lines of JSON.
+	Tables map[string]table.Content
 	Expect []Expectation
 	// Rejected are the rows that must be rejected.
 	Rejected []ExpectedReject
@@ -66,6 +69,7 @@ func (l *loader) loadTests() {
 		l.checkID(e.Node, e.ID)
 		t := &Test{Name: e.ID, Line: e.Node.KeyLine, Start: e.Value.Start, Tolerance: e.Value.Tolerance, Close: e.Value.Close}
 		l.testInput(t, e)
+		l.testTables(t, e)
 		for _, x := range e.Value.Expect {
 			l.expectation(t, x)
 		}
@@ -74,7 +78,59 @@ func (l *loader) loadTests() {
 			l.rejection(at, x)
 			t.Rejected = append(t.Rejected, ExpectedReject{Line: at.Line, Step: x.Step, Code: x.Code, Contains: x.Contains})
 		}
+		l.missingTables(t, e.Node)
 		l.tests = append(l.tests, t)
+	}
+}
+
+// testTables reads the rows of reference tables.
+func (l *loader) testTables(t *Test, e *config.Entry[testSpec]) {
+	for _, x := range e.Value.Tables {
+		n := l.nodes[x.ID]
+		if n == nil || n.table == nil {
+			var known []string
+			for _, each := range l.tables {
+				known = append(known, each.Name)
+			}
+			l.d.KeyErrorf(x.Node, "%s", config.Unknown("table", x.ID, "tables", known))
+			continue
+		}
+		if n.table.broken {
+			continue
+		}
+		schema := n.table.Spec.Schema
+		content := table.Content{}
+		for _, row := range x.Value {
+			if row.Kind != config.Mapping {
+				l.d.Errorf(row, "expected a row ({column: value})")
+				continue
+			}
+			l.unknownFields(row, schema, "column")
+			text := appendNode(nil, row, &column.Type{Kind: column.Struct, Fields: schema.Fields})
+			if err := column.NewDecoder(schema, nil, column.Options{}).Add(text, 0, 0); err != nil {
+				l.d.Errorf(row, "this is no row of the table: %v", err)
+			}
+			content = append(append(content, text...), '\n')
+		}
+		if t.Tables == nil {
+			t.Tables = map[string]table.Content{}
+		}
+		t.Tables[x.ID] = content
+	}
+}
+
+// missingTables reports tables that a test depends on and that it cannot get at.
+func (l *loader) missingTables(t *Test, at *config.Node) {
+	for _, name := range t.queries {
+		q := l.nodes[name].query
+		if q.Query.Query == nil {
+			continue
+		}
+		for _, id := range q.Query.Query.Tables() {
+			if _, ok := t.Tables[id]; !ok && l.nodes[id].table.Type != "file" {
+				l.d.KeyErrorf(at, "query %q joins table %q, which is not in a file; give its rows: tables: {%s: [{column: value}]}", name, id, id)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,6 +18,7 @@ import (
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/engine/record"
 	streams "github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/table"
 	"github.com/millrace-io/millrace/engine/vfs"
 	"github.com/millrace-io/millrace/sinks"
 	"github.com/millrace-io/millrace/sources"
@@ -67,6 +69,9 @@ func (p *Pipeline) RunTest(ctx context.Context, t *Test) (result TestResult, err
 	defer cancel()
 	d := newDirector(t)
 	part, captures := p.underTest(t, d)
+	if part.Tables, err = p.testedTables(t); err != nil {
+		return TestResult{Name: t.Name, Line: t.Line, Error: err.Error()}, nil
+	}
 	r, err := Open(ctx, part, Options{
 		Data: dir, FS: vfs.NewMem(), Stop: d.stop, Stdout: io.Discard, Log: slog.New(slog.DiscardHandler), Now: d.now,
 	})
@@ -132,6 +137,35 @@ func (p *Pipeline) underTest(t *Test, d *director) (*Pipeline, []*capture) {
 		})
 	}
 	return &part, captures
+}
+
+// testedTables are the tables with the rows of a test, or with those that their files have now.
+func (p *Pipeline) testedTables(t *Test) ([]*Table, error) {
+	var out []*Table
+	for _, each := range p.Tables {
+		given := *each
+		content, ok := t.Tables[each.Name]
+		switch {
+		case ok:
+			given.Spec.Format = table.NDJSON
+		case each.Type == "file" && p.joined(each.Name, t.queries):
+			var all bytes.Buffer
+			if _, err := each.Spec.Source.Fetch(context.Background(), "", &all); err != nil {
+				return nil, fmt.Errorf("table %q: %w", each.Name, err)
+			}
+			content = all.Bytes()
+		}
+		given.Spec.Source = content
+		out = append(out, &given)
+	}
+	return out, nil
+}
+
+// joined reports whether one of some queries joins a table.
+func (p *Pipeline) joined(name string, queries []string) bool {
+	return slices.ContainsFunc(p.Queries, func(q *Query) bool {
+		return slices.Contains(queries, q.Name) && slices.Contains(q.Query.Tables(), name)
+	})
 }
 
 // director says when each input comes, and what time it is.

@@ -13,6 +13,9 @@ type testSpec struct {
 	Start time.Time `yaml:"start"`
 	// Input is what comes into the streams, one after the other.
 	Input []testInputSpec `yaml:"input" required:"true"`
+	// Tables are the rows of reference tables: {column: value}, by table. A file that has none here is read
+	// as it is.
+	Tables config.Map[rowsSpec] `yaml:"tables"`
 	// Expect says what comes out: rows by the query, transform or sink that gives them or, for a sink,
 	// gets them. Their order does not matter, and columns that an expected row does not name may be
 	// anything. [] means that no row comes.

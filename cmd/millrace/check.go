@@ -44,6 +44,9 @@ func (c *checkCommand) Run(a *app) error {
 	for _, s := range p.Streams {
 		fmt.Fprintf(tw, "stream\t%s\t%s\t%s\n", s.Name, shardsText(s), schemaText(p, s))
 	}
+	for _, t := range p.Tables {
+		fmt.Fprintf(tw, "table\t%s\t%s %s\t%s\n", t.Name, t.Spec.Format, t.Spec.Source, columnsText(t.Spec.Schema))
+	}
 	for _, q := range p.Queries {
 		fmt.Fprintf(tw, "query\t%s\tfrom %s\t%s\n", q.Name, q.Query.From(), columnsText(q.Query.Output()))
 	}

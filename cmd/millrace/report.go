@@ -5,9 +5,11 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/millrace-io/millrace/engine/table"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -45,7 +47,25 @@ func reportStreams(w io.Writer, s pipelines.Summary) {
 	for _, x := range s.Streams {
 		fmt.Fprintf(tw, "stream\t%s\t%s records in %d %s, %s on disk\n", x.Name, count(x.Records), x.Shards, plural(x.Shards, "shard"), size(x.Bytes))
 	}
+	for _, x := range s.Tables {
+		fmt.Fprintf(tw, "table\t%s\t%s\n", x.Name, tableText(x))
+	}
 	tw.Flush()
+}
+
+// tableText says what of a reference table is joined.
+func tableText(x table.Status) string {
+	if x.Version == 0 {
+		return strings.TrimSuffix("not read yet from "+x.From+": "+x.Error, ": ")
+	}
+	return fmt.Sprintf("version %d of %s with %s, %s in memory, last seen %s%s", x.Version, x.From, some(x.Rows, "row"), size(x.Memory), x.Seen.Format(time.RFC3339), faultText(x.Error))
+}
+
+func faultText(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "; the last refresh failed: " + text
 }
 
 func sourceText(x pipelines.SourceStatus) string {

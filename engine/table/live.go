@@ -147,12 +147,12 @@ func (t *Table) refresh(ctx context.Context) error {
 		t.note(func(s *Status) { s.Error = "" })
 		return nil
 	}
-	err = t.fail(err)
 	t.note(func(s *Status) { s.Error, s.Failures = err.Error(), s.Failures+1 })
+	err = t.fail(err)
 	if t.current() == nil && !t.recall(ctx) {
 		return err
 	}
-	t.o.Log.Warn("a reference table could not be read; the version before stays in use", "table", t.spec.Name, "version", t.current().Number, "error", err)
+	t.o.Log.Warn("a reference table could not be read; the version before stays in use", "table", t.spec.Name, "version", t.current().Number, "error", errors.Unwrap(err))
 	return err
 }
 
