@@ -1,7 +1,6 @@
 package kinesis
 
 import (
-	"fmt"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -23,6 +22,8 @@ type entries struct {
 	wrong []violation
 	// keyless is set when some entry has no partition key, which only a stream that spreads records itself takes.
 	keyless int
+	// outside is an explicit hash key that no shard has: 2^128 or more.
+	outside string
 	present bool
 }
 
@@ -114,13 +115,13 @@ func (e *entries) check(x *entry) *record.HashKey {
 	if !x.hasData {
 		e.note("null", "data", "not be null")
 	} else if n := x.data.Len(); n > int(dataRule.Max) {
-		e.note(fmt.Sprintf("'[%d bytes]'", n), "data", "have length less than or equal to "+strconv.FormatInt(dataRule.Max, 10))
+		e.note(wire.QuotedBlob(n), "data", "have length less than or equal to "+strconv.FormatInt(dataRule.Max, 10))
 	}
 	if n := len(x.key); x.hasKey && (n == 0 || n > stream.MaxKey && utf8.RuneCount(x.key) > stream.MaxKey) {
 		if n == 0 {
 			e.note("''", "partitionKey", "have length greater than or equal to 1")
 		} else {
-			e.note("'"+string(x.key[:stream.MaxKey])+"...'", "partitionKey", "have length less than or equal to 256")
+			e.note(wire.Quoted(x.key), "partitionKey", "have length less than or equal to 256")
 		}
 	}
 	if !utf8.Valid(x.key) {
@@ -130,8 +131,12 @@ func (e *entries) check(x *entry) *record.HashKey {
 		return nil
 	}
 	hash, err := record.ParseHashKey(string(x.hash))
-	if err != nil {
-		e.note("'"+string(x.hash[:min(len(x.hash), 64)])+"'", "explicitHashKey", "satisfy regular expression pattern: "+hashKey.Pattern)
+	switch text := string(x.hash); {
+	case err == nil && text[0] > '0' || text == "0":
+	case !hashKey.Holds(text):
+		e.note(wire.Quoted(x.hash), "explicitHashKey", "satisfy regular expression pattern: "+hashKey.Pattern)
+	case e.outside == "":
+		e.outside = text
 	}
 	return &hash
 }

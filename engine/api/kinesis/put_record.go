@@ -44,7 +44,7 @@ func (s *Service) putRecord(ctx context.Context, in *putRecordInput) (*putRecord
 	if in.hash != nil {
 		h, err := record.ParseHashKey(*in.hash)
 		if err != nil {
-			return nil, invalid("Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was %s", *in.hash)
+			return nil, outsideHashKey(*in.hash)
 		}
 		hash = &h
 	}
@@ -71,4 +71,8 @@ func (s *Service) putRecord(ctx context.Context, in *putRecordInput) (*putRecord
 	}
 	s.o.Stored(1)
 	return &putRecordOutput{numbers[0].Shard.String(), numbers[0].String(), kind}, nil
+}
+
+func outsideHashKey(hash string) error {
+	return invalid("Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was %s", hash)
 }

@@ -80,6 +80,9 @@ func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (*putReco
 	if in.records.bytes > stream.MaxPutBytes {
 		return nil, invalid("Records size exceeds 10 MiB limit: %d bytes of data and partition keys.", in.records.bytes)
 	}
+	if in.records.outside != "" {
+		return nil, outsideHashKey(in.records.outside)
+	}
 	st, v, err := s.writable(ctx, &in.target, &in.records)
 	if err != nil {
 		return nil, err

@@ -237,7 +237,7 @@ func (f *Fields) Blob(name string, b *[]byte, r *Rule) {
 			f.v.null(f.pathTo(name), r)
 			return
 		}
-		f.v.Length(f.pathTo(name), len(*b), r)
+		f.v.length(QuotedBlob(len(*b)), f.pathTo(name), int64(len(*b)), r)
 	case describing:
 		f.describe(name, "blob", r, nil)
 	}
@@ -270,10 +270,7 @@ func (f *Fields) Texts(name string, list *[]string, r, each *Rule) {
 			f.v.null(path, r)
 			return
 		}
-		f.v.Length(path, len(*list), r)
-		for i, s := range *list {
-			f.v.Text(path+"."+strconv.Itoa(i+1)+".member", s, each)
-		}
+		f.v.Texts(path, *list, r, each)
 	case describing:
 		f.describe(name, "list", r, nil)
 	}
@@ -303,11 +300,7 @@ func (f *Fields) Map(name string, m *map[string]string, r, key, value *Rule) {
 			f.v.null(path, r)
 			return
 		}
-		f.v.Length(path, len(*m), r)
-		for _, k := range slices.Sorted(maps.Keys(*m)) {
-			f.v.Text(path+".key", k, key)
-			f.v.Text(path+"."+k+".member", (*m)[k], value)
-		}
+		f.v.Map(path, *m, r, key, value)
 	case describing:
 		f.describe(name, "map", r, nil)
 	}
@@ -315,7 +308,7 @@ func (f *Fields) Map(name string, m *map[string]string, r, key, value *Rule) {
 
 func (f *Fields) readMap(m *map[string]string) {
 	*m = map[string]string{}
-	f.r.BeginObject()
+	f.r.beginObject("map")
 	for {
 		name, ok := f.r.NextField()
 		if !ok {

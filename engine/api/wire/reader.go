@@ -82,9 +82,11 @@ func (r *Reader) Null() bool {
 }
 
 // BeginObject enters an object; NextField goes on.
-func (r *Reader) BeginObject() {
+func (r *Reader) BeginObject() { r.beginObject("structure") }
+
+func (r *Reader) beginObject(want string) {
 	if k := r.Kind(); k != Object {
-		r.unexpected(k, "structure")
+		r.unexpected(k, want)
 		return
 	}
 	r.begin()
@@ -329,8 +331,8 @@ func (r *Reader) unexpected(k Kind, want string) {
 	case Object:
 		r.mismatch("Start of structure or map found where not expected.")
 	default:
-		if want == "list" {
-			r.mismatch("Expected list or null")
+		if want == "list" || want == "map" {
+			r.mismatch("Expected %s or null", want)
 			return
 		}
 		r.mismatch("Unexpected field type")

@@ -2,7 +2,9 @@ package wire
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -33,8 +35,8 @@ func (r *Rule) bounded() bool { return r.Max > 0 || r.HasMin }
 // maxViolations is how many of them an answer names, so that a large request gets no large answer.
 const maxViolations = 10
 
-// maxQuoted is how much of a value an answer repeats.
-const maxQuoted = 256
+// maxQuoted is how much of a value an answer repeats, in bytes: a whole ARN.
+const maxQuoted = 2304
 
 // Violations are what is wrong with a request, in the order of its fields.
 type Violations struct{ list []string }
@@ -42,15 +44,26 @@ type Violations struct{ list []string }
 // None reports whether the request is right.
 func (v *Violations) None() bool { return len(v.list) == 0 }
 
-// Add notes a violation: the value, quoted or null, the field's path, and what it must do.
-func (v *Violations) Add(value, path, must string) {
-	if len(v.list) >= maxViolations {
-		return
+// Add notes a violation: the value, quoted or null, the field's path, and what its member must do.
+func (v *Violations) Add(value, path, must string) { v.note(value, path, "Member must "+must) }
+
+func (v *Violations) note(value, path, constraint string) {
+	if len(v.list) < maxViolations {
+		v.list = append(v.list, value+" at '"+path+"' failed to satisfy constraint: "+constraint)
 	}
-	if len(value) > maxQuoted {
-		value = strings.ToValidUTF8(value[:maxQuoted], "") + "..."
+}
+
+// Quoted is a value as an answer repeats it: not more of it than a client needs.
+func Quoted[T string | []byte](s T) string {
+	if len(s) > maxQuoted {
+		return "'" + strings.ToValidUTF8(string(s[:maxQuoted]), "") + "...'"
 	}
-	v.list = append(v.list, fmt.Sprintf("%s at '%s' failed to satisfy constraint: Member must %s", value, path, must))
+	return "'" + string(s) + "'"
+}
+
+// QuotedBlob is binary data of n bytes as AWS names it.
+func QuotedBlob(n int) string {
+	return fmt.Sprintf("'java.nio.HeapByteBuffer[pos=0 lim=%d cap=%d]'", n, n)
 }
 
 // String is the text that AWS answers with.
@@ -77,19 +90,87 @@ func (v *Violations) Text(path, s string, r *Rule) {
 	if r == nil {
 		return
 	}
-	if r.bounded() {
-		v.length("'"+s+"'", path, int64(utf8.RuneCountInString(s)), r)
-	}
 	if r.match != nil && !r.match.MatchString(s) {
-		v.Add("'"+s+"'", path, "satisfy regular expression pattern: "+r.Pattern)
+		v.Add(Quoted(s), path, "satisfy regular expression pattern: "+r.Pattern)
+	}
+	if r.bounded() {
+		v.length(Quoted(s), path, int64(utf8.RuneCountInString(s)), r)
+	}
+	if !r.listed(s) {
+		v.Add(Quoted(s), path, r.enumText())
+	}
+}
+
+func (r *Rule) listed(s string) bool { return len(r.Enum) == 0 || slices.Contains(r.Enum, s) }
+
+func (r *Rule) enumText() string {
+	return "satisfy enum value set: [" + strings.Join(r.Enum, ", ") + "]"
+}
+
+// Holds reports whether a string is as the rule wants it.
+func (r *Rule) Holds(s string) bool {
+	if r == nil {
+		return true
+	}
+	n := int64(utf8.RuneCountInString(s))
+	long := r.Max > 0 && n > r.Max
+	short := r.bounded() && n < r.Min
+	return !long && !short && r.listed(s) && (r.match == nil || r.match.MatchString(s))
+}
+
+// all is what AWS says of the members of a list or map: all that the rule wants, at once.
+func (r *Rule) all() string {
+	var list []string
+	if r.Max > 0 {
+		list = append(list, "Member must have length less than or equal to "+strconv.FormatInt(r.Max, 10))
+	}
+	if r.bounded() {
+		list = append(list, "Member must have length greater than or equal to "+strconv.FormatInt(r.Min, 10))
+	}
+	if r.match != nil {
+		list = append(list, "Member must satisfy regular expression pattern: "+r.Pattern)
 	}
 	if len(r.Enum) > 0 {
-		for _, e := range r.Enum {
-			if e == s {
-				return
-			}
+		list = append(list, "Member must "+r.enumText())
+	}
+	return "[" + strings.Join(list, ", ") + "]"
+}
+
+// Texts checks a list of strings: how long it is, and each.
+func (v *Violations) Texts(path string, list []string, r, each *Rule) {
+	v.length(quotedList(list), path, int64(len(list)), r)
+	for _, s := range list {
+		if !each.Holds(s) {
+			v.Add(quotedList(list), path, "satisfy constraint: "+each.all())
+			return
 		}
-		v.Add("'"+s+"'", path, "satisfy enum value set: ["+strings.Join(r.Enum, ", ")+"]")
+	}
+}
+
+// quotedList is a list of strings as AWS repeats it.
+func quotedList(list []string) string {
+	// More strings than are repeated need not be put together.
+	return Quoted("[" + strings.Join(list[:min(len(list), maxQuoted)], ", ") + "]")
+}
+
+// Map checks a map of strings: how large it is, its keys and its values.
+func (v *Violations) Map(path string, m map[string]string, r, key, value *Rule) {
+	keys := slices.Sorted(maps.Keys(m))
+	badKey, badValue := false, false
+	pairs := make([]string, 0, min(len(m), maxQuoted))
+	for _, k := range keys {
+		badKey, badValue = badKey || !key.Holds(k), badValue || !value.Holds(m[k])
+		if len(pairs) < cap(pairs) {
+			pairs = append(pairs, k+"="+m[k])
+		}
+	}
+	quoted := Quoted("{" + strings.Join(pairs, ", ") + "}")
+	v.length(quoted, path, int64(len(m)), r)
+	if badKey {
+		v.note(quoted, path, "Map keys must satisfy constraint: "+key.all())
+	}
+	if badValue {
+		v.note(quoted, path, "Map value must satisfy constraint: "+value.all())
 	}
 }
 
@@ -106,9 +187,13 @@ func (v *Violations) length(value, path string, n int64, r *Rule) {
 	}
 }
 
-// Length checks how long a list or blob is.
+// Length checks how long a list of structures is.
 func (v *Violations) Length(path string, n int, r *Rule) {
-	v.length(fmt.Sprintf("'[%d members]'", n), path, int64(n), r)
+	value := "'[]'"
+	if n > 0 {
+		value = fmt.Sprintf("'[%d members]'", n)
+	}
+	v.length(value, path, int64(n), r)
 }
 
 // number checks a number.

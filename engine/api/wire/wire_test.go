@@ -179,16 +179,16 @@ func TestViolationsAreListedAsAWSDoes(t *testing.T) {
 	s := &sample{Count: ptr(int64(11)), Data: make([]byte, 5), Names: []string{"A", "C"}, Tags: map[string]string{"long": ""}, Inner: &inner{}, List: []inner{{ID: ptr("x")}}}
 	want := "7 validation errors detected: Value null at 'name' failed to satisfy constraint: Member must not be null; " +
 		"Value '11' at 'count' failed to satisfy constraint: Member must have value less than or equal to 10; " +
-		"Value '[5 members]' at 'data' failed to satisfy constraint: Member must have length less than or equal to 4; " +
-		"Value 'C' at 'names.2.member' failed to satisfy constraint: Member must satisfy enum value set: [A, B]; " +
-		"Value 'long' at 'tags.key' failed to satisfy constraint: Member must have length less than or equal to 3; " +
+		"Value 'java.nio.HeapByteBuffer[pos=0 lim=5 cap=5]' at 'data' failed to satisfy constraint: Member must have length less than or equal to 4; " +
+		"Value '[A, C]' at 'names' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: [A, B]]; " +
+		"Value '{long=}' at 'tags' failed to satisfy constraint: Map keys must satisfy constraint: [Member must have length less than or equal to 3, Member must have length greater than or equal to 0]; " +
 		"Value null at 'inner.id' failed to satisfy constraint: Member must not be null; " +
 		"Value 'x' at 'list.1.member.id' failed to satisfy constraint: Member must have length greater than or equal to 2"
 	if got := Check(s).String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if v := Check(&sample{Name: ptr("")}); v.String() != "2 validation errors detected: Value '' at 'name' failed to satisfy constraint: Member must have length greater than or equal to 1; "+
-		"Value '' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-z]+" {
+	if v := Check(&sample{Name: ptr("")}); v.String() != "2 validation errors detected: Value '' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-z]+; "+
+		"Value '' at 'name' failed to satisfy constraint: Member must have length greater than or equal to 1" {
 		t.Error(v)
 	}
 	if v := Check(&sample{Name: ptr("a")}); !v.None() {
