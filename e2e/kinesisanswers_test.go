@@ -117,7 +117,7 @@ type step struct {
 	body      fields
 }
 
-var policy = `{"Version":"2012-10-17","Statement":[]}`
+const policy = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"kinesis:GetRecords","Resource":"*"}]}`
 
 // successes have every operation at least once.
 func successes() []step {

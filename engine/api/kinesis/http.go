@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/api/wire"
 )
@@ -102,6 +103,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, c *call, b *buf
 		return format, err
 	}
 	defer release()
+	asked := time.Now()
 	name, ours := strings.CutPrefix(r.Header.Get("X-Amz-Target"), prefix)
 	if !ours {
 		return format, &wire.Fault{Type: "UnknownOperationException"}
@@ -123,6 +125,9 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, c *call, b *buf
 	}
 	b.answer = out
 	c.record(nil)
+	if len(out) > largeAnswer && hasty(r) {
+		pause(r.Context(), lateAnswer-time.Since(asked))
+	}
 	_ = wire.Answer(w, http.StatusOK, format, c.id, out)
 	return format, nil
 }

@@ -156,11 +156,12 @@ func (r *rig) subscribeSlowly(arn, position string, slow chan struct{}) *subscri
 	ctx, cancel := context.WithCancel(r.t.Context())
 	s := &subscriber{t: r.t, began: time.Now(), cancel: cancel, done: make(chan struct{}), header: http.Header{}, slow: slow}
 	q := request("SubscribeToShard", wire.TypeJSON, fmt.Appendf(nil, `{"ConsumerARN":%q,"ShardId":"0","StartingPosition":%s}`, arn, position))
+	q.Header.Set("User-Agent", "aws-sdk-go-v2/1.47.7")
 	go func() {
 		defer close(s.done)
 		r.ServeHTTP(s, q.WithContext(ctx))
 	}()
-	pass(answerAfter)
+	pass(lateEvents)
 	return s
 }
 
@@ -222,12 +223,12 @@ func TestASecondSubscriptionTakesOverAfterFiveSeconds(t *testing.T) {
 	virtually(t, func(r *rig) {
 		arn := r.consumer()
 		first := r.subscribe(arn, horizon)
-		pass(takeover - 2*answerAfter)
+		pass(takeover - 2*lateEvents)
 		if second := r.subscribe(arn, horizon); second.refusal() != "ResourceInUseException" || first.ended() {
 			t.Errorf("before 5 s: refused with %q, and the first has ended: %v", second.refusal(), first.ended())
 		}
 		// Another region in the ARN is the same consumer.
-		pass(answerAfter)
+		pass(lateEvents)
 		second := r.subscribe(strings.Replace(arn, "us-east-1", "eu-west-1", 1), horizon)
 		if second.refusal() != "" || second.ended() || !first.ended() {
 			t.Errorf("after 5 s: refused with %q, and the first has ended: %v", second.refusal(), first.ended())
@@ -340,6 +341,28 @@ func TestSubscriptionsEndWithWhatTheyReadFrom(t *testing.T) {
 			<-s.done
 		})
 	}
+}
+
+// TestHastyClientsWait has the SDK for Go, which loses what comes too early, and another client.
+func TestHastyClientsWait(t *testing.T) {
+	virtually(t, func(r *rig) {
+		r.must("CreateStream", `{"StreamName":"s","ShardCount":1}`)
+		r.put(strings.Repeat("x", largeAnswer))
+		it := r.must("GetShardIterator", `{"StreamName":"s","ShardId":"0","ShardIteratorType":"TRIM_HORIZON"}`)["ShardIterator"].(string)
+		for _, c := range []struct {
+			operation, agent string
+			want             time.Duration
+		}{
+			{"GetRecords", "aws-sdk-go-v2/1.47.7 ua/2.1", lateAnswer}, {"GetRecords", "Boto3/1.43", 0}, {"DescribeLimits", "aws-sdk-go-v2/1.47.7", 0},
+		} {
+			q := request(c.operation, wire.TypeJSON, []byte(`{"ShardIterator":"`+it+`"}`))
+			q.Header.Set("User-Agent", c.agent)
+			began := time.Now()
+			if a := r.ask(q); a.status != http.StatusOK || time.Since(began) != c.want {
+				t.Errorf("%s to %s: %d after %v, want %v", c.operation, c.agent, a.status, time.Since(began), c.want)
+			}
+		}
+	})
 }
 
 // TestAnEventIsSentOnce ends a subscription that waits for memory: what it sent before must not come again.

@@ -19,8 +19,6 @@ const (
 	// eventBytes bounds the data of an event, and writePatience how long a client may take to read one.
 	eventBytes    = 1 << 20
 	writePatience = 30 * time.Second
-	// answerAfter is how long the answer waits on HTTP/1.1.
-	answerAfter = 10 * time.Millisecond
 )
 
 // startingPosition is StartingPosition.
@@ -91,8 +89,8 @@ func (s *Service) subscribeToShard(w http.ResponseWriter, r *http.Request, asked
 	over := time.AfterFunc(subscriptionLife, func() { stop(errOver) })
 	defer over.Stop()
 	e := &events{w: w, to: http.NewResponseController(w), format: format, cursor: c}
-	if r.ProtoMajor == 1 {
-		pause(ctx)
+	if hasty(r) {
+		pause(ctx, lateEvents)
 	}
 	h := w.Header()
 	wire.SetIDs(h, asked.id)

@@ -24,18 +24,6 @@ type events struct {
 	allowance meter
 }
 
-// pause waits before an answer on HTTP/1.1. smithy-go closes a connection whose answer comes before its own side noticed
-// that the request's body is sent (its body's WriteTo returns io.EOF once the body is closed, which net/http takes
-// for a failed write): that is a matter of microseconds, and a subscription lasts for minutes.
-func pause(ctx context.Context) {
-	t := time.NewTimer(answerAfter)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
-}
-
 // run sends events until the time is over, the shard is at its end, or the client is gone.
 func (e *events) run(ctx context.Context) {
 	if !e.send("initial-response", wire.Encode(e.format, nil, &none{})) {
