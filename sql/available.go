@@ -58,8 +58,6 @@ func (g *gate) from(f ast.From) {
 	case *ast.Join:
 		g.from(f.Left)
 		g.from(f.Right)
-	case *ast.Unnest:
-		g.refuse(f.Pos, "UNNEST", "take the elements by their place, list[1]")
 	}
 }
 

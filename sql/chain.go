@@ -39,6 +39,8 @@ func frontierOf(o Operator) frontier {
 		return frontierOf(w.Operator)
 	case *after:
 		return frontierOf(w.Operator)
+	case *unnested:
+		return frontierOf(w.Operator)
 	case *looked:
 		return frontierOf(w.Operator)
 	case *renamed:

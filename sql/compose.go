@@ -180,6 +180,8 @@ func (c *composer) source(f ast.From, known *withNames) (source, error) {
 		return subquery(below, &ast.Table{Pos: f.Pos, Name: f.Alias}), nil
 	case *ast.Join:
 		return c.join(f, known)
+	case *ast.Unnest:
+		return source{}, f.Errorf("UNNEST takes lists of the rows of a stream; write FROM stream CROSS JOIN UNNEST(…)")
 	}
 	return source{}, f.Position().Errorf("expected a stream or a sub-query behind FROM")
 }
@@ -243,6 +245,8 @@ func whole(p plan) bool {
 	case *afterPlan:
 		return whole(p.below)
 	case *lookedPlan:
+		return whole(p.below)
+	case *unnestedPlan:
 		return whole(p.below)
 	case *renamedPlan:
 		return whole(p.plan)

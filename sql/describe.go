@@ -47,6 +47,8 @@ func keeps(p plan, delay int64) []outline.State {
 		parts = []plan{p.below}
 	case *lookedPlan:
 		parts = []plan{p.below}
+	case *unnestedPlan:
+		parts = []plan{p.below}
 	case *renamedPlan:
 		parts = []plan{p.plan}
 	case *numberPlan:

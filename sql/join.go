@@ -30,6 +30,9 @@ type joinStep struct {
 
 // join plans left JOIN table.
 func (c *composer) join(j *ast.Join, known *withNames) (source, error) {
+	if u, ok := j.Right.(*ast.Unnest); ok {
+		return c.unnest(j, u, known)
+	}
 	table, in, err := c.table(j, known)
 	if err != nil {
 		return source{}, err
@@ -103,15 +106,7 @@ func (p *joinPlanner) inputs(t *ast.Table, in Input) error {
 			return t.Errorf("two inputs are called %q; give one another name: JOIN %s AS …", name, t.Name)
 		}
 	}
-	out := &column.Schema{Fields: slices.Clone(p.src.in.Schema.Fields)}
-	for _, f := range in.Schema.Fields {
-		// A name of no column that somebody could write.
-		f.Name = name + "." + f.Name
-		for out.Index(f.Name) >= 0 {
-			f.Name = "#" + f.Name
-		}
-		out.Fields = append(out.Fields, f)
-	}
+	out := beside(p.src.in.Schema, name, in.Schema.Fields)
 	p.step.out = out
 	p.parts = append(p.parts, expr.Part{Name: name, Fields: in.Schema.Fields, From: len(p.src.in.Schema.Fields)})
 	p.scope = &expr.Scope{Schema: out, Parts: p.parts}

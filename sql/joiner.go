@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
-	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/sql/agg"
 	"github.com/millrace-io/millrace/sql/expr"
 )
@@ -35,13 +34,11 @@ type joiner struct {
 	// first is the table's row for each row of the batch, or -1.
 	first []int32
 	// of and to are pairs of rows of the batch and of the table.
-	of, to    []int32
-	pairs     pickers
-	picked    pickers
-	out       column.Batch
-	ordinals  []record.Ordinal
-	arrivals  []int64
-	watermark []int64
+	of, to  []int32
+	pairs   pickers
+	picked  pickers
+	out     column.Batch
+	origins origins
 }
 
 func (p *joinStep) runner() runner { return newJoiner(p) }
@@ -282,18 +279,7 @@ func (j *joiner) widen(b *column.Batch) *column.Batch {
 		columns = append(columns, j.pick(&j.picked[f], b, f, j.all[:n], n))
 	}
 	j.out.Columns = columns
-	if b.Origin.Ordinals != nil {
-		j.ordinals = gather(j.ordinals, b.Origin.Ordinals, j.of)
-		j.out.Origin.Ordinals = j.ordinals
-	}
-	if b.Origin.Arrivals != nil {
-		j.arrivals = gather(j.arrivals, b.Origin.Arrivals, j.of)
-		j.out.Origin.Arrivals = j.arrivals
-	}
-	if b.Watermarks != nil {
-		j.watermark = gather(j.watermark, b.Watermarks, j.of)
-		j.out.Watermarks = j.watermark
-	}
+	j.origins.spread(&j.out, b, j.of)
 	return &j.out
 }
 

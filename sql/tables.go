@@ -38,6 +38,8 @@ func joinersIn(o Operator) []*joiner {
 		return append(out, joinersIn(o.Operator)...)
 	case *looked:
 		return append(joinersIn(o.Operator), o.join)
+	case *unnested:
+		return joinersIn(o.Operator)
 	case *after:
 		return joinersIn(o.Operator)
 	case *renamed:

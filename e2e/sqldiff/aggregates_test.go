@@ -95,6 +95,9 @@ func spread(t *testing.T, r *rand.Rand, q *sql.Query, s *column.Schema, rows [][
 			}
 			part = part[n:]
 		}
+		if !q.Windowed() {
+			continue
+		}
 		state, err := op.Snapshot()
 		if err != nil {
 			t.Fatal(err)

@@ -50,7 +50,7 @@ func fields(text string) (out []column.Field, rest string, err error) {
 		} else {
 			text = strings.TrimSpace(text[end:])
 			if end = strings.IndexAny(text, ",}"); strings.HasPrefix(text, "[") {
-				end = strings.LastIndexByte(text[:strings.IndexAny(text+",", ",}")], ']') + 1
+				end = bracket(text) + 1
 			}
 			if end < 0 {
 				end = len(text)
@@ -68,7 +68,30 @@ func fields(text string) (out []column.Field, rest string, err error) {
 	}
 }
 
+// bracket is where the bracket closes that a text begins with, -1 if it does not.
+func bracket(text string) int {
+	depth := 0
+	for i, c := range text {
+		switch c {
+		case '[':
+			depth++
+		case ']':
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
 func typeOf(name string) (column.Type, error) {
+	if strings.HasPrefix(name, "[{") && strings.HasSuffix(name, "}]") {
+		of, rest, err := fields(name[2 : len(name)-1])
+		if err == nil && rest != "}" {
+			err = fmt.Errorf("unexpected %q in a struct", rest)
+		}
+		return column.Type{Kind: column.List, Elem: &column.Type{Kind: column.Struct, Fields: of}}, err
+	}
 	if strings.HasPrefix(name, "[") && strings.HasSuffix(name, "]") {
 		elem, err := typeOf(name[1 : len(name)-1])
 		return column.Type{Kind: column.List, Elem: &elem}, err
@@ -206,6 +229,13 @@ func value(out *build.Column, t column.Type, cell string) error {
 			err = fmt.Errorf("%q is not a time", cell)
 		}
 		out.Int(v)
+	case column.Struct:
+		for i, item := range strings.Split(cell, "/") {
+			if err = value(out.Field(i), t.Fields[i].Type, item); err != nil {
+				return err
+			}
+		}
+		out.EndStruct()
 	case column.List:
 		for _, item := range strings.FieldsFunc(strings.Trim(cell, "[]"), func(r rune) bool { return r == ',' }) {
 			if err = value(out.Elem(), *t.Elem, item); err != nil {
