@@ -169,3 +169,49 @@ func FuzzCheck(f *testing.F) {
 		}
 	})
 }
+
+func TestKeyThatIsGoneIsNotGoodAgain(t *testing.T) {
+	v := verifier()
+	id, wrong := v.Check(signed(t, now, nil), []byte(body))
+	if wrong != nil {
+		t.Fatal(wrong)
+	}
+	later := func() string {
+		t.Helper()
+		if _, wrong := v.Again(httptest.NewRequest("POST", "/", nil), id); wrong != nil {
+			return wrong.Type
+		}
+		return ""
+	}
+	if got := later(); got != "" {
+		t.Error(got)
+	}
+	v.Users = Static{"AK2": "secret/AK2"}
+	if got := later(); got != "UnrecognizedClientException" {
+		t.Errorf("%q", got)
+	}
+	id = Identity{}
+	if v.Mode = Auto; later() == "" {
+		t.Error("who was not asked may go on when there are users")
+	}
+	if v.Users = (Static{}); later() != "" {
+		t.Error("there are no users, and somebody is refused")
+	}
+}
+
+func TestModeAutoIsOpenUntilThereAreUsers(t *testing.T) {
+	v := verifier()
+	v.Mode, v.Users = Auto, Static{}
+	forged := signed(t, now, func(r *http.Request) { r.Header.Set("X-Amz-Target", "other") })
+	forged.Header.Set("X-Amz-Target", "another")
+	if id, wrong := check(t, v, forged); wrong != "" || id.User != nil || id.AccessKey != "AK1" {
+		t.Errorf("%+v, %s", id, wrong)
+	}
+	v.Users = Static{"AK1": "secret/AK1"}
+	if id, wrong := check(t, v, forged); wrong == "" {
+		t.Errorf("%+v", id)
+	}
+	if everything == nil {
+		t.Error("those with keys alone may do nothing")
+	}
+}

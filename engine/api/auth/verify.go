@@ -108,7 +108,7 @@ func (v *Verifier) Check(r *http.Request, body []byte) (Identity, *wire.Fault) {
 	}
 	user, secret, known := v.Users.ByKey(s.accessKey)
 	if !known {
-		return id, fault("UnrecognizedClientException", "The security token included in the request is invalid.")
+		return id, unrecognized()
 	}
 	sum := sha256.Sum256(body)
 	hash := hex.EncodeToString(sum[:])
@@ -121,6 +121,27 @@ func (v *Verifier) Check(r *http.Request, body []byte) (Identity, *wire.Fault) {
 	}
 	id.User = user
 	return id, nil
+}
+
+// Again returns who the sender of a request is now, which Check accepted a while ago. What was proved by a signature
+// stays proved, as long as the key is good.
+func (v *Verifier) Again(r *http.Request, id Identity) (Identity, *wire.Fault) {
+	switch v.Demands() {
+	case Open:
+		return id, nil
+	case MTLS:
+		return v.byCertificate(r, id)
+	}
+	user, _, known := v.Users.ByKey(id.AccessKey)
+	if id.User == nil || !known {
+		return id, unrecognized()
+	}
+	id.User = user
+	return id, nil
+}
+
+func unrecognized() *wire.Fault {
+	return fault("UnrecognizedClientException", "The security token included in the request is invalid.")
 }
 
 // byCertificate knows the sender by the certificate of the connection.

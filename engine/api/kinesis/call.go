@@ -72,6 +72,16 @@ func (c *call) allow(ctx context.Context, in aimed) error {
 	return c.decide(a.also, a.on, nil)
 }
 
+// again is allow for a request that has been answered for a while: its sender may have lost the key, or the right.
+func (c *call) again(ctx context.Context, r *http.Request, in aimed) error {
+	who, wrong := c.s.o.Verifier.Again(r, c.who)
+	if wrong != nil {
+		return wrong
+	}
+	c.who = who
+	return c.allow(ctx, in)
+}
+
 // cures reports whether the operation is how a broken policy is replaced.
 func (c *call) cures() bool {
 	return c.operation == "GetResourcePolicy" || c.operation == "PutResourcePolicy" || c.operation == "DeleteResourcePolicy"

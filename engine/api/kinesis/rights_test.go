@@ -6,10 +6,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -328,4 +330,60 @@ func TestAuditLogTellsWhoDidWhat(t *testing.T) {
 	if n := strings.Count(string(text), "\n"); n != len(want) {
 		t.Errorf("%d lines, want %d:\n%s", n, len(want), text)
 	}
+}
+
+// newcomers are users that come while requests are under way.
+type newcomers struct {
+	people
+	there *atomic.Bool
+}
+
+func (n newcomers) Any() bool { return n.there.Load() }
+
+func TestSubscriptionEndsWhenItsRightDoes(t *testing.T) {
+	virtually(t, func(r *rig) {
+		arn := r.consumer()
+		var there atomic.Bool
+		r.o.Verifier = &auth.Verifier{Mode: auth.Auto, Service: "kinesis", Users: newcomers{people{}, &there}, Now: time.Now}
+		s := r.subscribe(arn, horizon)
+		r.put("a")
+		pass(heartbeat)
+		if s.ended() || s.text() != "a" {
+			t.Fatalf("it ended, or read %q", s.text())
+		}
+		there.Store(true)
+		pass(heartbeat)
+		// The model of the API has no better type for it within an event stream.
+		if e := s.last(); !s.ended() || e.kind != "InternalFailureException" || !strings.Contains(e.text, "security token") {
+			t.Errorf("it goes on with %+v", e)
+		}
+		<-s.done
+	})
+}
+
+func TestRightsAreAskedForAgain(t *testing.T) {
+	users := people{"alice": everything}
+	r := guarded(t, users)
+	r.mustAs("root", "CreateStream", `{"StreamName":"s","ShardCount":1}`)
+	q := request("ListShards", wire.TypeJSON, nil)
+	q.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{{Subject: pkix.Name{CommonName: "alice"}}}}}
+	name := "s"
+	in := &target{name: &name}
+	c := r.newCall(q, "id")
+	c.operation = "ListShards"
+	if err := c.verify(q, nil); err != nil {
+		t.Fatal(err)
+	}
+	again := func(want string) {
+		t.Helper()
+		var f *wire.Fault
+		if err := c.again(t.Context(), q, in); errors.As(err, &f) != (want != "") || want != "" && f.Type != want {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	again("")
+	users["alice"] = ""
+	again("AccessDeniedException")
+	delete(users, "alice")
+	again("UnrecognizedClientException")
 }

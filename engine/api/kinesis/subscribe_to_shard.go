@@ -19,6 +19,8 @@ const (
 	// eventBytes bounds the data of an event, and writePatience how long a client may take to read one.
 	eventBytes    = 1 << 20
 	writePatience = 30 * time.Second
+	// askAgain is how often a subscription's right is looked at.
+	askAgain = time.Second
 )
 
 // startingPosition is StartingPosition.
@@ -88,7 +90,10 @@ func (s *Service) subscribeToShard(w http.ResponseWriter, r *http.Request, asked
 	}
 	over := time.AfterFunc(subscriptionLife, func() { stop(errOver) })
 	defer over.Stop()
-	e := &events{w: w, to: http.NewResponseController(w), format: format, cursor: c}
+	e := &events{
+		w: w, to: http.NewResponseController(w), format: format, cursor: c, asked: mine.since,
+		still: func(ctx context.Context) error { return asked.again(ctx, r, in) },
+	}
 	if hasty(r) {
 		pause(ctx, lateEvents)
 	}

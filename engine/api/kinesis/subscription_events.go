@@ -20,6 +20,9 @@ type events struct {
 	cursor *cursor
 	frame  []byte
 	body   []byte
+	// still refuses what the client has no right to any more; asked is when it was asked last.
+	still func(ctx context.Context) error
+	asked time.Time
 	// allowance is how many bytes may be sent now, with limits.
 	allowance meter
 }
@@ -34,7 +37,11 @@ func (e *events) run(ctx context.Context) {
 	for {
 		// Asked for before reading, so that what arrives in between is not slept through.
 		updated := e.cursor.updated()
-		records, err := e.event(ctx)
+		err := e.allowed(ctx)
+		records := 0
+		if err == nil {
+			records, err = e.event(ctx)
+		}
 		if ctx.Err() != nil {
 			e.over(ctx)
 			return
@@ -57,6 +64,17 @@ func (e *events) run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// allowed reports whether the client may still have what it asked for, once a second: who is removed does not read on
+// for minutes.
+func (e *events) allowed(ctx context.Context) error {
+	now := e.cursor.s.o.Now()
+	if now.Sub(e.asked) < askAgain {
+		return nil
+	}
+	e.asked = now
+	return e.still(ctx)
 }
 
 // hold waits until a subscription of a stream with limits may have more: it gets 2 MiB a second for itself (Kinesis API,
