@@ -2,6 +2,7 @@ package sqltest
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -63,6 +64,9 @@ type Way struct {
 	Spill bool
 	// Reversed adds neighbouring rows of different shards in the other order.
 	Reversed bool
+	// KillEvery is behind how many rows the operator is killed each time, so that what was not committed is
+	// lost and comes again; 0 is never.
+	KillEvery int
 }
 
 // runner is a case being run.
@@ -86,6 +90,7 @@ type runner struct {
 	restarts int
 	// pending are rows not yet added, per neighbouring step.
 	pending []pending
+	last    committed
 }
 
 type pending struct {
@@ -156,6 +161,7 @@ func (r *runner) compile(text string) {
 		r.open()
 		r.err = r.useTables()
 	}
+	r.last = committed{marks: maps.Clone(r.marks), tables: maps.Clone(r.tables)}
 }
 
 // open makes a new operator.
@@ -188,6 +194,9 @@ func (r *runner) table(s step) error {
 	var err error
 	if r.tables[name], err = Batch(schema, rows, r.way.Dict); err != nil || r.op == nil {
 		return err
+	}
+	if r.killing() {
+		r.last.since = append(r.last.since, input{tables: maps.Clone(r.tables)})
 	}
 	return r.useTables()
 }
@@ -244,9 +253,17 @@ func (r *runner) flush() error {
 }
 
 func (r *runner) add(shard record.ShardID, rows [][]string) error {
-	if r.err != nil {
+	switch {
+	case r.err != nil:
 		return r.err
+	case r.killing():
+		return r.addKilled(shard, rows)
 	}
+	return r.feed(shard, rows)
+}
+
+// feed adds a batch.
+func (r *runner) feed(shard record.ShardID, rows [][]string) error {
 	b, err := Batch(r.input.Schema, rows, r.way.Dict)
 	if err != nil {
 		return err
@@ -316,6 +333,13 @@ func (r *runner) emit(at string) error {
 	if err := r.restart(); err != nil {
 		return err
 	}
+	if r.killing() {
+		return r.emitKilled(mark)
+	}
+	return r.emitOnce(mark)
+}
+
+func (r *runner) emitOnce(mark int64) error {
 	ready := r.op.Ready(mark)
 	b, err := r.op.Emit(mark)
 	if err == nil && b != nil && !ready {

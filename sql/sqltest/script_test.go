@@ -25,8 +25,14 @@ func TestScripts(t *testing.T) {
 		cases += len(parsed)
 		for _, c := range parsed {
 			t.Run(filepath.Base(file)+"/"+c.Name, func(t *testing.T) {
+				var ways []Way
 				for n := range 16 {
-					way := Way{RowByRow: n&1 != 0, Dict: n&2 != 0, Restart: n&4 != 0, Spill: n&6 == 6, Reversed: n&8 != 0}
+					ways = append(ways, Way{RowByRow: n&1 != 0, Dict: n&2 != 0, Restart: n&4 != 0, Spill: n&6 == 6, Reversed: n&8 != 0})
+				}
+				for k := range 5 {
+					ways = append(ways, Way{KillEvery: k + 1, Dict: k%2 == 0, Spill: k%3 == 0, Reversed: k == 3})
+				}
+				for _, way := range ways {
 					if err := c.Run(way); err != nil {
 						t.Fatalf("%s:%d: %s: %v", file, c.Line, fmt.Sprintf("%+v", way), err)
 					}
