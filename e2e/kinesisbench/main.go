@@ -1,187 +1,198 @@
-// Command kinesisbench measures `millrace serve` with the bodies that SDKs send: PutRecords of 500 records of 1 KiB over
-// a few connections, each answer durable, then the same records by GetRecords. The bodies are made before; what is
-// measured is the server's share and that of a plain HTTP client.
+// Command kinesisbench measures `millrace serve` with the bodies that SDKs send, beside other servers that the same
+// client asks in the same run: kinesalite in memory, where e2e/clients/node.sh has installed it, and one that answers
+// GetRecords with a body that it has ready. PutRecords has 500 records of 1 KiB over a few connections, and each of
+// Millrace's answers is durable; then the same records are read by GetRecords; then a reader at the tip is timed.
 //
 // The invariant to remember: every answer is checked for its status and the number of records in it.
 package main
 
 import (
-	"bytes"
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
+	"context"
 	"flag"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
+	"os/signal"
+	"path/filepath"
 	"slices"
-	"strconv"
-	"sync"
+	"text/tabwriter"
 	"time"
+
+	"github.com/millrace-io/millrace/e2e/rig"
 )
 
 const recordSize = 1024
 
 type bench struct {
-	endpoint    string
-	client      *http.Client
+	ctx         context.Context
+	dir         string
 	connections int
 	records     int
 	calls       int
+	rounds      int
+	tail        int
+	table       *tabwriter.Writer
 }
 
 func main() {
-	b := &bench{client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
-	flag.StringVar(&b.endpoint, "endpoint", "http://127.0.0.1:4567", "where the server is")
+	if len(os.Args) > 1 && os.Args[1] == cannedJob {
+		fail(canned(os.Args[2:]))
+		return
+	}
+	b := &bench{table: tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)}
 	flag.IntVar(&b.connections, "connections", 4, "how many put at once")
 	flag.IntVar(&b.records, "records", 500, "in one PutRecords")
-	flag.IntVar(&b.calls, "calls", 100, "PutRecords of each connection")
+	flag.IntVar(&b.calls, "calls", 525, "PutRecords of each connection; 525 of four are 1 GiB")
+	flag.IntVar(&b.rounds, "rounds", 3, "how often GetRecords is measured beside the canned answer")
+	flag.IntVar(&b.tail, "tail", 300, "records that a reader at the tip is timed with")
+	data := flag.String("data", "", "directory for the server's data; a temporary one by default")
 	flag.Parse()
-	if err := b.run(); err != nil {
+	fail(b.main(*data))
+}
+
+func fail(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "kinesisbench:", err)
 		os.Exit(1)
 	}
 }
 
-func (b *bench) run() error {
-	name := "bench-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-	if _, err := b.call("CreateStream", map[string]any{"StreamName": name, "ShardCount": 1}); err != nil {
-		return err
-	}
-	body, err := b.body(name)
+func (b *bench) main(data string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	b.ctx = ctx
+	dir, err := os.MkdirTemp(data, "kinesisbench-")
 	if err != nil {
 		return err
 	}
-	if err := b.waitFor(name); err != nil {
+	defer os.RemoveAll(dir)
+	b.dir = dir
+	fmt.Printf("%s, %d x %d B in a PutRecords, %d connections\n", rig.Processor(), b.records, recordSize, b.connections)
+	fmt.Fprintln(b.table, "operation\tserver\trecords/s\tCPU/record\tp50\tp99")
+	if err := b.run(); err != nil {
 		return err
 	}
-	if err := b.put(body); err != nil {
+	return b.table.Flush()
+}
+
+// run measures one server after the other.
+func (b *bench) run() error {
+	binary, err := rig.Build(b.ctx, b.dir)
+	if err != nil {
 		return err
 	}
-	return b.get(name)
-}
-
-// body is one PutRecords of records that no codec makes smaller.
-func (b *bench) body(name string) ([]byte, error) {
-	var list []map[string]any
-	for i := range b.records {
-		data := make([]byte, recordSize)
-		if _, err := rand.Read(data); err != nil {
-			return nil, err
-		}
-		list = append(list, map[string]any{"Data": base64.StdEncoding.EncodeToString(data), "PartitionKey": "key-" + strconv.Itoa(i)})
+	millrace, err := b.millrace("millrace", binary)
+	if err != nil {
+		return err
 	}
-	return json.Marshal(map[string]any{"StreamName": name, "Records": list})
-}
-
-func (b *bench) waitFor(name string) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for range 100 {
-		answer, err := b.call("DescribeStreamSummary", map[string]any{"StreamName": name})
-		if err != nil || bytes.Contains(answer, []byte(`"ACTIVE"`)) {
-			return err
-		}
-		<-tick.C
+	defer millrace.stop()
+	if err := b.putAndGet(millrace, b.calls); err != nil {
+		return err
 	}
-	return errors.New("the stream does not become ACTIVE")
+	fmt.Printf("memory of millrace, while %d MiB came and went: %d MiB\n", b.connections*b.calls*b.records*recordSize>>20, millrace.process.PeakRSS()>>20)
+	if err := b.besideCanned(millrace); err != nil {
+		return err
+	}
+	if err := b.tails(millrace); err != nil {
+		return err
+	}
+	millrace.stop()
+	if err := b.verified(binary); err != nil {
+		return err
+	}
+	other, err := b.kinesalite()
+	if err != nil || other == nil {
+		return err
+	}
+	defer other.stop()
+	return b.putAndGet(other, 20)
 }
 
-// put measures PutRecords.
-func (b *bench) put(body []byte) error {
-	var wait sync.WaitGroup
-	took := make([][]time.Duration, b.connections)
-	errs := make([]error, b.connections)
-	began := time.Now()
-	for i := range b.connections {
-		wait.Go(func() {
-			for range b.calls {
-				start := time.Now()
-				answer, err := b.send("PutRecords", body)
-				if err == nil && !bytes.Contains(answer, []byte(`"FailedRecordCount":0`)) {
-					err = fmt.Errorf("records failed: %.200s", answer)
-				}
-				if err != nil {
-					errs[i] = err
-					return
-				}
-				took[i] = append(took[i], time.Since(start))
+// verified measures PutRecords of a server that verifies signatures.
+func (b *bench) verified(binary string) error {
+	s, err := b.millrace("millrace, signatures verified", binary, "--access-key", benchKey+":"+benchSecret)
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	s.sign = true
+	_, _, err = b.put(s, b.calls/3)
+	return err
+}
+
+// putAndGet puts records, and reads them all.
+func (b *bench) putAndGet(s *server, calls int) error {
+	name, n, err := b.put(s, calls)
+	if err != nil {
+		return err
+	}
+	g, err := b.reader(s, name)
+	if err != nil {
+		return err
+	}
+	return b.measured("GetRecords", s, n, func() ([]time.Duration, error) { return g.read(n) })
+}
+
+// besideCanned reads some of the records again and again, and an answer of the same size of a server that does
+// nothing else.
+func (b *bench) besideCanned(s *server) error {
+	name, n, err := b.put(s, 100)
+	if err != nil {
+		return err
+	}
+	g, err := b.reader(s, name)
+	if err != nil {
+		return err
+	}
+	first, err := g.next()
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(b.dir, "answer")
+	if err := os.WriteFile(file, first, 0o600); err != nil {
+		return err
+	}
+	c, err := b.cannedServer(file)
+	if err != nil {
+		return err
+	}
+	defer c.stop()
+	for range b.rounds {
+		for _, from := range []*server{s, c} {
+			g, err := b.reader(s, name)
+			if err != nil {
+				return err
 			}
-		})
+			g.from = from
+			// The canned answer has as many records as the first one, so the last may be more than are left.
+			if err := b.measured("GetRecords again", from, n, func() ([]time.Duration, error) { return g.read(n) }); err != nil {
+				return err
+			}
+		}
 	}
-	wait.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return err
+	return nil
+}
+
+// measured prints a row about n records.
+func (b *bench) measured(what string, s *server, n int, do func() ([]time.Duration, error)) error {
+	cpu, began := s.process.CPU(), time.Now()
+	took, err := do()
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", what, s.name, err)
 	}
 	elapsed := time.Since(began)
-	all := slices.Sorted(slices.Values(slices.Concat(took...)))
-	n := len(all) * b.records
-	fmt.Printf("PutRecords %d x %d B, %d connections: %.0f records/s, p50 %v, p99 %v\n",
-		b.records, recordSize, b.connections, float64(n)/elapsed.Seconds(), all[len(all)/2].Round(time.Millisecond/10), all[len(all)*99/100].Round(time.Millisecond/10))
+	cpu = s.process.CPU() - cpu
+	fmt.Fprintf(b.table, "%s\t%s\t%.0f\t%v\t%s\n", what, s.name, float64(n)/elapsed.Seconds(), (cpu / time.Duration(n)).Round(time.Nanosecond), quantiles(took))
 	return nil
 }
 
-// get measures GetRecords over all that was put.
-func (b *bench) get(name string) error {
-	answer, err := b.call("GetShardIterator", map[string]any{"StreamName": name, "ShardId": "0", "ShardIteratorType": "TRIM_HORIZON"})
-	if err != nil {
-		return err
-	}
-	var it struct{ ShardIterator, NextShardIterator string }
-	if err := json.Unmarshal(answer, &it); err != nil {
-		return err
-	}
-	it.NextShardIterator = it.ShardIterator
-	want := b.connections * b.calls * b.records
-	n, calls, began := 0, 0, time.Now()
-	for n < want {
-		answer, err := b.call("GetRecords", map[string]any{"ShardIterator": it.NextShardIterator})
-		if err != nil {
-			return err
-		}
-		// Decoding it all would measure this client.
-		n += bytes.Count(answer, []byte(`"SequenceNumber"`))
-		calls++
-		tail := answer[bytes.LastIndex(answer, []byte(`"NextShardIterator"`)):]
-		if err := json.Unmarshal(append([]byte("{"), tail...), &it); err != nil {
-			return err
-		}
-	}
-	if n != want {
-		return fmt.Errorf("%d records were read, %d were put", n, want)
-	}
-	fmt.Printf("GetRecords of %d records in %d calls, 1 connection: %.0f records/s\n", n, calls, float64(n)/time.Since(began).Seconds())
-	return nil
+// quantiles are p50 and p99.
+func quantiles(took []time.Duration) string {
+	slices.Sort(took)
+	at := func(percent int) time.Duration { return took[len(took)*percent/100].Round(100 * time.Microsecond) }
+	return fmt.Sprintf("%v\t%v", at(50), at(99))
 }
 
-func (b *bench) call(operation string, in any) ([]byte, error) {
-	body, err := json.Marshal(in)
-	if err != nil {
-		return nil, err
-	}
-	return b.send(operation, body)
-}
-
-// send asks a server in mode open, which looks at a signature's form only.
-func (b *bench) send(operation string, body []byte) ([]byte, error) {
-	r, err := http.NewRequest(http.MethodPost, b.endpoint, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("X-Amz-Target", "Kinesis_20131202."+operation)
-	r.Header.Set("Content-Type", "application/x-amz-json-1.1")
-	r.Header.Set("X-Amz-Date", time.Now().UTC().Format("20060102T150405Z"))
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=bench/20260101/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=00")
-	answer, err := b.client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s: %.300s", operation, answer.Status, text)
-	}
-	return text, err
+// row is one without a rate.
+func (b *bench) row(what, server string, took []time.Duration) {
+	fmt.Fprintf(b.table, "%s\t%s\t\t\t%s\n", what, server, quantiles(took))
 }

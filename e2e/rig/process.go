@@ -129,6 +129,27 @@ func highWater(pid int) int64 {
 	return kib << 10
 }
 
+// CPU is what the process has used so far, in user and system; 0 where there is no /proc.
+func (p *Process) CPU() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// Behind the name, which may have anything in it, utime and stime are the fields 14 and 15 of proc(5).
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	const tick = 10 * time.Millisecond // USER_HZ is 100 on every Linux
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * tick
+}
+
+// PeakRSS is the largest resident memory so far, in bytes; 0 where there is no /proc.
+func (p *Process) PeakRSS() int64 { return highWater(p.cmd.Process.Pid) }
+
 // Pid is the process id.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }
 
