@@ -51,6 +51,10 @@ const (
 	groupDigits = 19
 )
 
+// pairs are the numbers below 100 in two digits each: half the divisions of one digit after the other.
+const pairs = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849" +
+	"5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+
 // appendDecimal appends a number of three words, the highest first.
 func appendDecimal(dst []byte, n [3]uint64) []byte {
 	var text [3 * groupDigits]byte
@@ -60,11 +64,14 @@ func appendDecimal(dst []byte, n [3]uint64) []byte {
 		for i := range n {
 			n[i], rest = bits.Div64(rest, n[i], group)
 		}
-		for range groupDigits {
-			end--
-			text[end] = byte('0' + rest%10)
-			rest /= 10
+		for range groupDigits / 2 {
+			end -= 2
+			pair := rest % 100 * 2
+			text[end], text[end+1] = pairs[pair], pairs[pair+1]
+			rest /= 100
 		}
+		end--
+		text[end] = byte('0' + rest)
 	}
 	return append(dst, bytes.TrimLeft(text[:], "0")...)
 }
