@@ -71,16 +71,26 @@ func (c *connection) send(ctx context.Context, operation string, m message) ([]b
 		return nil, err
 	}
 	defer answer.Body.Close()
-	if n := answer.ContentLength; n >= 0 {
-		c.answer = slices.Grow(c.answer[:0], int(n))[:n]
-		_, err = io.ReadFull(answer.Body, c.answer)
-	} else {
-		c.answer, err = io.ReadAll(answer.Body)
-	}
+	c.answer, err = appendAll(slices.Grow(c.answer[:0], int(max(answer.ContentLength, 0))), answer.Body)
 	if err == nil && answer.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s: %s: %.300s", operation, answer.Status, c.answer)
 	}
 	return c.answer, err
+}
+
+// appendAll is io.ReadAll into memory that was used before.
+func appendAll(b []byte, from io.Reader) ([]byte, error) {
+	for {
+		b = slices.Grow(b, 64<<10)
+		n, err := from.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return b, err
+		}
+	}
 }
 
 // authorize signs. Where signatures are not verified, one of the right form will do.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -69,18 +70,19 @@ func (out *getRecordsTail) Fields(f *wire.Fields) {
 // readBuffers are those that frames are read into.
 var readBuffers = sync.Pool{New: func() any { return &stream.Buffer{} }}
 
-// getRecords is GetRecords. Records are encoded as they are read, so an answer is in memory once.
-func (s *Service) getRecords(ctx context.Context, c *call, format wire.Format, body, dst []byte) ([]byte, error) {
-	in := &getRecordsInput{}
-	if err := c.decode(ctx, format, body, in); err != nil {
-		return nil, err
+// getRecords is GetRecords. Records are encoded as they are read, and a long answer is sent in parts: neither is in
+// memory as a whole. An error that is returned is not answered yet.
+func (s *Service) getRecords(w http.ResponseWriter, r *http.Request, c *call, format wire.Format, b *buffers) error {
+	ctx, in := r.Context(), &getRecordsInput{}
+	if err := c.decode(ctx, format, b.body, in); err != nil {
+		return err
 	}
 	st, at, err := s.resume(ctx, *in.iterator)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if value(in.dryRun) {
-		return nil, dryRun()
+		return dryRun()
 	}
 	limit := maxRecords
 	if in.limit != nil {
@@ -88,30 +90,38 @@ func (s *Service) getRecords(ctx context.Context, c *call, format wire.Format, b
 	}
 	from, err := s.cursor(st, at)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := st.AdmitRead(at.shard); err != nil {
-		return nil, err
+		return err
 	}
 	release, err := s.reserve(ctx, from)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer release()
-	w := wire.NewWriter(format, dst)
-	w.BeginObject()
-	w.Name("Records")
-	w.BeginArray()
+	answer := &parts{w: w, r: r, call: c, format: format, asked: time.Now()}
+	from.full = answer.send
+	out := wire.NewWriter(format, b.answer[:0])
+	out.BeginObject()
+	out.Name("Records")
+	out.BeginArray()
 	buffer := readBuffers.Get().(*stream.Buffer)
 	defer readBuffers.Put(buffer)
-	if err := from.read(ctx, buffer, limit, maxBytes, w); err != nil {
-		return nil, err
-	}
+	err = from.read(ctx, buffer, limit, maxBytes, out)
 	st.Delivered(at.shard, int64(from.bytes))
-	w.EndArray()
-	w.Append(s.tail(from, at))
-	w.EndObject()
-	return w.Bytes(), nil
+	if err != nil {
+		if answer.began {
+			return nil // the client is gone
+		}
+		return err
+	}
+	out.EndArray()
+	out.Append(s.tail(from, at))
+	out.EndObject()
+	answer.end(out)
+	b.answer = out.Bytes()
+	return nil
 }
 
 // resume opens what an iterator points to.
@@ -150,6 +160,8 @@ type cursor struct {
 	// records and bytes that were read, and sealed whether they are encrypted at rest.
 	records, bytes int
 	sealed         bool
+	// full, if there is one, is called when there is more than a part to send.
+	full func(*wire.Writer) error
 }
 
 func (s *Service) cursor(st *stream.Stream, at position) (*cursor, error) {
@@ -169,7 +181,7 @@ func (s *Service) reserve(ctx context.Context, c *cursor) (release func(), err e
 	if b.Bytes < smallAnswer || c.next >= b.Next {
 		return func() {}, nil
 	}
-	size := min(2*b.Bytes, maxAnswer)
+	size := min(2*b.Bytes, int64(2*partSize+2*recordLimit(c.stream.Settings())), maxAnswer)
 	if err := s.memory.Acquire(ctx, size); err != nil {
 		return nil, err
 	}
@@ -191,6 +203,9 @@ func (c *cursor) read(ctx context.Context, buffer *stream.Buffer, records, bytes
 		for _, f := range frames {
 			full, err := c.frame(f, records, bytes, w)
 			if err != nil {
+				if c.records > 0 && !errors.Is(err, errGone) {
+					return nil
+				}
 				return err
 			}
 			if full {
@@ -255,6 +270,11 @@ func (c *cursor) frame(f stream.Frame, records, bytes int, w *wire.Writer) (full
 		c.next, c.arrival = ordinal+1, f.Arrival
 		c.records++
 		c.bytes += size
+		if c.full != nil && len(w.Bytes()) >= partSize {
+			if err := c.full(w); err != nil {
+				return true, errGone
+			}
+		}
 	}
 	return false, nil
 }

@@ -20,6 +20,13 @@ func hasty(r *http.Request) bool {
 	return r.ProtoMajor == 1 && strings.HasPrefix(r.UserAgent(), "aws-sdk-go-v2/")
 }
 
+// late waits before a large answer to a hasty client is sent.
+func late(r *http.Request, asked time.Time) {
+	if hasty(r) {
+		pause(r.Context(), lateAnswer-time.Since(asked))
+	}
+}
+
 // pause waits, unless the request is given up.
 func pause(ctx context.Context, d time.Duration) {
 	if d <= 0 {

@@ -109,15 +109,16 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, c *call, b *buf
 		return format, &wire.Fault{Type: "UnknownOperationException"}
 	}
 	run := s.actions[name]
-	if run == nil && name != "SubscribeToShard" {
+	streamed := s.streamed(name)
+	if run == nil && streamed == nil {
 		return format, &wire.Fault{Type: "UnknownOperationException"}
 	}
 	c.operation = name
 	if err := c.verify(r, b.body); err != nil {
 		return format, err
 	}
-	if name == "SubscribeToShard" {
-		return format, s.subscribeToShard(w, r, c, format, b.body)
+	if streamed != nil {
+		return format, streamed(w, r, c, format, b)
 	}
 	out, err := run(r.Context(), c, format, b.body, b.answer[:0])
 	if err != nil {
@@ -125,11 +126,22 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, c *call, b *buf
 	}
 	b.answer = out
 	c.record(nil)
-	if len(out) > largeAnswer && hasty(r) {
-		pause(r.Context(), lateAnswer-time.Since(asked))
+	if len(out) > largeAnswer {
+		late(r, asked)
 	}
 	_ = wire.Answer(w, http.StatusOK, format, c.id, out)
 	return format, nil
+}
+
+// streamed is an operation whose answer is written as it comes; nil if it is another one.
+func (s *Service) streamed(name string) func(http.ResponseWriter, *http.Request, *call, wire.Format, *buffers) error {
+	switch name {
+	case "GetRecords":
+		return s.getRecords
+	case "SubscribeToShard":
+		return s.subscribeToShard
+	}
+	return nil
 }
 
 func formatOf(contentType string) (format wire.Format, known bool) {

@@ -144,8 +144,8 @@ func TestEveryOperationNeedsItsRight(t *testing.T) {
 			t.Errorf("%s needs no right", operation)
 		}
 	}
-	if len(rights) != len(r.actions)+1 || len(examples) != len(rights) || len(Actions()) != len(rights) {
-		t.Errorf("%d rights, %d actions besides SubscribeToShard, %d examples", len(rights), len(r.actions), len(examples))
+	if len(rights) != len(r.actions)+2 || len(examples) != len(rights) || len(Actions()) != len(rights) {
+		t.Errorf("%d rights, %d actions besides GetRecords and SubscribeToShard, %d examples", len(rights), len(r.actions), len(examples))
 	}
 	for operation, x := range examples {
 		body, resource := fill.Replace(x.body), fill.Replace(x.resource)

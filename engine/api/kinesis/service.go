@@ -178,7 +178,6 @@ func (s *Service) table() map[string]action {
 		"DescribeStreamSummary":                  act(s.describeSummary),
 		"DisableEnhancedMonitoring":              act(s.disableMonitoring),
 		"EnableEnhancedMonitoring":               act(s.enableMonitoring),
-		"GetRecords":                             s.getRecords,
 		"GetResourcePolicy":                      act(s.getPolicy),
 		"GetShardIterator":                       act(s.getShardIterator),
 		"IncreaseStreamRetentionPeriod":          silent(s.increaseRetention),

@@ -52,9 +52,9 @@ func (in *subscribeInput) Fields(f *wire.Fields) {
 }
 
 // subscribeToShard is SubscribeToShard. An error that is returned is not answered yet.
-func (s *Service) subscribeToShard(w http.ResponseWriter, r *http.Request, asked *call, format wire.Format, body []byte) error {
+func (s *Service) subscribeToShard(w http.ResponseWriter, r *http.Request, asked *call, format wire.Format, b *buffers) error {
 	in := &subscribeInput{}
-	if err := asked.decode(r.Context(), format, body, in); err != nil {
+	if err := asked.decode(r.Context(), format, b.body, in); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancelCause(r.Context())

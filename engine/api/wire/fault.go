@@ -42,6 +42,13 @@ func Answer(w http.ResponseWriter, status int, format Format, id string, body []
 	return err
 }
 
+// Begin writes the headers of an answer whose length is not known yet.
+func Begin(w http.ResponseWriter, format Format, id string) {
+	SetIDs(w.Header(), id)
+	w.Header().Set("Content-Type", format.ContentType())
+	w.WriteHeader(http.StatusOK)
+}
+
 // AnswerFault writes an error.
 func AnswerFault(w http.ResponseWriter, format Format, id string, e *Fault) error {
 	status := e.Status

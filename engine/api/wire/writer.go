@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -24,6 +25,13 @@ func NewWriter(format Format, dst []byte) *Writer { return &Writer{format: forma
 
 // Bytes is what was written so far.
 func (w *Writer) Bytes() []byte { return w.buf }
+
+// Flush writes what was written so far to another place and forgets it. Whatever follows goes on behind it.
+func (w *Writer) Flush(to io.Writer) error {
+	_, err := to.Write(w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
 
 func (w *Writer) value() {
 	if w.format == JSON && w.comma {
