@@ -52,7 +52,7 @@ func (l *loader) warn(written bool) {
 
 // pipeline is the result of a file without mistakes.
 func (l *loader) pipeline() *Pipeline {
-	p := &Pipeline{File: l.file, Name: l.name, Memory: l.spec.Memory, Tests: l.tests, Warnings: l.d.Warnings(), reload: l.reloader()}
+	p := &Pipeline{File: l.file, Name: l.name, Memory: l.spec.Memory, Tests: l.tests, Users: l.users, Warnings: l.d.Warnings(), reload: l.reloader()}
 	for _, s := range l.streams {
 		p.Streams = append(p.Streams, &s.Stream)
 		if s.waits {

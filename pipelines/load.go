@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/millrace-io/millrace/engine/api/users"
 	"github.com/millrace-io/millrace/engine/column/versions"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sinks"
@@ -74,6 +75,7 @@ type loader struct {
 	sinks      []*sink
 	tables     []*tableEntry
 	tests      []*Test
+	users      []users.Fixed
 	// nodes are all that can be read from, by id; ids lists them in the order of the file.
 	nodes map[string]*node
 	ids   []string
@@ -144,6 +146,9 @@ func (l *loader) load(root *config.Node) {
 		l.loadSink(e)
 	}
 	l.resolveAll()
+	for i := range l.spec.Users {
+		l.loadUser(&l.spec.Users[i])
+	}
 	l.loadTests()
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/api/users"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/column/versions"
 	"github.com/millrace-io/millrace/engine/config"
@@ -37,6 +38,8 @@ type Pipeline struct {
 	Queries    []*Query
 	Sinks      []*Sink
 	Tests      []*Test
+	// Users may send requests to those who serve the streams.
+	Users []users.Fixed
 	// Unknown are the streams whose schema is not known before a sample of their records; what reads
 	// from them is not in the lists.
 	Unknown []*Stream

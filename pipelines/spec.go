@@ -31,6 +31,8 @@ type fileSpec struct {
 	Queries config.Map[querySpec] `yaml:"queries"`
 	// Sinks deliver rows to the outside.
 	Sinks config.Map[*config.Node] `yaml:"sinks"`
+	// Users are those who may send requests to millrace serve, and what each may do.
+	Users config.Map[userSpec] `yaml:"users"`
 	// Tests are rows that come in with the rows that must come out; millrace test runs them.
 	Tests config.Map[testSpec] `yaml:"tests"`
 }

@@ -48,13 +48,13 @@ func (c *serveCommand) Run(a *app) error {
 	}
 	ctx, stop, release := signals(a)
 	defer release()
-	verifier, err := c.verifier(ctx, a)
-	if err != nil {
-		return err
-	}
 	h, err := c.open(ctx, a)
 	if err != nil {
 		return err
+	}
+	verifier, err := c.verifier(ctx, a, h.users)
+	if err != nil {
+		return errors.Join(err, h.directory.Close())
 	}
 	return errors.Join(c.serve(ctx, a, h, verifier, stop, began), h.directory.Close())
 }

@@ -40,7 +40,8 @@ func (f *authFlags) mode(clientCA bool) (auth.Mode, error) {
 }
 
 // verifier tells who sends requests. Where that is nobody's question, only this machine may ask.
-func (c *serveCommand) verifier(ctx context.Context, a *app) (*auth.Verifier, error) {
+// declared are users of pipeline files.
+func (c *serveCommand) verifier(ctx context.Context, a *app, declared []users.Fixed) (*auth.Verifier, error) {
 	mode, err := c.mode(c.ClientCA != "")
 	if err != nil {
 		return nil, usageError{err}
@@ -49,7 +50,7 @@ func (c *serveCommand) verifier(ctx context.Context, a *app) (*auth.Verifier, er
 	if err != nil {
 		return nil, usageError{err}
 	}
-	directory, err := users.Open(ctx, c.Data, users.Options{Masters: c.masters, Fixed: fixed, Now: time.Now, Log: a.log})
+	directory, err := users.Open(ctx, c.Data, users.Options{Masters: c.masters, Fixed: append(fixed, declared...), Now: time.Now, Log: a.log})
 	if err != nil {
 		return nil, usageError{err}
 	}

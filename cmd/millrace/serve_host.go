@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/api/users"
 	"github.com/millrace-io/millrace/engine/stream/disk"
 	"github.com/millrace-io/millrace/pipelines"
 )
@@ -23,6 +24,8 @@ const (
 type host struct {
 	directory *pipelines.Directory
 	runs      []*pipelines.Run
+	// users are those of the files.
+	users []users.Fixed
 	// halt is closed to end the pipelines.
 	halt chan struct{}
 }
@@ -37,6 +40,7 @@ func (c *serveCommand) open(ctx context.Context, a *app) (*host, error) {
 	}
 	memory := int64(requestMemory)
 	for _, p := range list {
+		h.users = append(h.users, p.Users...)
 		memory += int64(p.Memory)
 	}
 	debug.SetMemoryLimit(max(memory, 2*requestMemory))
