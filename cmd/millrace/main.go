@@ -49,6 +49,7 @@ type commands struct {
 	Redrive     redriveCommand     `cmd:"" help:"Send the rows that a sink rejected to it again, after a fix."`
 	Stream      streamCommand      `cmd:"" help:"Work with the streams of a data directory: create, describe, put, get, split, merge."`
 	User        userCommand        `cmd:"" help:"Say who may send requests to a data directory's server, and what each may do."`
+	Doctor      doctorCommand      `cmd:"" help:"Tell what is wrong with the settings of an AWS client for a server."`
 	Schema      schemaCommand      `cmd:"" help:"Print the JSON Schema of pipeline files, for editors."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
 }

@@ -215,3 +215,17 @@ func TestModeAutoIsOpenUntilThereAreUsers(t *testing.T) {
 		t.Error("those with keys alone may do nothing")
 	}
 }
+
+func TestWhatIsSignedHereIsVerified(t *testing.T) {
+	for _, token := range []string{"", "session"} {
+		r := httptest.NewRequest("POST", "http://localhost:4567/", strings.NewReader(body))
+		r.Header.Set("X-Amz-Target", "Kinesis_20131202.DescribeStream")
+		r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		if err := Sign(r, []byte(body), Credentials{"AK1", "secret/AK1", token}, "eu-west-1", "kinesis", now); err != nil {
+			t.Fatal(err)
+		}
+		if id, wrong := check(t, verifier(), r); wrong != "" || id.AccessKey != "AK1" {
+			t.Errorf("%+v, %s", id, wrong)
+		}
+	}
+}
