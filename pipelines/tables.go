@@ -123,8 +123,6 @@ type tableEntry struct {
 	at     *config.Node
 	head   tableHead
 	broken bool
-	// users are the queries that join it.
-	users int
 }
 
 func (l *loader) loadTable(e config.Entry[*config.Node]) {

@@ -110,14 +110,16 @@ func (a aim) resource(s *Service) string {
 	return s.arn(a.stream)
 }
 
-func (t *target) aim(context.Context, *Service) (aim, error) {
+func (t *target) aim(context.Context, *Service) (aim, error) { return t.named() }
+
+func (t *target) named() (aim, error) {
 	name, err := t.streamName()
 	return aim{stream: name}, err
 }
 
 // aimAt is what the ARN of a stream or consumer is about.
 func aimAt(arn *string) (aim, error) {
-	a, err := (&target{arn: arn}).aim(nil, nil)
+	a, err := (&target{arn: arn}).named()
 	if _, consumer, ok := strings.Cut(value(arn), "/consumer/"); ok {
 		a.consumer = consumer
 	}
@@ -125,7 +127,7 @@ func aimAt(arn *string) (aim, error) {
 }
 
 // aimAtStream is what an ARN is about where only a stream can be meant.
-func aimAtStream(arn *string) (aim, error) { return (&target{arn: arn}).aim(nil, nil) }
+func aimAtStream(arn *string) (aim, error) { return (&target{arn: arn}).named() }
 
 func (*none) aim(context.Context, *Service) (aim, error)             { return aim{}, nil }
 func (*accountSettings) aim(context.Context, *Service) (aim, error)  { return aim{}, nil }

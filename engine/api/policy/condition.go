@@ -263,7 +263,7 @@ func newCondition(name, keyName string, values []string, expand bool) (condition
 
 func (c *condition) nullFor(values []string) error {
 	if len(values) != 1 || values[0] != "true" && values[0] != "false" {
-		return errors.New("Null wants one value, true or false")
+		return errors.New("condition Null wants one value, true or false")
 	}
 	want := values[0] == "true"
 	c.null = &want
