@@ -192,15 +192,14 @@ func subquery(below plan, t *ast.Table) source {
 
 // stream is a stream, of which a statement reads one.
 func (c *composer) stream(t *ast.Table) (source, error) {
-	if c.from != nil && c.from.Name != t.Name {
-		return source{}, t.Errorf("a statement reads one stream, and %q is another one than %q; write a query for each, and INSERT INTO the same stream in both", t.Name, c.from.Name)
-	}
 	in, ok := c.resolve(t.Name)
 	switch {
 	case !ok:
 		return source{}, t.Errorf("unknown stream %q; FROM takes the id of a stream, transform or query of the file", t.Name)
 	case in.Table:
 		return source{}, t.Errorf("%q is a reference table, of which no rows come by themselves; read a stream and join it: FROM stream JOIN %s ON …", t.Name, t.Name)
+	case c.from != nil && c.from.Name != t.Name:
+		return source{}, t.Errorf("a statement reads one stream, and %q is another one than %q; write a query for each, and INSERT INTO the same stream in both", t.Name, c.from.Name)
 	}
 	c.from, in.arrival = t, &c.arrival
 	return source{table: t, in: in}, nil

@@ -27,6 +27,11 @@ func (c *composer) union(u *ast.Union, known *withNames) (plan, error) {
 		if !ok {
 			q = &ast.Query{Pos: body.Position(), Body: body}
 		}
+		if i > 0 {
+			if err := c.oneStream(u.Terms[0], u.Terms[i], p.terms[0], known); err != nil {
+				return nil, err
+			}
+		}
 		term, err := c.inner(q, known)
 		if err != nil {
 			return nil, err
