@@ -3,7 +3,7 @@
 // server, and a server that runs follows it.
 //
 // The invariant to remember: the secret of a key is in clear nowhere on disk. The server needs it to verify
-// signatures, so it is sealed with a master key that lies elsewhere, not hashed; docs/decisions/0017 says why.
+// signatures, so it is sealed with a master key that lies elsewhere, not hashed; docs/decisions/0019 says why.
 package users
 
 import (
