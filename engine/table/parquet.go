@@ -146,7 +146,17 @@ func writer(from parquet.Type, to column.Type) func([]byte, parquet.Value) ([]by
 				}
 			}
 		case *format.UUIDType:
-			return quoted(func(dst []byte, v parquet.Value) []byte { return hex.AppendEncode(dst, v.ByteArray()) })
+			return quoted(func(dst []byte, v parquet.Value) []byte {
+				b := v.ByteArray()
+				for i, end := range []int{4, 6, 8, 10, 16} {
+					if i > 0 {
+						dst = append(dst, '-')
+					}
+					from := []int{0, 4, 6, 8, 10}[i]
+					dst = hex.AppendEncode(dst, b[min(from, len(b)):min(end, len(b))])
+				}
+				return dst
+			})
 		}
 	}
 	switch from.Kind() {
