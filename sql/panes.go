@@ -3,6 +3,7 @@ package sql
 import (
 	"cmp"
 	"math"
+	mathbits "math/bits"
 	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -73,6 +74,8 @@ type panes struct {
 	touched []touched
 	groups  []uint32
 	key     agg.Batch
+	// encoded is memory that pieces are encoded in.
+	encoded []byte
 }
 
 func newPanes(p *windowPlan) *panes {
@@ -256,10 +259,8 @@ func (s *bits) set(groups []uint32) {
 // list appends the members in order.
 func (s bits) list(dst []uint32) []uint32 {
 	for w, word := range s {
-		for i := range 64 {
-			if word&(1<<i) != 0 {
-				dst = append(dst, uint32(w<<6+i))
-			}
+		for ; word != 0; word &= word - 1 {
+			dst = append(dst, uint32(w<<6+mathbits.TrailingZeros64(word)))
 		}
 	}
 	return dst

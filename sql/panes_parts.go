@@ -171,10 +171,10 @@ func (o *panes) store(b *bucket) error {
 				changed = append(changed, uint32(g))
 			}
 		}
-		t = o.plan.layout.New()
-		t.MergeGroups(b.table, changed)
+		t = b.table.Pick(changed)
 	}
-	p, err := o.keep.Write(t.Append(nil))
+	o.encoded = t.Append(o.encoded[:0])
+	p, err := o.keep.Write(o.encoded)
 	if err != nil {
 		return err
 	}

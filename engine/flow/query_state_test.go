@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/column"
@@ -169,4 +171,51 @@ func TestPanesThatNothingTouchesLeaveTheMemory(t *testing.T) {
 	if fmt.Sprint(q.Figures().Spilled) == "0" {
 		t.Error("nothing was written")
 	}
+}
+
+// BenchmarkCommit is how long a commit of a million groups holds up the rows behind it, of which one in a
+// hundred changed: snapshot, file and sync.
+func BenchmarkCommit(b *testing.B) {
+	c, err := sql.CompileQuery(strings.Replace(countPerKey, "COUNT(*) AS n", "COUNT(*) AS n, SUM(k) AS s", 1), func(string) (sql.Input, bool) {
+		return sql.Input{Schema: perKey, EventTime: "ts"}, true
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	q := &flow.Query{Identity: flow.Identity{Pipeline: "p", Name: "q"}, New: c.New, Windowed: true, Memory: 1 << 30, Dir: b.TempDir()}
+	if err := q.Start(b.Context(), nil); err != nil {
+		b.Fatal(err)
+	}
+	add := func(from, step int) {
+		rows := keysFrom(0, 10_000)
+		for i := range rows.Columns[1].Int64s {
+			rows.Columns[1].Int64s[i] = int64(from + i*step)
+		}
+		if _, err := q.Add(b.Context(), rows); err != nil {
+			b.Fatal(err)
+		}
+	}
+	chunk := int64(0)
+	commit := func() time.Duration {
+		chunk++
+		start := time.Now()
+		p, err := q.Plan(b.Context(), checkpoint.Cut{Chunk: chunk, Watermark: column.MinWatermark})
+		if err != nil {
+			b.Fatal(err)
+		}
+		q.Published(p)
+		return time.Since(start)
+	}
+	for i := range 100 {
+		add(i*10_000, 1)
+		commit()
+	}
+	var all []time.Duration
+	for i := 0; b.Loop(); i++ {
+		add(i%100, 100)
+		all = append(all, commit())
+	}
+	slices.Sort(all)
+	b.ReportMetric(float64(all[len(all)/2].Microseconds())/1000, "ms/median")
+	b.ReportMetric(float64(all[len(all)-1].Microseconds())/1000, "ms/longest")
 }

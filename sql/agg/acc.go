@@ -3,6 +3,7 @@ package agg
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
 )
@@ -37,6 +38,9 @@ func (s Spec) floating() bool { return s.arg() == column.Double }
 
 func extend[T any](s []T, n int) []T {
 	var zero T
+	if n > len(s)+1 {
+		s = slices.Grow(s, n-len(s))
+	}
 	for len(s) < n {
 		s = append(s, zero)
 	}

@@ -135,6 +135,27 @@ func (t *Table) MergeGroups(o *Table, groups []uint32) []uint32 {
 	return into
 }
 
+// Pick is a copy of some groups of t that only Append may be called on: it has no index.
+func (t *Table) Pick(groups []uint32) *Table {
+	out := t.layout.New()
+	out.n = len(groups)
+	into := make([]uint32, len(groups))
+	for i := range into {
+		into[i] = uint32(i)
+	}
+	for i := range out.keys {
+		out.keys[i].reserve(&t.keys[i], len(groups))
+		for _, g := range groups {
+			out.keys[i].copyFrom(&t.keys[i], int(g))
+		}
+	}
+	for i, a := range out.accs {
+		a.grow(len(groups))
+		a.merge(t.accs[i], groups, into)
+	}
+	return out
+}
+
 // NoGroup stands for a group that a table does not have.
 const NoGroup = ^uint32(0)
 

@@ -34,6 +34,17 @@ func (k *keys) memory() int64 {
 	return int64(8*cap(k.words) + 4*cap(k.ends) + cap(k.arena) + cap(k.null))
 }
 
+// reserve makes room for n of the keys of o.
+func (k *keys) reserve(o *keys, n int) {
+	k.null = make([]bool, 0, n)
+	if k.text {
+		k.ends = make([]uint32, 0, n)
+		k.arena = make([]byte, 0, len(o.arena)/max(len(o.ends), 1)*n)
+	} else {
+		k.words = make([]uint64, 0, n)
+	}
+}
+
 func (k *keys) at(g int) []byte {
 	from := uint32(0)
 	if g > 0 {
