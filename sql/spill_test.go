@@ -101,17 +101,8 @@ func TestStateThatIsSpilledGivesTheSameRows(t *testing.T) {
 				r := rand.New(rand.NewPCG(seed, 7))
 				q := compile(t, spillSchema, "ts", text)
 				f := newFeed(t, r, 40, 150)
-				plain := q.New()
-				var want []string
-				for i, b := range f.batches {
-					if _, err := plain.Add(b); err != nil {
-						t.Fatal(err)
-					}
-					want = append(want, all(t, plain, f.marks[i])...)
-				}
-				want = append(want, all(t, plain, column.MaxWatermark)...)
-
-				got := spilled(t, q, f, r)
+				want := plainly(t, q, f)
+				got := spilled(t, q, f, r, 2000)
 				if name == "changes" || name == "every" {
 					// What is shown of open windows depends on when that happens.
 					open := func(row string) bool { return strings.HasPrefix(row, "false") }
@@ -127,6 +118,50 @@ func TestStateThatIsSpilledGivesTheSameRows(t *testing.T) {
 	}
 }
 
+// plainly runs a query in memory.
+func plainly(t *testing.T, q *sql.Query, f feed) []string {
+	t.Helper()
+	op := q.New()
+	var out []string
+	for i, b := range f.batches {
+		if _, err := op.Add(b); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, all(t, op, f.marks[i])...)
+	}
+	return append(out, all(t, op, column.MaxWatermark)...)
+}
+
+// A state that is large beside what comes is kept as what was there and a log of what came and left.
+func TestALogOfWhatCameAndLeftIsTheSameState(t *testing.T) {
+	for _, name := range []string{"session", "stagger", "rows", "over", "over all", "chain", "union"} {
+		t.Run(name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(1, 9))
+			q := compile(t, spillSchema, "ts", spilling[name])
+			first, f := newFeed(t, r, 1, 1), newFeed(t, r, 60, 6000)
+			schema, err := sqltest.Schema(spillSchema)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var rows [][]string
+			for k := range 6000 {
+				rows = append(rows, []string{fmt.Sprintf("00:00:%02d.%03d", k/1000, k%1000), fmt.Sprint(k), "1", "t"})
+			}
+			if first.batches[0], err = sqltest.Batch(schema, rows, false); err != nil {
+				t.Fatal(err)
+			}
+			first.marks[0] = column.MinWatermark
+			f.batches, f.marks = append(first.batches, f.batches...), append(first.marks, f.marks...)
+			want, got := plainly(t, q, f), spilled(t, q, f, r, 64<<20)
+			slices.Sort(want)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Fatalf("%d rows, want %d; first that differ: %s", len(got), len(want), difference(got, want))
+			}
+		})
+	}
+}
+
 func difference(got, want []string) string {
 	for i := range min(len(got), len(want)) {
 		if got[i] != want[i] {
@@ -136,13 +171,13 @@ func difference(got, want []string) string {
 	return "the rest"
 }
 
-// spilled runs a query with hardly any memory, with snapshots and crashes at random.
-func spilled(t *testing.T, q *sql.Query, f feed, r *rand.Rand) []string {
+// spilled runs a query with so much memory, with snapshots and crashes at random.
+func spilled(t *testing.T, q *sql.Query, f feed, r *rand.Rand, room int64) []string {
 	t.Helper()
 	d := sqltest.NewDrawer()
 	open := func() sql.Operator {
 		op := q.New()
-		d.Keep(op, 2000)
+		d.Keep(op, room)
 		if l, ok := op.(sql.Limited); ok {
 			l.Limit(20)
 		}
