@@ -16,8 +16,8 @@ import (
 	"github.com/millrace-io/millrace/e2e/rig"
 )
 
-// The server is killed again and again while eight SDK clients put records. In the end everything is read and held
-// against what they were told.
+// The server is killed again and again while eight SDK clients put records and a ninth one splits and merges shards,
+// tags, registers consumers and sets policies. In the end everything is read and held against what they were told.
 func TestKilledKinesisServerKeepsWhatItAcknowledged(t *testing.T) {
 	const writers = 8
 	kills := 15
@@ -38,6 +38,8 @@ func TestKilledKinesisServerKeepsWhatItAcknowledged(t *testing.T) {
 		mine := rand.New(rand.NewPCG(*seed, uint64(w)+1))
 		wait.Go(func() { s.write(ctx, l, w, mine) })
 	}
+	c := newChanges(s, rand.New(rand.NewPCG(*seed, writers+1)))
+	wait.Go(func() { c.run(ctx) })
 	for range kills {
 		before := l.answered.Load()
 		must(t, rig.Until(within(t, 30*time.Second), "an answer", func() bool { return l.answered.Load() > before }))
@@ -58,7 +60,11 @@ func TestKilledKinesisServerKeepsWhatItAcknowledged(t *testing.T) {
 		}
 	}
 	v := a.end()
-	fmt.Printf("%d kills: %v\n", kills, v)
+	c.check(t)
+	fmt.Printf("%d kills: %v; %d changes of settings, %d of shards\n", kills, v, c.acknowledged, len(c.parents))
+	if len(c.parents) == 0 {
+		t.Error("no shard was split or merged")
+	}
 	for _, f := range a.findings {
 		t.Error(f)
 	}

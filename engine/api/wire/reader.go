@@ -243,6 +243,9 @@ func (r *Reader) number() (x float64, n int64, whole bool) {
 	return x, 0, false
 }
 
+// strict is the form that AWS takes: no padding bits, and new lines are ignored by the library only.
+var strict = base64.StdEncoding.Strict()
+
 // Blob is binary data as the body has it.
 type Blob struct {
 	raw []byte
@@ -268,8 +271,7 @@ func (b Blob) Decode(dst []byte) error {
 		copy(dst, b.raw)
 		return nil
 	}
-	// The strict form is that of AWS: no padding bits, and new lines are ignored by the library only.
-	n, err := base64.StdEncoding.Strict().Decode(dst, b.raw)
+	n, err := strict.Decode(dst, b.raw)
 	if err != nil || n != len(dst) {
 		return &TypeError{fmt.Sprintf("Blob is not valid base64: %d of %d characters are", n/3*4, len(b.raw))}
 	}
