@@ -50,9 +50,11 @@ type Options struct {
 
 // Service answers requests. It is an http.Handler.
 type Service struct {
-	o             Options
-	actions       map[string]action
-	memory        *semaphore.Weighted
+	o       Options
+	actions map[string]action
+	memory  *semaphore.Weighted
+	// stall is stallAfter, or less in a test.
+	stall         time.Duration
 	tokens        *sealer
 	states        states
 	extras        extras
@@ -92,7 +94,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		o.Verifier = &auth.Verifier{Mode: auth.Open, Service: "kinesis", Now: o.Now}
 	}
 	o.Memory = max(o.Memory, 2*maxAnswer)
-	s := &Service{o: o, memory: semaphore.NewWeighted(o.Memory)}
+	s := &Service{o: o, memory: semaphore.NewWeighted(o.Memory), stall: stallAfter}
 	s.states = states{now: o.Now, settle: o.Settle, list: map[string]state{}}
 	s.extras = extras{meta: o.Streams.Meta(), cache: map[string]extra{}}
 	secret, err := s.extras.secret(ctx)
