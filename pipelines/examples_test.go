@@ -178,6 +178,18 @@ func TestRevenueExampleWritesWindows(t *testing.T) {
 }
 
 // What comes out is compared with DuckDB in e2e/sqldiff.
+func TestRegionsExampleJoinsItsTable(t *testing.T) {
+	s := begin(t, "pipelines/examples/regions.yaml", t.TempDir(), nil).end()
+	if len(s.Tables) != 1 || s.Tables[0].Version != 1 || s.Tables[0].Rows != 17 || s.Tables[0].Error != "" {
+		t.Errorf("%+v", s.Tables)
+	}
+	for _, r := range runTests(t, "pipelines/examples/regions.yaml") {
+		if !r.OK {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 func TestNexmarkExampleTakesEveryBid(t *testing.T) {
 	dir := t.TempDir()
 	s := begin(t, "pipelines/examples/nexmark.yaml", filepath.Join(dir, "data"), map[string]string{"COUNT": "5000", "OUT": dir}).end()

@@ -22,9 +22,9 @@ func Decode(s *Spec, content io.ReaderAt, size int64) (Rows, error) {
 	var err error
 	switch s.Format {
 	case CSV:
-		err = r.csv(io.NewSectionReader(content, 0, size))
+		err = r.text(content, size, r.csv)
 	case NDJSON:
-		err = r.ndjson(io.NewSectionReader(content, 0, size))
+		err = r.text(content, size, r.ndjson)
 	case Parquet:
 		err = r.parquet(content, size)
 	default:
@@ -36,6 +36,16 @@ func Decode(s *Spec, content io.ReaderAt, size int64) (Rows, error) {
 	memory := r.memory()
 	b, err := r.finish()
 	return Rows{b, memory}, err
+}
+
+// text reads a content of lines.
+func (r *rows) text(content io.ReaderAt, size int64, read func(io.Reader) error) error {
+	in, done, err := unpacked(io.NewSectionReader(content, 0, size))
+	if err != nil {
+		return err
+	}
+	defer done()
+	return read(in)
 }
 
 // maxLine is the longest line of text that a row may take, in bytes.

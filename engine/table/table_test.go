@@ -2,6 +2,7 @@ package table_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
@@ -101,6 +103,34 @@ func TestContentsBecomeRows(t *testing.T) {
 		got := decode(c.spec, c.content)
 		if got != c.want && !(strings.HasSuffix(c.want, ": ") && strings.HasPrefix(got, c.want)) {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, got, c.want)
+		}
+	}
+}
+
+func TestPackedContentsBecomeRows(t *testing.T) {
+	const text = "{\"id\":1,\"name\":\"Ada\"}\n"
+	var gz, zst bytes.Buffer
+	g := gzip.NewWriter(&gz)
+	z, err := zstd.NewWriter(&zst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []io.WriteCloser{g, z} {
+		if _, err := io.WriteString(w, text); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := table.Spec{Format: table.NDJSON, Schema: people}
+	want := decode(s, text)
+	for _, packed := range []string{gz.String(), zst.String()} {
+		if got := decode(s, packed); got != want {
+			t.Error(got)
+		}
+		if got := decode(s, packed[:len(packed)-9]); got == want || strings.Contains(got, "Ada") {
+			t.Error("half of it was taken:", got)
 		}
 	}
 }
