@@ -30,7 +30,7 @@ var aggregateFuncs = map[string]aggregate{
 	"median": {agg.Quantile, 1, 1}, "approx_quantile": {agg.Quantile, 2, 2},
 	"first": {agg.First, 1, 1}, "first_value": {agg.First, 1, 1}, "any_value": {agg.First, 1, 1},
 	"last": {agg.Last, 1, 1}, "last_value": {agg.Last, 1, 1},
-	"min_by": {agg.MinBy, 2, 2}, "max_by": {agg.MaxBy, 2, 2}, "arg_min": {agg.MinBy, 2, 2}, "arg_max": {agg.MaxBy, 2, 2},
+	"min_by": {agg.MinBy, 2, 3}, "max_by": {agg.MaxBy, 2, 3}, "arg_min": {agg.MinBy, 2, 3}, "arg_max": {agg.MaxBy, 2, 3},
 	"array_agg": {agg.List, 1, 2}, "approx_top_k": {agg.TopK, 2, 2},
 	"bool_and": {agg.Min, 1, 1}, "bool_or": {agg.Max, 1, 1}, "every": {agg.Min, 1, 1}, "count_if": {agg.CountAll, 1, 1},
 }
@@ -115,6 +115,8 @@ func (p *planner) spec(c *ast.Call) (agg.Spec, []*expr.Program, error) {
 
 func argumentCount(a aggregate) string {
 	switch {
+	case a.max == 3:
+		return "two arguments or three"
 	case a.min != a.max:
 		return "one argument or two"
 	case a.min == 1:
@@ -172,11 +174,22 @@ func (p *planner) arguments(c *ast.Call, name string, s *agg.Spec) ([]*expr.Prog
 		return []*expr.Program{arg}, err
 	}
 	s.Out = of
-	if err := only(scalar, x, name, of); err != nil {
+	by, err := p.orderOf(c, name, s)
+	if err != nil || len(c.Args) < 3 {
+		return []*expr.Program{arg, by}, err
+	}
+	// The best values, of which those with equal orders go by time.
+	if s.Func == agg.MinBy {
+		s.Func = agg.MinsBy
+	} else {
+		s.Func = agg.MaxsBy
+	}
+	s.Out = column.Type{Kind: column.List, Elem: &of}
+	if s.Limit, err = limit(c.Args[2], name); err != nil {
 		return nil, err
 	}
-	by, err := p.orderOf(c, name, s)
-	return []*expr.Program{arg, by}, err
+	time, err := p.eventTime(c, name)
+	return []*expr.Program{arg, by, time}, err
 }
 
 // orderOf is what decides which row FIRST, MAX_BY and the like take a value of.
@@ -198,6 +211,11 @@ func (p *planner) orderOf(c *ast.Call, name string, s *agg.Spec) (*expr.Program,
 			}
 		}
 	}
+	return p.eventTime(c, name)
+}
+
+// eventTime is the event time of the rows.
+func (p *planner) eventTime(c *ast.Call, name string) (*expr.Program, error) {
 	if p.in.Schema.Index(p.in.EventTime) < 0 {
 		return nil, c.Errorf("%s goes by the event time of %q, which has none; declare event_time: for the stream", name, p.table.Name)
 	}

@@ -129,7 +129,7 @@ func aggregateBytes(a agg.Spec) int64 {
 		return 24
 	case agg.Quantile:
 		return 2048
-	case agg.List, agg.TopK:
+	case agg.List, agg.TopK, agg.MinsBy, agg.MaxsBy:
 		return int64(max(a.Limit, 1)) * (arg + 16)
 	case agg.First, agg.Last, agg.MinBy, agg.MaxBy:
 		return 2*arg + 8

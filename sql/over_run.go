@@ -438,7 +438,7 @@ func (o *over) append(out []byte) []byte {
 			for _, r := range p.kept {
 				out = binary.AppendVarint(out, f.times[r])
 				for _, b := range f.rows {
-					out = appendCell(out, b.View(), int(r))
+					out = agg.AppendCell(out, b.View(), int(r))
 				}
 			}
 		}
@@ -458,7 +458,7 @@ func (o *over) read(r *agg.Reader) error {
 				p.kept = append(p.kept, int32(len(f.times)))
 				f.times = append(f.times, r.Varint("time"))
 				for i, b := range f.rows {
-					readCell(r, f.args[i].Type(), b)
+					agg.ReadCell(r, f.args[i].Type(), b)
 				}
 				if err := r.Err(); err != nil {
 					return err

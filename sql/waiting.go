@@ -216,7 +216,7 @@ func appendRows(dst []byte, shard record.ShardID, arrival int64, times []int64, 
 	for _, r := range rows {
 		dst = codec.append(dst, times[r], arrival+int64(r))
 		for _, c := range columns {
-			dst = appendCell(dst, c, int(r))
+			dst = agg.AppendCell(dst, c, int(r))
 		}
 	}
 	return dst
@@ -236,7 +236,7 @@ func (w *waiting) append(dst []byte) []byte {
 			for _, r := range p.left {
 				dst = codec.append(dst, p.times[r], p.arrivals[r])
 				for _, c := range p.columns {
-					dst = appendCell(dst, c.View(), int(r))
+					dst = agg.AppendCell(dst, c.View(), int(r))
 				}
 			}
 		}
@@ -265,7 +265,7 @@ func (w *waiting) readRows(r *agg.Reader) error {
 		p := w.last(record.ShardID(id))
 		p.push(codec.read(r))
 		for i, t := range w.types {
-			readCell(r, t, p.columns[i])
+			agg.ReadCell(r, t, p.columns[i])
 		}
 		w.n++
 		w.low = min(w.low, p.low)

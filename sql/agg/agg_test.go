@@ -75,6 +75,9 @@ var every = []struct {
 	{Spec{Func: List, Out: listOf(bigint), Limit: 1000}, []int{anInt, aTime}, false},
 	{Spec{Func: TopK, Out: topOf(bigint), Limit: 2}, []int{anInt}, true},
 	{Spec{Func: TopK, Out: topOf(text), Limit: 3}, []int{aText}, false},
+	{Spec{Func: MinsBy, Out: listOf(text), Limit: 3}, []int{aText, anInt, aTime}, false},
+	{Spec{Func: MaxsBy, Out: listOf(bigint), Limit: 1000}, []int{anInt, aText, aTime}, false},
+	{Spec{Func: MaxsBy, Out: listOf(wide), Limit: 5}, []int{aWide, aDouble, aTime}, false},
 	{Spec{Func: Sum, Out: bigint, Filtered: true}, []int{anInt}, false},
 }
 
@@ -386,7 +389,7 @@ func TestStatesOfOneSizeAllocateNothing(t *testing.T) {
 	columns := rows(rand.New(rand.NewPCG(6, 6)), 1000)
 	for i, e := range every {
 		switch e.spec.Func {
-		case List, TopK, Quantile:
+		case List, TopK, Quantile, MinsBy, MaxsBy:
 			continue
 		}
 		s := e.spec

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/build"
@@ -17,9 +18,14 @@ type cells struct {
 	texts [][]byte
 	// held is the bytes of texts.
 	held int64
+	// scratch is a list or struct as AppendCell writes it, which is how they are held.
+	scratch []byte
 }
 
-func (c *cells) text() bool { return textKey(c.of) }
+func (c *cells) text() bool { return textKey(c.of) || nested(c.of) }
+
+// nested reports whether values of a type can be held but not compared.
+func nested(t column.Type) bool { return !Groupable(t) }
 
 func (c *cells) grow(n int) {
 	if c.text() {
@@ -33,11 +39,15 @@ func (c *cells) memory() int64 { return int64(8*cap(c.words)+24*cap(c.texts)) + 
 
 // put sets value g to that of a row, which is not null.
 func (c *cells) put(g uint32, col *column.Column, row int) {
-	if c.text() {
+	switch {
+	case nested(c.of):
+		c.scratch = AppendCell(c.scratch[:0], col, row)
+		c.putText(g, c.scratch)
+	case c.text():
 		c.putText(g, textOf(col, row))
-		return
+	default:
+		c.words[g] = wordOf(col, row)
 	}
-	c.words[g] = wordOf(col, row)
 }
 
 func (c *cells) putText(g uint32, v []byte) {
@@ -88,6 +98,8 @@ func compareWords(t column.Type, a, b uint64) int {
 
 func (c *cells) result(g int, out *build.Column) {
 	switch {
+	case nested(c.of):
+		ReadCell(NewReader(c.texts[g]), c.of, out)
 	case c.text():
 		out.Text(c.texts[g])
 	case floating(c.of.Kind):
@@ -110,11 +122,25 @@ func (c *cells) read(r *Reader, g int) {
 		return
 	}
 	v := r.text("value")
-	if fixedKey(c.of) && len(v) != 16 {
+	if fixedKey(c.of) && len(v) != 16 || nested(c.of) && !isCell(v, c.of) {
 		r.fail("value")
 		return
 	}
 	c.putText(uint32(g), v)
+}
+
+// insert makes room at a place among the first n values; what was behind them is dropped.
+func (c *cells) insert(at, n int) {
+	if !c.text() {
+		c.words = slices.Insert(c.words[:n], at, 0)
+		return
+	}
+	// The memory of a value that is dropped is that of the new one.
+	var room []byte
+	if n < len(c.texts) {
+		room = c.texts[n]
+	}
+	c.texts = slices.Insert(c.texts[:n], at, room[:0])
 }
 
 func appendUvarint(dst []byte, v int) []byte { return binary.AppendUvarint(dst, uint64(v)) }

@@ -31,6 +31,9 @@ func (s Spec) shape(out []byte) []byte {
 	if s.arg() == column.Decimal {
 		out = append(out, byte(s.Args[0].Precision), byte(s.Args[0].Scale))
 	}
+	if len(s.Args) > 0 && nested(s.Args[0]) {
+		out = appendBytes(out, []byte(s.Args[0].String()))
+	}
 	if s.Func <= Max {
 		return out
 	}

@@ -38,17 +38,22 @@ const (
 	List
 	// TopK is the Spec.Limit most frequent values and their numbers.
 	TopK
+	// MinsBy and MaxsBy are the Spec.Limit values of the rows with the smallest or largest second
+	// argument, ordered by it, and of equal ones by the third.
+	MinsBy
+	MaxsBy
 )
 
 // Spec is one aggregate of a query.
 type Spec struct {
 	Func Func
 	// Args are the types of the argument columns. Sum, Avg, variances and quantiles take BigInt,
-	// Double or Decimal; the second argument of List is a Timestamp; CountAll has none.
+	// Double or Decimal; the second argument of List and the third of MinsBy and MaxsBy is a
+	// Timestamp; CountAll has none.
 	Args []column.Type
 	// Out is the type of the result.
 	Out column.Type
-	// Limit is that of List and TopK, Fraction that of Quantile.
+	// Limit is that of List, TopK, MinsBy and MaxsBy, Fraction that of Quantile.
 	Limit    int
 	Fraction float64
 	// Filtered aggregates have a boolean column behind their arguments: rows for which it is not
@@ -102,6 +107,8 @@ func (l *Layout) accumulator(s Spec) accumulator {
 		return newBest(s)
 	case List:
 		return &lists{spec: s}
+	case MinsBy, MaxsBy:
+		return &rankings{spec: s}
 	case TopK:
 		return &frequent{spec: s, set: newSet(l, s.Args[0])}
 	}

@@ -1,16 +1,15 @@
-package sql
+package agg
 
 import (
 	"encoding/binary"
 	"math"
 
 	"github.com/millrace-io/millrace/engine/column"
-	"github.com/millrace-io/millrace/sql/agg"
 	"github.com/millrace-io/millrace/sql/build"
 )
 
-// appendCell appends row i of a column to a snapshot: 0 for null, or 1 and the value.
-func appendCell(dst []byte, c *column.Column, i int) []byte {
+// AppendCell appends row i of a column to a snapshot: 0 for null, or 1 and the value.
+func AppendCell(dst []byte, c *column.Column, i int) []byte {
 	if c.IsNull(i) {
 		return append(dst, 0)
 	}
@@ -27,12 +26,12 @@ func appendCell(dst []byte, c *column.Column, i int) []byte {
 	case column.List:
 		dst = binary.AppendUvarint(dst, uint64(c.Offsets[i+1]-c.Offsets[i]))
 		for k := c.Offsets[i]; k < c.Offsets[i+1]; k++ {
-			dst = appendCell(dst, c.Children[0], int(k))
+			dst = AppendCell(dst, c.Children[0], int(k))
 		}
 		return dst
 	case column.Struct:
 		for _, child := range c.Children {
-			dst = appendCell(dst, child, i)
+			dst = AppendCell(dst, child, i)
 		}
 		return dst
 	case column.String, column.Binary, column.JSON:
@@ -45,8 +44,8 @@ func appendCell(dst []byte, c *column.Column, i int) []byte {
 	return binary.AppendVarint(dst, c.Int64s[i])
 }
 
-// readCell reads a cell that appendCell wrote into a column of type t. After a mistake it adds nulls.
-func readCell(r *agg.Reader, t column.Type, out *build.Column) {
+// ReadCell reads a cell that AppendCell wrote into a column of type t. After a mistake it adds nulls.
+func ReadCell(r *Reader, t column.Type, out *build.Column) {
 	if mark := r.Bytes(1, "cell"); r.Err() != nil || mark[0] != 1 {
 		out.Null()
 		return
@@ -63,12 +62,12 @@ func readCell(r *agg.Reader, t column.Type, out *build.Column) {
 		out.Float(v)
 	case column.List:
 		for range r.Count("list") {
-			readCell(r, *t.Elem, out.Elem())
+			ReadCell(r, *t.Elem, out.Elem())
 		}
 		out.EndList()
 	case column.Struct:
 		for i, f := range t.Fields {
-			readCell(r, f.Type, out.Field(i))
+			ReadCell(r, f.Type, out.Field(i))
 		}
 		out.EndStruct()
 	case column.String, column.Binary, column.JSON:
@@ -86,11 +85,18 @@ func readCell(r *agg.Reader, t column.Type, out *build.Column) {
 	}
 }
 
-func readFixed(r *agg.Reader, out *build.Column) {
+func readFixed(r *Reader, out *build.Column) {
 	b := r.Bytes(16, "cell")
 	if b == nil {
 		out.Null()
 		return
 	}
 	out.Text(b)
+}
+
+// isCell reports whether b is a value of a list or struct as AppendCell writes it.
+func isCell(b []byte, t column.Type) bool {
+	r := NewReader(b)
+	ReadCell(r, t, build.New(t))
+	return r.Err() == nil && r.Rest() == 0 && b[0] == 1
 }
