@@ -53,11 +53,7 @@ func (s *server) user(args ...string) (k key) {
 // secure is a client by TLS that trusts the certificate which the server made, and shows certificates.
 func (s *server) secure(k key, certificates ...tls.Certificate) *kinesis.Client {
 	s.t.Helper()
-	text, err := os.ReadFile(filepath.Join(s.data, "tls", "cert.pem"))
-	must(s.t, err)
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(text)
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates}, ForceAttemptHTTP2: true}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.roots(), Certificates: certificates}, ForceAttemptHTTP2: true}
 	s.t.Cleanup(transport.CloseIdleConnections)
 	return kinesis.New(kinesis.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String("https://" + s.address), RetryMaxAttempts: 1,
