@@ -26,6 +26,12 @@ const body = `{"StreamName":"clicks"}`
 // signed is a request that somebody signed at a time.
 func signed(t *testing.T, at time.Time, change func(*http.Request)) *http.Request {
 	t.Helper()
+	return signedOver(t, at, change, "content-length", "content-type", "host", "x-amz-date", "x-amz-target")
+}
+
+// signedOver is signed with these headers.
+func signedOver(t *testing.T, at time.Time, change func(*http.Request), headers ...string) *http.Request {
+	t.Helper()
 	r := httptest.NewRequest("POST", "http://localhost:4567/a%20b?x=1&b=%2F+", strings.NewReader(body))
 	r.Header.Set("X-Amz-Target", "Kinesis_20131202.DescribeStream")
 	r.Header.Set("X-Amz-Date", at.Format(timeLayout))
@@ -34,7 +40,7 @@ func signed(t *testing.T, at time.Time, change func(*http.Request)) *http.Reques
 		change(r)
 	}
 	s := &signature{accessKey: "AK1", date: at.Format(dateLayout), region: "eu-west-1", service: "kinesis", at: at,
-		headers: []string{"content-length", "content-type", "host", "x-amz-date", "x-amz-target"}}
+		headers: headers}
 	sum := sha256.Sum256([]byte(body))
 	text, err := canonical(r, s, hex.EncodeToString(sum[:]))
 	if err != nil {
@@ -127,6 +133,27 @@ func TestWhatWasChangedIsRefused(t *testing.T) {
 	unknown.Users = Static{}
 	if _, wrong := check(t, unknown, signed(t, now, nil)); wrong != "UnrecognizedClientException" {
 		t.Errorf("an unknown access key: %q", wrong)
+	}
+}
+
+func TestWhatDecidesMustBeSigned(t *testing.T) {
+	for what, c := range map[string]struct {
+		change  func(*http.Request)
+		headers []string
+		want    string
+	}{
+		"enough":             {nil, []string{"host", "x-amz-date", "x-amz-target"}, ""},
+		"not the host":       {nil, []string{"x-amz-date", "x-amz-target"}, "InvalidSignatureException"},
+		"not the date":       {nil, []string{"host", "x-amz-target"}, "InvalidSignatureException"},
+		"not the target":     {nil, []string{"host", "x-amz-date"}, "InvalidSignatureException"},
+		"not the session":    {func(r *http.Request) { r.Header.Set("X-Amz-Security-Token", "x") }, []string{"host", "x-amz-date", "x-amz-target"}, "InvalidSignatureException"},
+		"a header not there": {nil, []string{"host", "x-amz-date", "x-amz-target", "x-none"}, ""},
+		"another body's hash": {func(r *http.Request) { r.Header.Set("X-Amz-Content-Sha256", "UNSIGNED-PAYLOAD") },
+			[]string{"host", "x-amz-content-sha256", "x-amz-date", "x-amz-target"}, "InvalidSignatureException"},
+	} {
+		if _, wrong := check(t, verifier(), signedOver(t, now, c.change, c.headers...)); wrong != c.want {
+			t.Errorf("signed is %s: %q, want %q", what, wrong, c.want)
+		}
 	}
 }
 

@@ -302,3 +302,18 @@ func TestNamedPoliciesAreDocuments(t *testing.T) {
 		t.Error("names")
 	}
 }
+
+func BenchmarkDecide(b *testing.B) {
+	text, _ := Named("producer")
+	d, err := Parse(text, Identity)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := asked()
+	b.ReportAllocs()
+	for b.Loop() {
+		if Decide(r, d, nil) != Allowed {
+			b.Fatal("not allowed")
+		}
+	}
+}

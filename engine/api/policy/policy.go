@@ -95,9 +95,8 @@ func (s *statement) reaches(c *Caller) reach {
 	return found
 }
 
-// matches reports whether a statement is about what is asked.
-func (s *statement) matches(r *Request) bool {
-	action := strings.ToLower(r.Action)
+// matches reports whether a statement is about what is asked. action is the request's in lower case.
+func (s *statement) matches(r *Request, action string) bool {
 	found := false
 	for _, p := range s.actions {
 		found = found || p.match(action, r)
@@ -121,14 +120,14 @@ func (s *statement) matches(r *Request) bool {
 }
 
 // evaluate reports whether a document denies what is asked, and whether it allows it.
-func (d *Document) evaluate(r *Request) (denied, allowed bool) {
+func (d *Document) evaluate(r *Request, action string) (denied, allowed bool) {
 	if d == nil {
 		return false, false
 	}
 	for i := range d.statements {
 		s := &d.statements[i]
 		how := s.reaches(&r.Caller)
-		if how == unreached || !s.matches(r) {
+		if how == unreached || !s.matches(r, action) {
 			continue
 		}
 		if s.deny {
@@ -153,11 +152,12 @@ const (
 // Decide joins the policies of a caller and of a resource of the same account (AWS, policy evaluation logic): what
 // either denies is denied, and what either allows is allowed otherwise. Nil is a policy that is not there.
 func Decide(r *Request, identity, resource *Document) Decision {
-	denied, allowed := identity.evaluate(r)
+	action := strings.ToLower(r.Action)
+	denied, allowed := identity.evaluate(r, action)
 	if denied {
 		return DeniedByIdentity
 	}
-	denied, granted := resource.evaluate(r)
+	denied, granted := resource.evaluate(r, action)
 	switch {
 	case denied:
 		return DeniedByResource
