@@ -181,7 +181,7 @@ func (e *explainer) capacity(states []outline.State) string {
 		each += s.Bytes * max(s.Open, 1)
 	}
 	share := e.share()
-	return fmt.Sprintf("%s; enough for about %.2g combinations of keys", mebibytes(share), float64(share)/float64(max(each, 1)))
+	return fmt.Sprintf("%s; about %.2g combinations of keys fit, more are on disk", mebibytes(share), float64(share)/float64(max(each, 1)))
 }
 
 // connect replaces the inputs of a query's plan by what they are.

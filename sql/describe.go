@@ -51,6 +51,8 @@ func keeps(p plan, delay int64) []outline.State {
 		parts = []plan{p.below}
 	case *renamedPlan:
 		parts = []plan{p.plan}
+	case *shapePlan:
+		parts = []plan{p.below}
 	case *numberPlan:
 		parts = []plan{p.below}
 	case *unionPlan:

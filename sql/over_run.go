@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/agg"
+	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/build"
 	"github.com/millrace-io/millrace/sql/expr"
 )
@@ -406,6 +407,12 @@ func (o *over) begun() int64  { return math.MaxInt64 }
 // shape tells snapshots of different queries apart.
 func (p *overPlan) shape(types []column.Type) []byte {
 	out := []byte{'o'}
+	// Rows that wait have columns of the input, of which names tell more than types.
+	var names []ast.Expr
+	for _, i := range p.inputs {
+		names = append(names, &ast.Ident{Parts: []ast.Name{{Text: p.in.Fields[i].Name, Quoted: true}}})
+	}
+	out = append(out, meaning(names)...)
 	for _, t := range types {
 		out = append(out, byte(t.Kind), byte(t.Precision), byte(t.Scale))
 	}

@@ -81,6 +81,9 @@ func (o *fused) Limit(rows int) { limitRows(o.Operator, rows) }
 func (o *after) Limit(rows int) { limitRows(o.Operator, rows) }
 
 // Limit sets how many rows leave the operator within at once.
+func (o *unnested) Limit(rows int) { limitRows(o.Operator, rows) }
+
+// Limit sets how many rows leave the operator within at once.
 func (o *looked) Limit(rows int) { limitRows(o.Operator, rows) }
 
 // Limit sets how many rows leave the operator within at once.

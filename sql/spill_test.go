@@ -1,7 +1,9 @@
 package sql_test
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/sql"
+	"github.com/millrace-io/millrace/sql/agg"
 	"github.com/millrace-io/millrace/sql/sqltest"
 )
 
@@ -39,7 +42,7 @@ type feed struct {
 	marks   []int64
 }
 
-func newFeed(t *testing.T, r *rand.Rand, batches, keys int) feed {
+func newFeed(t testing.TB, r *rand.Rand, batches, keys int) feed {
 	t.Helper()
 	schema, err := sqltest.Schema(spillSchema)
 	if err != nil {
@@ -219,4 +222,127 @@ func spilled(t *testing.T, q *sql.Query, f feed, r *rand.Rand, room int64) []str
 	since = append(since, all(t, op, column.MaxWatermark)...)
 	commit()
 	return out
+}
+
+// State is kept as long as it means the same, and refused when it would mean something else.
+func TestStateFitsAQueryOfTheSameWindowsKeysAndAggregates(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	b := newFeed(t, r, 1, 50).batches[0]
+	snapshots := map[string][]byte{}
+	for name, text := range spilling {
+		op := compile(t, spillSchema, "ts", text).New()
+		if _, err := op.Add(b); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if snapshots[name], err = op.Snapshot(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for of, snapshot := range snapshots {
+		for name, text := range spilling {
+			err := compile(t, spillSchema, "ts", text).New().Restore(snapshot)
+			if of == name && err != nil || of != name && !errors.Is(err, agg.ErrSnapshot) {
+				t.Errorf("state of %q in %q: %v", of, name, err)
+			}
+		}
+	}
+	for _, c := range []struct {
+		name, from, to string
+		fits           bool
+	}{
+		{"session", "FROM s", "FROM s WHERE v > 3", true},
+		{"session", "SUM(v) AS v", "SUM(v) / 2 AS half", true},
+		{"session", "), k", "), k HAVING COUNT(*) > 1", true},
+		{"session", "'2' MINUTE", "'3' MINUTE", false},
+		{"session", "SUM(v) AS v", "SUM(k) AS v", false},
+		{"session", "MAX(t)", "MIN(t)", false},
+		{"session", "SESSION", "STAGGER", false},
+		{"stagger", "'3' MINUTE", "'4' MINUTE", false},
+		{"stagger", "k, t", "k, UPPER(t) AS u", false},
+		{"rows", "ROWS 3", "ROWS 4", false},
+		{"rows", "TUMBLE(ROWS 3)", "HOP(ROWS 1, ROWS 3)", false},
+		{"rows", "FROM s", "FROM s WHERE v > 3", true},
+		{"over", "FROM s", "FROM s WHERE v > 3", true},
+		{"over", "ts, k, v,", "ts, k, v + 1 AS v,", true},
+		{"over", "ts, k, v,", "ts, v, k,", true},
+		{"over all", "ts, k, SUM(v)", "ts, v, SUM(v)", false},
+		{"over", "RANGE INTERVAL '3'", "RANGE INTERVAL '4'", false},
+		{"over", "LAG(v)", "LAG(v, 2)", false},
+		{"over", "SUM(v)", "SUM(k)", false},
+		{"over all", "PARTITION BY t", "PARTITION BY k", false},
+		{"cumulate", "'5' MINUTE", "'10' MINUTE", false},
+		{"distinct", "COUNT(DISTINCT t)", "COUNT(t)", false},
+		{"chain", "INTERVAL '15'", "INTERVAL '30'", false},
+		{"chain", "SESSION(ts, INTERVAL '2'", "SESSION(ts, INTERVAL '3'", false},
+		{"chain", "SUM(n) AS rows", "SUM(n) + 1 AS rows", true},
+		{"union", "SESSION(ts, INTERVAL '2'", "SESSION(ts, INTERVAL '3'", false},
+		{"top", "<= 5", "<= 7", true},
+		{"changes", "EMIT CHANGES", "", false},
+		{"every", "EMIT EVERY INTERVAL '1' MINUTE", "", false},
+	} {
+		text := strings.ReplaceAll(spilling[c.name], c.from, c.to)
+		if text == spilling[c.name] {
+			t.Fatalf("%s has no %q", c.name, c.from)
+		}
+		text = strings.Replace(text, "), k, UPPER(t) AS u", "), k, UPPER(t)", 1)
+		err := compile(t, spillSchema, "ts", text).New().Restore(snapshots[c.name])
+		if c.fits && err != nil || !c.fits && !errors.Is(err, agg.ErrSnapshot) {
+			t.Errorf("%s, %q to %q: %v", c.name, c.from, c.to, err)
+		}
+	}
+}
+
+// FuzzPieces: of damaged pieces the checksums do not tell, none brings an operator down.
+func FuzzPieces(f *testing.F) {
+	names := []string{"tumble", "distinct", "session", "rows", "over", "chain"}
+	for i := range names {
+		f.Add(i, uint32(100), byte(1))
+		f.Add(i, uint32(7), byte(255))
+	}
+	r := rand.New(rand.NewPCG(6, 6))
+	feed := newFeed(f, r, 8, 200)
+	f.Fuzz(func(t *testing.T, i int, at uint32, x byte) {
+		if i < 0 || i >= len(names) {
+			return
+		}
+		op, d := compile(t, spillSchema, "ts", spilling[names[i]]).New(), sqltest.NewDrawer()
+		d.Keep(op, 2000)
+		for _, b := range feed.batches {
+			if _, err := op.Add(b); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.Snapshot(op); err != nil {
+				t.Fatal(err)
+			}
+			if err := sqltest.Shed(op, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var size uint32
+		for n := range d.Now {
+			if file := d.Files[n]; file != nil {
+				size += uint32(file.Len())
+			}
+		}
+		at %= max(size, 1)
+		for n := range d.Now {
+			file := d.Files[n]
+			switch {
+			case file == nil:
+			case at < uint32(file.Len()):
+				file.Bytes()[at] ^= x
+				at = math.MaxUint32
+			default:
+				at -= uint32(file.Len())
+			}
+		}
+		for op.Ready(column.MaxWatermark) {
+			b, err := op.Emit(column.MaxWatermark)
+			if err != nil {
+				return
+			}
+			sqltest.Rows(b)
+		}
+	})
 }

@@ -117,10 +117,17 @@ func TestStateInFilesSurvivesAChunkThatIsRedone(t *testing.T) {
 }
 
 func TestDamagedStateIsReported(t *testing.T) {
+	for _, text := range []string{countPerKey, strings.Replace(countPerKey, "TUMBLE", "SESSION", 1),
+		"SELECT k, SUM(k) OVER (PARTITION BY k ORDER BY ts ROWS 2 PRECEDING) AS n FROM s"} {
+		damage(t, text)
+	}
+}
+
+func damage(t *testing.T, text string) {
 	dir, put := t.TempDir(), 0
-	q := countQuery(t, dir, countPerKey, &put)
+	q := countQuery(t, dir, text, &put)
 	restart(t, q, nil)
-	p := plan(t, q, 1, column.MinWatermark, keysFrom(0, 1000))
+	p := plan(t, q, 1, column.MinWatermark, keysFrom(0, 20_000))
 	q.Published(p)
 	files := stateFiles(t, dir)
 	if len(files) != 1 {
@@ -134,10 +141,14 @@ func TestDamagedStateIsReported(t *testing.T) {
 	if err := os.WriteFile(files[0], content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	q = countQuery(t, dir, countPerKey, &put)
-	restart(t, q, p.State)
-	if _, err := q.Plan(t.Context(), checkpoint.Cut{Chunk: 2, Watermark: column.MaxWatermark}); err == nil || !strings.Contains(err.Error(), "the checksum differs") {
-		t.Errorf("damaged state: %v", err)
+	q = countQuery(t, dir, text, &put)
+	if err = q.Start(t.Context(), p.State); err == nil {
+		_, err = q.Plan(t.Context(), checkpoint.Cut{Chunk: 2, Watermark: column.MaxWatermark})
+	}
+	for _, part := range []string{files[0], "the checksum differs", "--reset q"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%s: no word of %q: %v", text, part, err)
+		}
 	}
 }
 
