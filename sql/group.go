@@ -57,9 +57,9 @@ const (
 	// smallBase is the largest base that is in the snapshot itself, and smallLog the log.
 	smallBase = 512
 	smallLog  = 4 << 10
-	// rewrites is how much of bases one snapshot writes beside those that have to be, so that it makes no
-	// long pause.
-	rewrites = 4 << 20
+	// rewrites is how much of bases one snapshot writes beside those that have to be, on top of twice what
+	// came since the last one: as much as keeps logs short, and no more, since nothing is read meanwhile.
+	rewrites = 1 << 20
 	// maxLogs is how many pieces a log has before its base is written anew.
 	maxLogs = 32
 )

@@ -35,6 +35,8 @@ type keyed struct {
 	sums    *agg.Table
 	windows []instance
 	next    int64
+	// first is a time before which no open window began.
+	first int64
 	// complete are windows that are done and have not left, gone is how many have.
 	complete []uint32
 	gone     int
@@ -69,7 +71,7 @@ func newKeyed(p *windowPlan) *sequenced {
 	}
 	types := o.types
 	o.fresh = func() unit {
-		return &keyed{plan: p, wait: newWaiting(types), known: p.tables.keys.New(), sums: p.tables.sums.New()}
+		return &keyed{plan: p, first: math.MaxInt64, wait: newWaiting(types), known: p.tables.keys.New(), sums: p.tables.sums.New()}
 	}
 	o.result = func() *gathered { return &gathered{middle: builders(&p.middle)} }
 	o.start()
@@ -157,6 +159,7 @@ func (o *keyed) assign(key uint32, row rank) []uint32 {
 // begin opens a window of a key.
 func (o *keyed) begin(key uint32, row rank) []uint32 {
 	i := uint32(len(o.windows))
+	o.first = min(o.first, row.at)
 	o.windows = append(o.windows, instance{key: key, start: row.at, last: row.at, shard: row.shard, arrival: row.arrival})
 	o.open[key] = append(o.open[key], i)
 	if o.plan.timed() {
@@ -227,9 +230,10 @@ func (o *keyed) compact() {
 func (o *keyed) settle(windows []instance) {
 	o.windows, o.complete, o.gone = windows, nil, 0
 	o.open = make([][]uint32, o.known.Len())
-	o.soon = o.soon[:0]
+	o.soon, o.first = o.soon[:0], math.MaxInt64
 	for i := range windows {
 		key := windows[i].key
+		o.first = min(o.first, windows[i].start)
 		o.open[key] = append(o.open[key], uint32(i))
 		if o.plan.timed() {
 			o.soon.push(ending{at: o.end(&windows[i]), window: uint32(i)})
@@ -253,6 +257,8 @@ func (o *keyed) ends() int64 {
 	}
 	return o.soon[0].at
 }
+
+func (o *keyed) earliest() int64 { return o.first }
 
 func (o *keyed) begun() int64 {
 	first := int64(math.MaxInt64)

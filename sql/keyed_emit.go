@@ -86,7 +86,9 @@ func (o *keyed) results(windows []uint32, final bool, out *gathered) {
 
 // append encodes the rows that wait and the open windows.
 func (o *keyed) append(out []byte) []byte {
-	o.compact()
+	if o.gone > 0 {
+		o.compact()
+	}
 	out = binary.AppendVarint(out, o.next)
 	out = binary.AppendUvarint(out, uint64(len(o.windows)))
 	for i := range o.windows {

@@ -399,10 +399,11 @@ func (o *over) empty() bool {
 }
 
 // Rows leave as their time comes, so no window is open.
-func (o *over) opened() int64 { return 0 }
-func (o *over) changed() bool { return false }
-func (o *over) ends() int64   { return math.MaxInt64 }
-func (o *over) begun() int64  { return math.MaxInt64 }
+func (o *over) opened() int64   { return 0 }
+func (o *over) changed() bool   { return false }
+func (o *over) ends() int64     { return math.MaxInt64 }
+func (o *over) begun() int64    { return math.MaxInt64 }
+func (o *over) earliest() int64 { return math.MaxInt64 }
 
 // shape tells snapshots of different queries apart.
 func (p *overPlan) shape(types []column.Type) []byte {

@@ -22,6 +22,8 @@ type unit interface {
 	ends() int64
 	opened() int64
 	begun() int64
+	// earliest is a time before which none of them began, without looking at all of them.
+	earliest() int64
 	changed() bool
 	// empty reports whether a new unit is the same.
 	empty() bool

@@ -51,6 +51,11 @@ func (o *sequenced) used() int {
 // storeAll writes what changed since the last snapshot and, so that no log grows for ever, some bases.
 func (o *sequenced) storeAll() error {
 	left := int64(rewrites)
+	for _, g := range o.groups {
+		if g != nil {
+			left += 2 * int64(len(g.log))
+		}
+	}
 	for i, g := range o.groups {
 		if g == nil {
 			continue
@@ -59,7 +64,7 @@ func (o *sequenced) storeAll() error {
 			g.dirty = true
 		}
 		long := g.since+int64(len(g.log)) > g.size
-		if g.unit == nil && left > 0 && (len(g.logs) >= maxLogs || g.since > 4*g.size+rewrites/64) {
+		if g.unit == nil && left > 0 && (len(g.logs) >= maxLogs || g.since > 4*g.size+smallLog) {
 			if err := o.load(i); err != nil {
 				return err
 			}
@@ -99,7 +104,9 @@ func (g *group) append(dst []byte) []byte {
 		return dst
 	}
 	s := g.sum
-	s.first = g.begun()
+	if g.unit != nil {
+		s.first = g.unit.earliest()
+	}
 	for _, v := range []int64{s.low, s.end, s.first} {
 		dst = binary.AppendVarint(dst, v)
 	}
