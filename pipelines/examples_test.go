@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -197,6 +198,39 @@ func TestNexmarkExampleTakesEveryBid(t *testing.T) {
 		if q := task(t, s, name).Run; q.In != 4600 || q.Passed+q.Aggregated != 4600 || q.Late+q.Bad != 0 {
 			t.Errorf("%s: %+v", name, q)
 		}
+	}
+}
+
+// Queries of which the page shows all are those of the file, but for line breaks.
+func TestNexmarkPageHasTheQueriesOfTheExample(t *testing.T) {
+	page, err := os.ReadFile("docs/nexmark.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := pipelines.Load("pipelines/examples/nexmark.yaml", realComponents(), pipelines.LoadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```sql\n")
+	text, _, _ = strings.Cut(text, "```")
+	same := 0
+	for _, part := range strings.Split(text, "\n-- ") {
+		head, sql, _ := strings.Cut(strings.TrimPrefix(part, "-- "), "\n")
+		if strings.Contains(sql, "…") || strings.Contains(sql, "--") {
+			continue
+		}
+		i := slices.IndexFunc(p.Queries, func(q *pipelines.Query) bool { return q.Name == head })
+		if i < 0 {
+			t.Errorf("the file has no query %s", head)
+			continue
+		}
+		same++
+		if got, want := strings.Join(strings.Fields(sql), " "), strings.Join(strings.Fields(p.Queries[i].Text), " "); got != want {
+			t.Errorf("%s is\n%s\nin the file\n%s", head, got, want)
+		}
+	}
+	if same != 13 {
+		t.Errorf("%d queries are shown in full, want 13", same)
 	}
 }
 

@@ -56,6 +56,8 @@ var nexmark = []answer{
 	{query: "q12", columns: strings.Fields("window_start:TIMESTAMP window_end:TIMESTAMP bidder:BIGINT bids:BIGINT"),
 		sql: `SELECT w, w + INTERVAL '10 seconds', bidder, COUNT(*) FROM (
 			SELECT time_bucket(INTERVAL '10 seconds', arrival) AS w, bidder FROM arrived) GROUP BY w, bidder`},
+	{query: "q13", columns: strings.Fields("auction:BIGINT bidder:BIGINT price:BIGINT dateTime:TIMESTAMP value:VARCHAR"),
+		sql: "SELECT auction, bidder, price, dateTime, value FROM bid JOIN side ON auction % 10000 = side.key"},
 	{query: "q14", columns: strings.Fields("auction:BIGINT bidder:BIGINT price:DECIMAL(21,3) bidTimeType:VARCHAR dateTime:TIMESTAMP extra:VARCHAR c_counts:BIGINT"),
 		sql: `SELECT auction, bidder, price::DECIMAL(18,0) * 0.908,
 			CASE WHEN hour(dateTime) >= 8 AND hour(dateTime) <= 18 THEN 'dayTime'

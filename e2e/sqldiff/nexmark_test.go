@@ -120,6 +120,9 @@ func (a *auction) load(events int64, interval time.Duration) {
 		FROM read_ndjson('%s', columns = {event_type: 'BIGINT', %s}) WHERE event_type = 2;
 		CREATE TABLE arrived AS SELECT arrival::TIMESTAMP AS arrival, (data->>'$.bid.bidder')::BIGINT AS bidder
 		FROM read_ndjson('%s', columns = {arrival: 'VARCHAR', data: 'VARCHAR'}) WHERE (data->>'$.event_type') = '2'`, raw, columns, arrivals)))
+	root, err := rig.Root()
+	a.must(err)
+	a.must(duck.Exec(a.Context(), fmt.Sprintf("CREATE TABLE side AS FROM read_csv('%s/pipelines/examples/data/nexmark-side.csv')", root)))
 	var bids, arrived int64
 	a.must(duck.Row(a.Context(), "SELECT (SELECT COUNT(*) FROM bid), (SELECT COUNT(*) FROM arrived)", &bids, &arrived))
 	if want := events / 50 * 46; bids != want || arrived != want {
