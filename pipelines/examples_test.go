@@ -29,6 +29,7 @@ import (
 	sourcefile "github.com/millrace-io/millrace/sources/file"
 	"github.com/millrace-io/millrace/sources/generate"
 	sourcehttp "github.com/millrace-io/millrace/sources/http"
+	sourcekinesis "github.com/millrace-io/millrace/sources/kinesis"
 	"github.com/millrace-io/millrace/transforms"
 	"github.com/millrace-io/millrace/transforms/filter"
 	"github.com/millrace-io/millrace/transforms/selection"
@@ -44,7 +45,7 @@ func TestMain(m *testing.M) {
 
 func realComponents() pipelines.Components {
 	return pipelines.Components{
-		Sources:    []sources.Component{sourcefile.Component(), generate.Component(), sourcehttp.Component()},
+		Sources:    []sources.Component{sourcefile.Component(), generate.Component(), sourcehttp.Component(), sourcekinesis.Component()},
 		Transforms: []transforms.Component{filter.Component(), selection.Component()},
 		Sinks:      []sinks.Component{sinkfile.Component(), s3.Component(new(embedded.Pool)), prometheus.Component(), httpstream.Component(), stdout.Component()},
 	}

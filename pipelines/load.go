@@ -265,6 +265,9 @@ func (l *loader) loadSource(e config.Entry[*config.Node]) {
 	if l.entry(at, head, s.Config) && ok {
 		_, err := c.Open(s.Config, sources.Env{Pipeline: l.name, Name: e.ID, Log: silent(), Now: epoch, Status: func(error) {}, Progress: func(int64, int64) {}})
 		l.explain(e.Node, err)
+		if x, ok := s.Config.(sources.Exposed); ok && x.Exposed() && len(l.spec.Users) == 0 {
+			l.d.Problem(e.Node, config.Problemf("listen", "other machines reach this address; add users: to the file, or insecure: true if everybody may do anything"))
+		}
 		for _, x := range sourceClaims(s.Config) {
 			l.claim(e.Node, fmt.Sprintf("source %q", e.ID), x.Path, x.What)
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/millrace-io/millrace/engine/api/users"
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sources"
 )
@@ -38,6 +39,9 @@ func (r *Run) openSources() error {
 		if err != nil {
 			return fmt.Errorf("source %q: %w", spec.Name, err)
 		}
+		if g, ok := source.(guarded); ok {
+			g.Guard(r.o.Data, r.pipeline.Users)
+		}
 		s.source = source
 		r.sources = append(r.sources, s)
 		if r.o.Drain && !source.Bounded() {
@@ -51,6 +55,11 @@ func (r *Run) openSources() error {
 		}
 	}
 	return nil
+}
+
+// guarded is a source that lets in users: those of the file and those of the data directory.
+type guarded interface {
+	Guard(data string, declared []users.Fixed)
 }
 
 // anyStream is what a status says of a source whose clients name the stream.

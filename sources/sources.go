@@ -97,6 +97,12 @@ func Define[C any](kind string, defaults func() C, open func(C, Env) (Source, er
 	}
 }
 
+// Exposed is implemented by the configuration of a source that lets in the users of a pipeline file.
+type Exposed interface {
+	// Exposed reports whether other machines reach the source, so that there must be users.
+	Exposed() bool
+}
+
 // Claimer is implemented by the configuration of a source that takes something which only one source or sink can have,
 // such as an address.
 type Claimer interface{ Claims() []Claim }

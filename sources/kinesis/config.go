@@ -6,10 +6,8 @@
 package kinesis
 
 import (
-	"maps"
 	"net"
 	"regexp"
-	"slices"
 	"strconv"
 
 	"github.com/millrace-io/millrace/engine/api/door"
@@ -21,15 +19,12 @@ import (
 // Config of the kinesis source.
 type Config struct {
 	// Listen is the address and port to listen on. Other machines reach it only if it is not a
-	// loopback address; then access_keys or insecure must be set.
+	// loopback address; then the file must have users, or insecure be set.
 	Listen string `yaml:"listen"`
 	// Region and account are parts of ARNs.
 	Region string `yaml:"region"`
 	// Account is a number of twelve digits.
 	Account string `yaml:"account"`
-	// AccessKeys are those that may sign requests, each with its secret. Without any, signatures are not
-	// verified.
-	AccessKeys map[string]config.Secret `yaml:"access_keys"`
 	// Insecure lets everybody who reaches the address do anything.
 	Insecure bool `yaml:"insecure"`
 	// TLSCert and tls_key are files in PEM; with them the source speaks TLS.
@@ -65,22 +60,14 @@ var (
 func (c *Config) Validate() []config.Problem {
 	var found []config.Problem
 	_, port, _ := net.SplitHostPort(c.Listen)
-	local, err := door.IsLoopback(c.Listen)
-	if n, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil || n > 65535 {
+	if n, e := strconv.ParseUint(port, 10, 16); e != nil || n > 65535 {
 		found = append(found, config.Problemf("listen", "%q is no address; write host:port, as in 127.0.0.1:4567", c.Listen))
-	} else if !local && len(c.AccessKeys) == 0 && !c.Insecure {
-		found = append(found, config.Problemf("listen", "%s can be reached from other machines; set access_keys, or insecure: true if everybody may do anything", c.Listen))
 	}
 	if !accountSyntax.MatchString(c.Account) {
 		found = append(found, config.Problemf("account", "%q is no account; write twelve digits, in quotes: \"123456789012\"", c.Account))
 	}
 	if !regionSyntax.MatchString(c.Region) {
 		found = append(found, config.Problemf("region", "%q is no region; write one like us-east-1", c.Region))
-	}
-	for _, key := range slices.Sorted(maps.Keys(c.AccessKeys)) {
-		if key == "" || c.AccessKeys[key].Empty() {
-			found = append(found, config.Problemf("access_keys", "access key %q needs a secret; write ID: ${env:SECRET}", key))
-		}
 	}
 	switch {
 	case c.TLSCert == "" && c.TLSKey != "":
@@ -99,6 +86,12 @@ func (c *Config) Validate() []config.Problem {
 // Claims implements sources.Claimer.
 func (c *Config) Claims() []sources.Claim {
 	return append(sources.Address("listen", c.Listen), sources.Claim{Path: "type", What: "Kinesis API of all streams"})
+}
+
+// Exposed implements sources.Exposed.
+func (c *Config) Exposed() bool {
+	local, err := door.IsLoopback(c.Listen)
+	return err == nil && !local && !c.Insecure
 }
 
 // Component is the kinesis source.

@@ -4,14 +4,20 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
+	"path/filepath"
+	"strings"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/api/audit"
 	"github.com/millrace-io/millrace/engine/api/auth"
 	"github.com/millrace-io/millrace/engine/api/cert"
 	"github.com/millrace-io/millrace/engine/api/door"
 	"github.com/millrace-io/millrace/engine/api/kinesis"
+	"github.com/millrace-io/millrace/engine/api/users"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/stream/seal"
 	"github.com/millrace-io/millrace/engine/stream/seal/master"
 	"github.com/millrace-io/millrace/sources"
 )
@@ -22,17 +28,36 @@ const settle = 500 * time.Millisecond
 type source struct {
 	cfg Config
 	env sources.Env
+	// data is the directory, and declared are the users of the file.
+	data     string
+	declared []users.Fixed
 }
+
+// Guard says who may send requests: the users of the file, and those of the data directory. Without any, everybody may
+// whom the address lets in.
+func (s *source) Guard(data string, declared []users.Fixed) { s.data, s.declared = data, declared }
 
 // Bounded is sources.Source.
 func (s *source) Bounded() bool { return false }
 
 // Run is sources.Source. Clients name the stream, so the writer is not used.
 func (s *source) Run(ctx context.Context, _ sources.Writer) error {
-	if s.env.Streams == nil {
+	if s.env.Streams == nil || s.data == "" {
 		return errors.New("the kinesis source needs a data directory")
 	}
-	service, err := kinesis.New(ctx, s.options())
+	verifier, err := s.verifier(ctx)
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	log, err := audit.Open(filepath.Join(s.data, "audit", "audit.log"), audit.Options{})
+	if err != nil {
+		return stopped(ctx, err)
+	}
+	return errors.Join(s.serve(ctx, verifier, log), log.Close())
+}
+
+func (s *source) serve(ctx context.Context, v *auth.Verifier, log *audit.Log) error {
+	service, err := kinesis.New(ctx, s.options(v, log))
 	if err != nil {
 		return stopped(ctx, err)
 	}
@@ -40,12 +65,12 @@ func (s *source) Run(ctx context.Context, _ sources.Writer) error {
 	if err != nil {
 		return stopped(ctx, err)
 	}
-	scheme := "http://"
+	url := "http://" + l.Addr().String()
 	if s.cfg.TLSCert != "" {
-		scheme = "https://"
+		url = "https://" + l.Addr().String()
 	}
-	s.env.Log.Info("serving Kinesis Data Streams", "url", scheme+l.Addr().String(), "region", s.cfg.Region, "account", s.cfg.Account,
-		"keys", len(s.cfg.AccessKeys), "export", "AWS_ENDPOINT_URL_KINESIS="+scheme+l.Addr().String())
+	s.env.Log.Info("serving Kinesis Data Streams", "url", url, "region", s.cfg.Region, "account", s.cfg.Account,
+		"clients", v.Demands(), "export", "AWS_ENDPOINT_URL_KINESIS="+url)
 	// What is under way when the pipeline stops is finished.
 	return door.Serve(context.WithoutCancel(ctx), ctx.Done(), l, service, door.Options{Drain: service.EndSubscriptions, Log: s.env.Log})
 }
@@ -73,10 +98,10 @@ func (s *source) listen(ctx context.Context) (net.Listener, error) {
 	return tls.NewListener(l, certificates.Config()), nil
 }
 
-func (s *source) options() kinesis.Options {
+func (s *source) options(v *auth.Verifier, log *audit.Log) kinesis.Options {
 	o := kinesis.Options{
-		Streams: s.env.Streams, Verifier: s.verifier(), Account: s.cfg.Account, Region: s.cfg.Region, ShardQuota: s.cfg.ShardQuota,
-		Settle: settle, Limits: stream.Limits(s.cfg.Limits), Memory: int64(s.cfg.MaxInFlight), Stored: s.env.Stored, Now: s.env.Now, Log: s.env.Log,
+		Streams: s.env.Streams, Verifier: v, Account: s.cfg.Account, Region: s.cfg.Region, ShardQuota: s.cfg.ShardQuota,
+		Settle: settle, Limits: stream.Limits(s.cfg.Limits), Memory: int64(s.cfg.MaxInFlight), Stored: s.env.Stored, Audit: log, Now: s.env.Now, Log: s.env.Log,
 	}
 	if s.cfg.Instant {
 		o.Settle = 0
@@ -87,14 +112,35 @@ func (s *source) options() kinesis.Options {
 	return o
 }
 
-func (s *source) verifier() *auth.Verifier {
-	v := &auth.Verifier{Mode: auth.Open, Service: "kinesis", Now: s.env.Now}
-	if len(s.cfg.AccessKeys) > 0 {
-		keys := auth.Static{}
-		for key, secret := range s.cfg.AccessKeys {
-			keys[key] = secret.Reveal()
-		}
-		v.Mode, v.Users = auth.Keys, keys
+// verifier tells who sends requests. Where that is nobody's question, only this machine may ask.
+func (s *source) verifier(ctx context.Context) (*auth.Verifier, error) {
+	directory, err := users.Open(ctx, s.data, users.Options{Masters: s.masters, Fixed: s.declared, Now: s.env.Now, Log: s.env.Log})
+	if err != nil {
+		return nil, err
 	}
-	return v
+	v := &auth.Verifier{Mode: auth.Auto, Service: "kinesis", Users: directory, Now: s.env.Now}
+	if s.cfg.Exposed() && v.Demands() == auth.Open {
+		return nil, fmt.Errorf("other machines reach %s, and there are no users; add users: to the file, or insecure: true if everybody may do anything", s.cfg.Listen)
+	}
+	return v, nil
+}
+
+// masters are the keys that open the secrets of the data directory's users.
+func (s *source) masters() (keys []seal.MasterKey, err error) {
+	spec := s.cfg.MasterKey
+	if spec == "" {
+		data, err := filepath.Abs(s.data)
+		if err != nil {
+			return nil, err
+		}
+		spec = "file:" + data + ".key"
+	}
+	for _, one := range strings.Fields(spec) {
+		k, err := master.Open(one, master.Options{})
+		if err != nil {
+			return nil, fmt.Errorf("%w; name it as master_key, or bring the key file back", err)
+		}
+		keys = append(keys, k)
+	}
+	return keys, nil
 }
