@@ -47,17 +47,16 @@ type Client struct {
 // Shard is one of a stream.
 type Shard struct{ ID, HashKey string }
 
-// Run does n things, unless ctx is done before.
+// Run does things until n of them were answered, or ctx is done.
 func (c *Client) Run(ctx context.Context, n int) {
 	c.last = map[string]string{}
-	for range n {
-		if ctx.Err() != nil {
-			return
-		}
+	for n > 0 && ctx.Err() == nil {
 		one, cancel := context.WithTimeout(ctx, c.Patience)
 		ok := c.one(one)
 		cancel()
-		if !ok {
+		if ok {
+			n--
+		} else {
 			c.Failed(ctx)
 		}
 	}
