@@ -80,7 +80,7 @@ func (f *feed) shards() []flow.Shard {
 	for _, sh := range shards {
 		// One without a log has expired meanwhile.
 		if log := f.stream.Log(sh.ID); log != nil {
-			out = append(out, flow.Shard{ID: sh.ID, Parents: sh.Parents, Log: log})
+			out = append(out, flow.Shard{ID: sh.ID, Parents: sh.Parents, Keys: sh.Range, Log: log})
 		}
 	}
 	return out

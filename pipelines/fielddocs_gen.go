@@ -54,6 +54,7 @@ var fieldDocs = map[string]string{
 	"github.com/millrace-io/millrace/pipelines.streamSpec.Sync":            "Sync says when a record counts as stored: always means when it is on the disk for good; interval means when it is written, and a power cut takes what came since the last sync; never leaves syncing to the operating system.",
 	"github.com/millrace-io/millrace/pipelines.streamSpec.SyncEvery":       "SyncEvery is the time between syncs of sync: interval. Default: 100ms.",
 	"github.com/millrace-io/millrace/pipelines.streamSpec.Unknown":         "Unknown says what becomes of fields that the schema does not have: ignore drops them, rest keeps them in a json column named _rest, add does so too and makes columns of them from the next chunk on. Default: ignore with schema, rest with infer.",
+	"github.com/millrace-io/millrace/pipelines.streamSpec.UserRecords":     "UserRecords makes a row of each user record of a record that the Kinesis Producer Library packed several into, wherever the pipeline reads the stream. Other records are rows as ever.",
 	"github.com/millrace-io/millrace/pipelines.streamSpec.Watermark":       "Watermark is how much later than its neighbours an event may come.",
 	"github.com/millrace-io/millrace/pipelines.tableHead.Delimiter":        "Delimiter between the cells of csv, one character. Default: a comma.",
 	"github.com/millrace-io/millrace/pipelines.tableHead.Format":           "Format of the content: csv with a line of column names, ndjson, or parquet.",

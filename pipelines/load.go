@@ -193,7 +193,7 @@ func (l *loader) loadStream(e *config.Entry[streamSpec]) {
 	spec := e.Value
 	s := &stream{at: e.Node, spec: spec, Stream: Stream{
 		Name: e.ID, Shards: spec.Shards, Retention: spec.Retention.Std(), Schema: spec.Schema.Schema, EventTime: spec.EventTime,
-		Watermark: spec.Watermark.Std(), MaxDisk: int64(spec.MaxDisk), ExpireOnLag: spec.OnLag == "expire",
+		Watermark: spec.Watermark.Std(), MaxDisk: int64(spec.MaxDisk), ExpireOnLag: spec.OnLag == "expire", UserRecords: spec.UserRecords,
 		Settings: spec.settings(),
 	}}
 	s.broken = s.Schema == nil && l.d.Reported(e.Node.Path+".schema")

@@ -62,6 +62,8 @@ type Stream struct {
 	Rest, Add bool
 	// Version is that of a Schema that records decide on; its number is 0 until Resolve.
 	Version versions.Version
+	// UserRecords says that a record may be an aggregate of several rows.
+	UserRecords bool
 	// EventTime is the timestamp column that windows go by, empty for none.
 	EventTime string
 	// Watermark is how far the watermark stays behind the latest event of a shard.

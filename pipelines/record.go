@@ -45,7 +45,7 @@ func (l *loader) reloader() reload {
 }
 
 // recordKeys are the keys of a stream that decide how its records are read.
-var recordKeys = []string{"schema", "infer", "unknown", "event_time", "watermark"}
+var recordKeys = []string{"schema", "infer", "unknown", "user_records", "event_time", "watermark"}
 
 // recorder writes the entries that a consumer depends on.
 type recorder struct {

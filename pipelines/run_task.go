@@ -242,6 +242,9 @@ func (r *Run) taskConfig(ctx context.Context, of consumerOf) (flow.Config, error
 		Now:         r.o.Now,
 		Log:         r.o.Log,
 	}
+	if s := of.pipeline.stream(chain.Root); s != nil {
+		c.Input.UserRecords = s.UserRecords
+	}
 	switch s := of.pipeline.stream(chain.Root); {
 	case s != nil && s.Evolves():
 		v, err := r.versionsOf(ctx, s)

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/engine/column/infer"
 	"github.com/millrace-io/millrace/engine/column/versions"
 	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/record/aggregate"
 	streams "github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/disk"
 	"github.com/millrace-io/millrace/sinks"
@@ -179,12 +180,16 @@ func (s *settling) edited(ctx context.Context, v *versions.Stream, lock Lock) (b
 // sample infers the schema from the oldest records.
 func (s *settling) sample(ctx context.Context, x *Stream, opened *streams.Stream) (versions.Version, error) {
 	sample := infer.New(infer.Limits{})
-	err := oldest(ctx, opened, x.Infer.Sample, func(r []byte) error {
+	add := func(r []byte) error {
 		if err := sample.Add(r); errors.Is(err, infer.ErrTooManyFields) {
 			return err
 		}
 		return nil
-	})
+	}
+	if x.UserRecords {
+		add = eachUser(add)
+	}
+	err := oldest(ctx, opened, x.Infer.Sample, add)
 	if err != nil {
 		return versions.Version{}, err
 	}
@@ -326,4 +331,20 @@ func oldest(ctx context.Context, s *streams.Stream, n int, f func(data []byte) e
 		}
 	}
 	return nil
+}
+
+// eachUser calls f with the user records of a record, whichever shard they belong to.
+func eachUser(f func(data []byte) error) func(data []byte) error {
+	var users aggregate.Reader
+	return func(data []byte) error {
+		if !users.Open(data) {
+			return f(data)
+		}
+		for u, more := users.Next(); more; u, more = users.Next() {
+			if err := f(u.Data); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }

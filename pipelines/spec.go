@@ -76,6 +76,9 @@ type streamSpec struct {
 	// them in a json column named _rest, add does so too and makes columns of them from the next chunk
 	// on. Default: ignore with schema, rest with infer.
 	Unknown string `yaml:"unknown" enum:"ignore,rest,add"`
+	// UserRecords makes a row of each user record of a record that the Kinesis Producer Library packed several into,
+	// wherever the pipeline reads the stream. Other records are rows as ever.
+	UserRecords bool `yaml:"user_records"`
 	// EventTime is the timestamp field that says when the event of a record happened.
 	EventTime string `yaml:"event_time"`
 	// Watermark is how much later than its neighbours an event may come.

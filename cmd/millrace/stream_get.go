@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +28,10 @@ type readFlags struct {
 	Follow bool      `short:"f" help:"Wait for more at the end, until interrupted."`
 	Raw    bool      `help:"Print the data only, as it is, and a line break." xor:"form"`
 	Pretty bool      `help:"Print JSON data over several lines." xor:"form"`
+
+	UserRecords bool `help:"Print the user records of records that the Kinesis Producer Library packed several into; those that belong to another shard are left out. --limit counts records as they are stored."`
+
+	users *userRecords
 }
 
 // check refuses flags that can never be.
@@ -110,6 +113,9 @@ func (c *streamTail) Run(a *app) error {
 // last prints the newest n records by arrival and returns where reading goes on.
 func (c *readFlags) last(ctx context.Context, a *app, s *session, n int) (cursor string, err error) {
 	request := control.ReadRequest{Stream: c.Name, From: control.From{Last: n}}
+	if c.UserRecords {
+		c.users = &userRecords{describe: func() (control.Stream, error) { return s.Describe(ctx, c.Name) }}
+	}
 	if c.Shard != nil {
 		request.Shard = &c.Shard.ShardID
 	}
@@ -137,6 +143,9 @@ func (c *readFlags) read(ctx context.Context, a *app, s *session, request contro
 	request.Stream = c.Name
 	if c.Shard != nil {
 		request.Shard = &c.Shard.ShardID
+	}
+	if c.UserRecords {
+		c.users = &userRecords{describe: func() (control.Stream, error) { return s.Describe(ctx, c.Name) }}
 	}
 	if c.Follow {
 		request.WaitMillis = followWait.Milliseconds()
@@ -221,20 +230,45 @@ func parseFrom(text string, now time.Time) (control.From, error) {
 func (c *readFlags) print(a *app, records []control.Stored) error {
 	var b bytes.Buffer
 	for _, r := range records {
-		switch {
-		case c.JSON:
-			if err := json.NewEncoder(&b).Encode(printedOf(r)); err != nil {
-				return err
+		emit := func(r control.Stored, sub *int) error {
+			if b.Len() >= printedAtOnce {
+				if _, err := b.WriteTo(a.stdout); err != nil {
+					return err
+				}
 			}
-		case c.Raw:
-			b.Write(r.Data)
-			b.WriteByte('\n')
-		default:
-			c.line(&b, r)
+			return c.one(&b, r, sub)
+		}
+		var err error
+		if c.users == nil {
+			err = emit(r, nil)
+		} else {
+			err = c.users.each(r, emit)
+		}
+		if err != nil {
+			return err
 		}
 	}
-	_, err := io.Copy(a.stdout, &b)
+	_, err := b.WriteTo(a.stdout)
 	return err
+}
+
+// printedAtOnce is about how much is gathered before it is printed.
+const printedAtOnce = 1 << 20
+
+// one prints a record. sub is the number of a user record in it, nil for the record itself.
+func (c *readFlags) one(b *bytes.Buffer, r control.Stored, sub *int) error {
+	switch {
+	case c.JSON:
+		p := printedOf(r)
+		p.Sub = sub
+		return json.NewEncoder(b).Encode(p)
+	case c.Raw:
+		b.Write(r.Data)
+		b.WriteByte('\n')
+	default:
+		c.line(b, r)
+	}
+	return nil
 }
 
 func (c *readFlags) line(b *bytes.Buffer, r control.Stored) {
@@ -277,8 +311,10 @@ func unprintable(r rune) bool { return !unicode.IsPrint(r) && r != ' ' }
 type printed struct {
 	Shard          record.ShardID `json:"shard"`
 	SequenceNumber string         `json:"sequence_number"`
-	Arrival        time.Time      `json:"arrival"`
-	Key            string         `json:"key"`
+	// Sub is the number of a user record in its record.
+	Sub     *int      `json:"sub_sequence_number,omitempty"`
+	Arrival time.Time `json:"arrival"`
+	Key     string    `json:"key"`
 	// Data is text, or Base64 bytes that are none.
 	Data   *string `json:"data,omitempty"`
 	Base64 []byte  `json:"data_base64,omitempty"`

@@ -86,6 +86,9 @@ type Origin struct {
 	Shard  record.ShardID
 	// Ordinals has one entry a row.
 	Ordinals []record.Ordinal
+	// Subs has one entry a row when rows are user records, of which a record may have several; nil otherwise. A record
+	// that is none of them is its own first.
+	Subs []int32
 	// Arrivals has one entry a row, in milliseconds since the epoch.
 	Arrivals []int64
 }

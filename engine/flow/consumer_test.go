@@ -201,7 +201,7 @@ func (p *plant) consumer(s site) *flow.Consumer {
 func (p *plant) shards() []flow.Shard {
 	var shards []flow.Shard
 	for _, sh := range p.in.Shards() {
-		shards = append(shards, flow.Shard{ID: sh.ID, Parents: sh.Parents, Log: p.in.Log(sh.ID)})
+		shards = append(shards, flow.Shard{ID: sh.ID, Parents: sh.Parents, Keys: sh.Range, Log: p.in.Log(sh.ID)})
 	}
 	return shards
 }

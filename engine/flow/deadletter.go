@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/record/aggregate"
 	"github.com/millrace-io/millrace/engine/stream"
 )
 
@@ -79,6 +80,24 @@ func addLetter(b *record.Batch, position int64, l DeadLetter) error {
 	return nil
 }
 
+// producer is that of the rows of a shard which go to another stream. User records have one of their own, because
+// their positions are others.
+func (t *Task) producer(of, task string, shard record.ShardID) uint64 {
+	parts := []string{of, t.Identity.Pipeline, task, t.Identity.Incarnation, shard.String()}
+	if t.Input.UserRecords {
+		parts = append(parts, "user-records")
+	}
+	return stream.ProducerID(parts...)
+}
+
+// place is the position of a row's producer behind the row.
+func (t *Task) place(at row) int64 {
+	if !t.Input.UserRecords {
+		return int64(at.ordinal) + 1
+	}
+	return int64(at.ordinal)*aggregate.MaxUsers + int64(at.sub) + 1
+}
+
 // deadChunk is the dead letters of the open chunk, a batch for each producer. The position is the
 // record's ordinal, so that a redone chunk stores nothing twice.
 type deadChunk struct {
@@ -91,19 +110,19 @@ func (d *deadChunk) add(t *Task, shard record.ShardID, x reject) {
 	if x.step == t.Input.Name && shared[x.code] {
 		task = ""
 	}
-	b := d.batch(stream.ProducerID("dead-letters", t.Identity.Pipeline, task, t.Identity.Incarnation, shard.String()))
-	b.End = int64(x.ordinal) + 1
+	b := d.batch(t.producer("dead-letters", task, shard))
+	b.End = t.place(x.row)
 	// A DeadLetter of strings and numbers always marshals.
 	_ = addLetter(b, b.End, DeadLetter{
 		Pipeline: t.Identity.Pipeline, Task: task, Step: x.step, Code: x.code, Reason: x.reason, Stream: t.Input.Name,
-		Shard: shard.String(), Ordinal: int64(x.ordinal), Arrival: x.arrival, Data: string(x.data),
+		Shard: shard.String(), Ordinal: int64(x.ordinal), Sub: int64(x.sub), Arrival: x.arrival, Data: string(x.data),
 	})
 }
 
 // addRaw adds the record itself.
-func (d *deadChunk) addRaw(producer uint64, x reject) {
+func (d *deadChunk) addRaw(producer uint64, position int64, x reject) {
 	b := d.batch(producer)
-	b.End = int64(x.ordinal) + 1
+	b.End = position
 	b.Add(nil, x.data, b.End)
 }
 

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,36 +98,82 @@ func (t *Task) decode(ctx context.Context, r *reader, f stream.Frame, frames []s
 			return nil
 		}
 		r.next = ordinal + 1
-		t.ledger[0].In++
-		if err := t.decoder.Add(rec.Data, ordinal, f.Arrival); err != nil {
-			t.rejectRecord(ordinal, f.Arrival, rec.Data, err)
+		if t.Input.UserRecords {
+			err = t.addUsers(ctx, r, rec.Data, ordinal, f.Arrival, frames)
+		} else {
+			err = t.add(ctx, r, rec.Data, row{ordinal: ordinal, arrival: f.Arrival}, frames)
 		}
-		if t.decoder.Len() >= maxBatchRows || t.decoder.Bytes() >= maxBatchBytes {
-			if err := t.flush(ctx, r, frames); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// row is where a row comes from.
+type row struct {
+	ordinal record.Ordinal
+	sub     int32
+	arrival int64
+}
+
+// add adds a row to the open batch, which goes on once it is full.
+func (t *Task) add(ctx context.Context, r *reader, data []byte, at row, frames []stream.Frame) error {
+	t.ledger[0].In++
+	if err := t.decoder.Add(data, at.ordinal, at.arrival); err != nil {
+		t.rejectRecord(at, data, err)
+	} else if t.Input.UserRecords {
+		t.subs = append(t.subs, at.sub)
+	}
+	if t.decoder.Len() < maxBatchRows && t.decoder.Bytes() < maxBatchBytes && len(t.rejects) < maxBatchRows {
+		return nil
+	}
+	return t.flush(ctx, r, frames)
+}
+
+// addUsers adds the user records of a record. Those whose hash keys are another shard's are left out, as the Kinesis
+// Client Library does: their producer saw from the answer where they came to and puts them again. The position is that
+// of the record, and a chunk is never cut within one.
+func (t *Task) addUsers(ctx context.Context, r *reader, data []byte, ordinal record.Ordinal, arrival int64, frames []stream.Frame) error {
+	at := row{ordinal: ordinal, arrival: arrival}
+	if !t.users.Open(data) {
+		return t.add(ctx, r, data, at, frames)
+	}
+	for u, more := t.users.Next(); more; u, more = t.users.Next() {
+		if !r.keys.Contains(u.Hash) {
+			t.ledger[0].In++
+			t.ledger[0].Filtered++
+			continue
+		}
+		at.sub = int32(u.Sub)
+		if err := t.add(ctx, r, u.Data, at, frames); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // rejectRecord keeps a record that is not a row of the schema.
-func (t *Task) rejectRecord(ordinal record.Ordinal, arrival int64, data []byte, err error) {
+func (t *Task) rejectRecord(at row, data []byte, err error) {
 	t.ledger[0].Bad++
 	code := "parse-error"
 	var row *column.RowError
 	if errors.As(err, &row) {
 		code = row.Code
 	}
-	t.rejects = append(t.rejects, reject{step: t.Input.Name, undecoded: true, ordinal: ordinal, arrival: arrival, code: code, reason: err.Error(), data: data})
+	t.rejects = append(t.rejects, reject{step: t.Input.Name, undecoded: true, row: at, code: code, reason: err.Error(), data: data})
 }
 
 // flush sends the open batch through the steps into the processor and keeps what was rejected.
 func (t *Task) flush(ctx context.Context, r *reader, frames []stream.Frame) error {
 	if t.decoder.Len() > 0 {
 		b := t.decoder.Take(column.Origin{Stream: t.Input.Name, Shard: r.id})
+		if b.Origin.Subs = nil; t.Input.UserRecords {
+			b.Origin.Subs = t.subs
+		}
 		err := t.process(ctx, r, b, frames)
 		t.decoder.Release(b)
+		t.subs = t.subs[:0]
 		if err != nil {
 			return err
 		}
@@ -134,7 +181,7 @@ func (t *Task) flush(ctx context.Context, r *reader, frames []stream.Frame) erro
 	if len(t.rejects) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(t.rejects, func(a, b reject) int { return int(a.ordinal - b.ordinal) })
+	slices.SortStableFunc(t.rejects, func(a, b reject) int { return cmp.Or(cmp.Compare(a.ordinal, b.ordinal), cmp.Compare(a.sub, b.sub)) })
 	for _, x := range t.rejects {
 		if err := t.keep(r.id, x); err != nil {
 			return err

@@ -3,6 +3,7 @@ package flow
 import (
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/record/aggregate"
 	"github.com/millrace-io/millrace/engine/stream"
 )
 
@@ -46,10 +47,9 @@ func keeper(p Processor) RejectKeeper {
 
 // reject is a row on its way to where rejected rows are kept. data aliases the frame it was read from.
 type reject struct {
-	step         string
-	undecoded    bool
-	ordinal      record.Ordinal
-	arrival      int64
+	step      string
+	undecoded bool
+	row
 	code, reason string
 	data         []byte
 }
@@ -57,17 +57,20 @@ type reject struct {
 // rejectRows looks up the raw records of rejected rows.
 func (t *Task) rejectRows(step string, b *column.Batch, rejects []Reject, frames []stream.Frame) {
 	for _, x := range rejects {
-		ordinal, arrival := b.Origin.Ordinals[x.Row], b.Origin.Arrivals[x.Row]
-		t.rejects = append(t.rejects, reject{
-			step: step, ordinal: ordinal, arrival: arrival, code: x.Code, reason: x.Reason, data: findRecord(frames, ordinal),
-		})
+		at := row{ordinal: b.Origin.Ordinals[x.Row], arrival: b.Origin.Arrivals[x.Row]}
+		data := findRecord(frames, at.ordinal)
+		if b.Origin.Subs != nil {
+			at.sub = b.Origin.Subs[x.Row]
+			data = findUser(data, int(at.sub))
+		}
+		t.rejects = append(t.rejects, reject{step: step, row: at, code: x.Code, reason: x.Reason, data: data})
 	}
 }
 
 // keep hands a rejected row to the processor, or adds it to the dead letters of the chunk.
 func (t *Task) keep(shard record.ShardID, x reject) error {
 	if x.code == codeLate && t.Late != nil {
-		t.chunk.late.addRaw(stream.ProducerID("late", t.Identity.Pipeline, t.Identity.Name, t.Identity.Incarnation, shard.String()), x)
+		t.chunk.late.addRaw(t.producer("late", t.Identity.Name, shard), t.place(x.row), x)
 		return nil
 	}
 	if t.keeper == nil {
@@ -76,7 +79,7 @@ func (t *Task) keep(shard record.ShardID, x reject) error {
 	}
 	err := t.keeper.Reject(Rejected{
 		Undecoded: x.undecoded, Step: x.step, Code: x.code, Reason: x.reason, Stream: t.Input.Name, Shard: shard,
-		Ordinal: x.ordinal, Arrival: x.arrival, Data: x.data,
+		Ordinal: x.ordinal, Sub: int64(x.sub), Arrival: x.arrival, Data: x.data,
 	})
 	if err != nil {
 		return Permanent(named(err))
@@ -100,6 +103,20 @@ func findRecord(frames []stream.Frame, ordinal record.Ordinal) []byte {
 				return r.Data
 			}
 			body = rest
+		}
+	}
+	return nil
+}
+
+// findUser is the data of a user record in a record, or the record's if it is no aggregate.
+func findUser(data []byte, sub int) []byte {
+	var users aggregate.Reader
+	if !users.Open(data) {
+		return data
+	}
+	for u, more := users.Next(); more; u, more = users.Next() {
+		if u.Sub == sub {
+			return u.Data
 		}
 	}
 	return nil

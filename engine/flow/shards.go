@@ -17,6 +17,7 @@ const noLimit = record.Ordinal(1<<63 - 1)
 type reader struct {
 	id      record.ShardID
 	parents []record.ShardID
+	keys    record.Range
 	log     stream.Log
 	next    record.Ordinal
 	// limit ends reading while a recorded range is redone.
@@ -61,7 +62,7 @@ func (t *Task) join() {
 		if t.reader(s.ID) != nil {
 			continue
 		}
-		r := &reader{id: s.ID, parents: s.Parents, log: s.Log, next: doc.Positions[s.ID], watermark: column.MinWatermark, active: t.Now()}
+		r := &reader{id: s.ID, parents: s.Parents, keys: s.Keys, log: s.Log, next: doc.Positions[s.ID], watermark: column.MinWatermark, active: t.Now()}
 		if w, ok := doc.Watermarks[s.ID]; ok {
 			r.watermark = w
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/record/aggregate"
 	"github.com/millrace-io/millrace/engine/stream"
 )
 
@@ -38,6 +39,8 @@ type Input struct {
 	Delay     time.Duration
 	// Arrival makes watermarks go by when records arrived instead.
 	Arrival bool
+	// UserRecords makes a row of each user record of a record that a producer packed several into.
+	UserRecords bool
 }
 
 // Shard is one shard of an input.
@@ -45,7 +48,9 @@ type Shard struct {
 	ID record.ShardID
 	// Parents are the shards it was split or merged from.
 	Parents []record.ShardID
-	Log     stream.Log
+	// Keys are those whose records belong to the shard.
+	Keys record.Range
+	Log  stream.Log
 }
 
 // Step is a named transform.
@@ -124,6 +129,9 @@ type Task struct {
 	Config
 	store   *checkpoint.Store
 	decoder *column.Decoder
+	// users reads the user records of a record, and subs are their numbers, for each row of the open batch.
+	users   aggregate.Reader
+	subs    []int32
 	event   int
 	readers []*reader
 	buffer  stream.Buffer

@@ -133,7 +133,7 @@ func (w *world) config(p flow.Processor) flow.Config {
 func (w *world) shards() []flow.Shard {
 	var shards []flow.Shard
 	for _, sh := range w.in.Shards() {
-		shards = append(shards, flow.Shard{ID: sh.ID, Parents: sh.Parents, Log: w.in.Log(sh.ID)})
+		shards = append(shards, flow.Shard{ID: sh.ID, Parents: sh.Parents, Keys: sh.Range, Log: w.in.Log(sh.ID)})
 	}
 	return shards
 }
