@@ -24,6 +24,7 @@ type userCommand struct {
 	Certificate userCertificate `cmd:"" help:"Say by which names of client certificates a user is known, besides the user's own."`
 	Rotate      userRotate      `cmd:"" help:"Make another access key for a user. The former one stays good for a while."`
 	Remove      userRemove      `cmd:"" help:"Remove a user, or one access key."`
+	Rewrap      userRewrap      `cmd:"" help:"Seal all secrets with what the master key is now, after it was changed."`
 }
 
 // Help is printed below the usage.
@@ -305,5 +306,25 @@ func (c *userRemove) Run(a *app) error {
 		what = "access key " + c.Key
 	}
 	fmt.Fprintln(a.stdout, what, "is removed")
+	return nil
+}
+
+type userRewrap struct{ userFlags }
+
+// Run seals the secrets anew.
+func (c *userRewrap) Run(a *app) error {
+	spec, err := masterKeyOf(c.MasterKey, c.Data)
+	if err != nil {
+		return err
+	}
+	masters, err := openMasters(spec)
+	if err != nil {
+		return err
+	}
+	n, err := c.store().Rewrap(context.Background(), masters)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "sealed with master key %s: %s\n", masters[0].ID(), some(int64(n), "secret"))
 	return nil
 }

@@ -146,6 +146,32 @@ func missing(name, key string) error {
 	return fmt.Errorf("user %s, access key %s: %w", name, key, ErrNotFound)
 }
 
+// Rewrap seals all secrets with the current master key; masters open those that are there. It returns how many there
+// are.
+func (s *Store) Rewrap(ctx context.Context, masters []seal.MasterKey) (n int, err error) {
+	err = s.change(ctx, func(c *contents) error {
+		current, err := s.Master()
+		if err != nil {
+			return err
+		}
+		for i := range c.Users {
+			u := &c.Users[i]
+			for j := range u.Keys {
+				secret, err := u.Keys[j].open(ctx, u.Name, masters)
+				if err != nil {
+					return err
+				}
+				if err := u.Keys[j].seal(ctx, u.Name, secret, current); err != nil {
+					return err
+				}
+				n++
+			}
+		}
+		return nil
+	})
+	return n, err
+}
+
 // edit changes a user.
 func (s *Store) edit(ctx context.Context, name string, edit func(*User) error) error {
 	return s.change(ctx, func(c *contents) error {

@@ -185,13 +185,19 @@ func newKey(ctx context.Context, user string, master seal.MasterKey, now time.Ti
 	var b [40]byte
 	_, _ = rand.Read(b[:]) // it never fails
 	// Not AKIA, by which scanners know the keys of AWS.
-	k = Key{ID: "MRAK" + base32.StdEncoding.EncodeToString(b[:10]), Created: now.UTC().Truncate(time.Second), SealedBy: master.ID()}
+	k = Key{ID: "MRAK" + base32.StdEncoding.EncodeToString(b[:10]), Created: now.UTC().Truncate(time.Second)}
 	secret = base64.RawURLEncoding.EncodeToString(b[10:])
+	return k, secret, k.seal(ctx, user, secret, master)
+}
+
+// seal puts the secret in.
+func (k *Key) seal(ctx context.Context, user, secret string, master seal.MasterKey) (err error) {
+	k.SealedBy = master.ID()
 	k.Sealed, err = master.Wrap(ctx, []byte(secret), aad(user, k.ID))
 	if err != nil {
-		return k, "", fmt.Errorf("seal the secret of access key %s: %w", k.ID, err)
+		return fmt.Errorf("seal the secret of access key %s: %w", k.ID, err)
 	}
-	return k, secret, nil
+	return nil
 }
 
 // open returns the secret of a key.

@@ -170,6 +170,27 @@ func TestSecretsAreNotInTheFile(t *testing.T) {
 	}
 }
 
+func TestSecretsMoveToAnotherMasterKey(t *testing.T) {
+	r := newRig(t)
+	alice, bob := r.add("alice", ""), r.add("bob", "")
+	old, err := r.masters()
+	must(t, err)
+	must(t, os.Remove(r.key))
+	_, err = master.GenerateKeyFile(r.key)
+	must(t, err)
+	next, err := r.masters()
+	must(t, err)
+	if _, err := r.Rewrap(t.Context(), next); err == nil {
+		t.Error("secrets moved without the key that opens them")
+	}
+	if n, err := r.Rewrap(t.Context(), append(next, old...)); n != 2 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
+	if d := r.directory(); !knows(t, d, "alice", alice) || !knows(t, d, "bob", bob) {
+		t.Error("keys are not good any more")
+	}
+}
+
 func TestWhatCannotBeUsedChangesNothing(t *testing.T) {
 	r := newRig(t)
 	alice := r.add("alice", "read-only")
