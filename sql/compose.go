@@ -270,6 +270,9 @@ func stack(src source, outer plan) (plan, error) {
 	if merged, ok := merge(src.below, outer); ok {
 		return merged, nil
 	}
+	if u, ok := src.below.(*unnestedPlan); ok {
+		src.below = u.needed(outer.needs())
+	}
 	if rows, ok := outer.(*rowPlan); ok {
 		return &afterPlan{below: src.below, rows: rows}, nil
 	}

@@ -139,6 +139,16 @@ type unnestedPlan struct {
 	step  *unnestStep
 }
 
+// needed is the plan for a SELECT that reads some of its columns: the others, the list itself above all,
+// are not repeated.
+func (p *unnestedPlan) needed(columns []string) plan {
+	out := &unnestedPlan{below: p.below, step: p.step.needed(columns).(*unnestStep)}
+	if u, ok := p.below.(*unnestedPlan); ok {
+		out.below = u.needed(out.step.needs())
+	}
+	return out
+}
+
 func (p *unnestedPlan) output() *column.Schema { return p.step.out }
 func (p *unnestedPlan) eventTime() string      { return p.below.eventTime() }
 func (p *unnestedPlan) needs() []string        { return p.below.needs() }
@@ -153,15 +163,15 @@ type unnested struct {
 	list *unnester
 }
 
-// Emit returns the rows of the operator below once for each element.
+// Emit returns the rows of the operator below once for each element, valid until the next call.
 func (o *unnested) Emit(watermark int64) (*column.Batch, error) {
 	b, err := o.Operator.Emit(watermark)
 	if err != nil || b == nil {
 		return nil, err
 	}
 	out, err := o.list.spread(b)
-	if err != nil {
+	if err != nil || out.Rows == 0 {
 		return nil, err
 	}
-	return compact(out), nil
+	return out, nil
 }

@@ -91,6 +91,42 @@ func TestUnnestRepeatsNoMoreTextThanItMay(t *testing.T) {
 	}
 }
 
+// What windows hold comes in one batch, however much that is; the list is not repeated with its elements.
+func TestUnnestOfWindowsRepeatsWhatIsRead(t *testing.T) {
+	s, err := sqltest.Schema("ts timestamp, k string, id bigint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Repeat("x", 1<<20)
+	var rows [][]string
+	for i := range 40 {
+		rows = append(rows, []string{"00:00:01", text + strconv.Itoa(i/10), strconv.Itoa(i)})
+	}
+	b, err := sqltest.Batch(s, rows, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const lists = "(SELECT window_start, ARRAY_AGG(k) AS ks, ARRAY_AGG(id) AS ids FROM s GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE), id % 4) AS w"
+	for query, want := range map[string]int{
+		"SELECT LENGTH(k) AS n FROM " + lists + " CROSS JOIN UNNEST(ks) AS t(k)":                                                   40,
+		"SELECT LENGTH(k) AS n, id FROM " + lists + " CROSS JOIN UNNEST(ks) AS t(k) CROSS JOIN UNNEST(ids) AS u(id)":               400,
+		"SELECT COUNT(*) AS n FROM " + lists + " CROSS JOIN UNNEST(ks) AS t(k) GROUP BY TUMBLE(window_start, INTERVAL '1' MINUTE)": 1,
+	} {
+		q, err := sql.CompileQuery(query, func(string) (sql.Input, bool) { return sql.Input{Schema: s, EventTime: "ts"}, true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		op := q.New()
+		if _, err := op.Add(b); err != nil {
+			t.Fatal(err)
+		}
+		out, err := op.Emit(column.MaxWatermark)
+		if err != nil || out.Rows != want {
+			t.Errorf("%s: %v, want %d rows", query, err, want)
+		}
+	}
+}
+
 func BenchmarkUnnest(b *testing.B) {
 	s, err := sqltest.Schema("id bigint, v [bigint]")
 	if err != nil {

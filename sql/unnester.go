@@ -36,14 +36,21 @@ func newUnnester(p *unnestStep) *unnester {
 // apply returns a row for each element.
 func (u *unnester) apply(b *column.Batch) (*column.Batch, []int32, error) {
 	list, err := u.pair(b)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, nil, err
-	case len(u.of) > mostJoined && b.Selected() > 1, u.size(b) > maxUnnested && b.Selected() > 1:
+	}
+	size, largest := u.size(b)
+	switch {
+	case largest > maxUnnested:
+		return nil, nil, tooWide(largest)
+	case b.Selected() > 1 && (len(u.of) > mostJoined || size > maxUnnested):
 		return nil, nil, errWide
 	}
-	out, err := u.repeat(b, list)
-	return out, u.of, err
+	return u.repeat(b, list), u.of, nil
+}
+
+func tooWide(bytes int64) error {
+	return fmt.Errorf("UNNEST would repeat %d MiB of the columns beside the list for one row, more than %d MiB; select fewer columns", bytes>>20, maxUnnested>>20)
 }
 
 // spread is apply for rows of windows, which come in one batch.
@@ -52,7 +59,10 @@ func (u *unnester) spread(b *column.Batch) (*column.Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return u.repeat(b, list)
+	if _, largest := u.size(b); largest > maxUnnested {
+		return nil, tooWide(largest)
+	}
+	return u.repeat(b, list), nil
 }
 
 // pair lists the rows with their elements, and returns the lists.
@@ -91,22 +101,22 @@ func (u *unnester) count(n int) {
 // reads reports whether column f of the output is read by anybody.
 func (u *unnester) reads(f int) bool { return u.plan.wanted == nil || u.plan.wanted[f] }
 
-// size is how many bytes of texts and lists the repeated rows have.
-func (u *unnester) size(b *column.Batch) int64 {
-	n := int64(0)
-	for f, c := range b.Columns {
-		if c == nil || !u.reads(f) {
-			continue
+// size is how many bytes of texts and lists the repeated rows have, all of them and the largest one.
+func (u *unnester) size(b *column.Batch) (all, largest int64) {
+	for i := 0; i < len(u.of); {
+		r, n := u.of[i], int64(0)
+		for ; i < len(u.of) && u.of[i] == r; i++ {
+			n++
 		}
-		last, bytes := int32(-1), int64(0)
-		for _, r := range u.of {
-			if r != last {
-				last, bytes = r, held(c, int(r))
+		bytes := int64(0)
+		for f, c := range b.Columns {
+			if c != nil && u.reads(f) {
+				bytes += held(c, int(r))
 			}
-			n += bytes
 		}
+		all, largest = all+n*bytes, max(largest, n*bytes)
 	}
-	return n
+	return all, largest
 }
 
 // held is the bytes of the texts and lists in a row.
@@ -133,10 +143,7 @@ func held(c *column.Column, r int) int64 {
 }
 
 // repeat is a batch of the pairs.
-func (u *unnester) repeat(b *column.Batch, list *column.Column) (*column.Batch, error) {
-	if n := u.size(b); n > maxUnnested {
-		return nil, fmt.Errorf("UNNEST would repeat %d MiB of the columns beside the list for one row, more than %d MiB; select fewer columns", n>>20, maxUnnested>>20)
-	}
+func (u *unnester) repeat(b *column.Batch, list *column.Column) *column.Batch {
 	p, n := u.plan, len(u.of)
 	u.count(n)
 	rows := u.all[:n]
@@ -167,7 +174,7 @@ func (u *unnester) repeat(b *column.Batch, list *column.Column) (*column.Batch, 
 	}
 	u.out = column.Batch{Schema: p.out, Rows: n, Origin: b.Origin, Columns: columns}
 	u.origins.spread(&u.out, b, u.of)
-	return &u.out, nil
+	return &u.out
 }
 
 // present is to without the structs that are null, none of whose fields has a value.
