@@ -114,7 +114,7 @@ func TestATableIsReplacedWhileTheProcessIsKilled(t *testing.T) {
 	must(t, rig.Until(within(t, time.Minute), "a fault that names the table", func() bool {
 		return strings.Contains(process.Stderr(), `table "versions"`) && strings.Contains(process.Stderr(), "there is no object s3://bench/")
 	}))
-	version, next, redone := 1, 0, 0
+	version, next, redone, changed := 1, 0, 0, 0
 	feed := func() {
 		appendEvents(t, file, next, 20)
 		next += 20
@@ -126,7 +126,7 @@ func TestATableIsReplacedWhileTheProcessIsKilled(t *testing.T) {
 		text, err := os.ReadFile(document)
 		return err == nil && bytes.Contains(text, []byte(`"pending":{`))
 	}
-	for range kills {
+	for kill := range kills {
 		// Some chunks go through, and then the process is killed with one planned and not published.
 		for end := time.Now().Add(time.Duration(300+random.IntN(2000)) * time.Millisecond); time.Now().Before(end); {
 			feed()
@@ -146,9 +146,22 @@ func TestATableIsReplacedWhileTheProcessIsKilled(t *testing.T) {
 		}))
 		exit := process.Kill()
 		redone += strings.Count(string(exit.Stderr), "redoing a chunk")
-		// Another version waits for the one who comes next.
+		if strings.Contains(string(exit.Stderr), "planned with another configuration") {
+			changed++
+		}
+		// Another version waits for the one who comes next, and now and then another pipeline file.
 		version++
 		putVersion(t, s, p, version)
+		if kill%4 == 3 {
+			text, err := os.ReadFile(p.file)
+			must(t, err)
+			before, after := "part: bigint}", "part: int}"
+			if bytes.Contains(text, []byte(after)) {
+				before, after = after, before
+			}
+			text = bytes.Replace(text, []byte(before), []byte(after), 1)
+			must(t, os.WriteFile(p.file, text, 0o600))
+		}
 		process = p.start("--log-level", "info")
 	}
 	must(t, rig.Until(within(t, time.Minute), "all events to be there", func() bool {
@@ -173,11 +186,11 @@ func TestATableIsReplacedWhileTheProcessIsKilled(t *testing.T) {
 	if mixed > 0 {
 		t.Errorf("%d rows are of another version than their event's, or twice", mixed)
 	}
-	fmt.Printf("%d kills, %d events, %d versions put, %d joined, %d plans redone\n", kills, next, version, len(seen), redone)
+	fmt.Printf("%d kills, %d events, %d versions put, %d joined, %d plans redone, %d of them of another file\n", kills, next, version, len(seen), redone, changed)
 	if in := summary.Task("rows").In(); in != int64(next) {
 		t.Errorf("the query took %d rows, want %d", in, next)
 	}
-	if len(seen) <= kills || redone < kills/2 {
-		t.Errorf("only %d of %d versions were joined, and %d plans redone in %d kills", len(seen), version, redone, kills)
+	if len(seen) <= kills || redone < kills/2 || changed == 0 {
+		t.Errorf("only %d of %d versions were joined, and %d plans redone, %d of another file, in %d kills", len(seen), version, redone, changed, kills)
 	}
 }

@@ -100,6 +100,9 @@ func lines(s pipelines.Status) []string {
 		}
 		text = append(text, withState(line, x.State, x.Error))
 	}
+	for _, x := range s.Tables {
+		text = append(text, "table "+x.Name+": "+tableText(x))
+	}
 	for _, t := range s.Tasks {
 		last := t.Steps[len(t.Steps)-1].Counts
 		line := fmt.Sprintf("%s: %s rows read", t.Name, count(t.Steps[0].In))

@@ -41,9 +41,6 @@ func (c *statusCommand) Run(a *app) error {
 				x.Name, hot.Shard, hot.Load, 100*hot.Part, hot.HashKey)
 		}
 	}
-	for _, x := range s.Tables {
-		fmt.Fprintf(tw, "table\t%s\t%s\n", x.Name, tableText(x))
-	}
 	for _, line := range lines(s) {
 		fmt.Fprintf(tw, "\t%s\n", line)
 	}
