@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -308,6 +309,7 @@ func TestAVersionThatIsDamagedIsNotRead(t *testing.T) {
 
 // failing is a source that can be told to fail, and counts.
 type failing struct {
+	mu           sync.Mutex // guards what follows
 	content, tag string
 	err          error
 	asked        []string
@@ -315,6 +317,8 @@ type failing struct {
 
 func (f *failing) String() string { return "failing" }
 func (f *failing) Fetch(_ context.Context, tag string, w io.Writer) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.asked = append(f.asked, tag)
 	if f.err != nil || tag != "" && tag == f.tag {
 		return f.tag, f.err
@@ -348,13 +352,13 @@ func TestARefreshThatFailsKeepsTheVersionBefore(t *testing.T) {
 		x.Use("tasks/p/q", checkpoint.TableVersion{Number: 1})
 		time.Sleep(61 * time.Second)
 		look("Ada", 1, 1, "")
-		source.err = errors.New("the store is down")
+		source.set("", "one", errors.New("the store is down"))
 		time.Sleep(time.Minute)
 		look("Ada", 1, 61, "the store is down")
-		source.err, source.content, source.tag = nil, "{\"id\":1,\"nam", "two"
+		source.set("{\"id\":1,\"nam", "two", nil)
 		time.Sleep(time.Minute)
 		look("Ada", 1, 121, `failing: line 1: offset 12: unexpected end of JSON, want '"' at the end of a string`)
-		source.content = "{\"id\":1,\"name\":\"Bob\"}\n"
+		source.set("{\"id\":1,\"name\":\"Bob\"}\n", "two", nil)
 		time.Sleep(time.Minute)
 		look("Bob", 2, 1, "")
 		// A task still uses the first.
@@ -362,18 +366,25 @@ func TestARefreshThatFailsKeepsTheVersionBefore(t *testing.T) {
 			t.Error(b.files(), "files")
 		}
 		x.Use("tasks/p/q", checkpoint.TableVersion{Number: 2})
-		source.content, source.tag = "{\"id\":1,\"name\":\"Eve\"}\n", "three"
+		source.set("{\"id\":1,\"name\":\"Eve\"}\n", "three", nil)
 		time.Sleep(time.Minute)
 		look("Eve", 3, 1, "")
 		if b.files() != 2 {
 			t.Error(b.files(), "files")
 		}
+		cancel()
+		<-done
 		if want := []string{"", "one", "one", "one", "one", "two"}; !slices.Equal(source.asked, want) {
 			t.Error(source.asked)
 		}
-		cancel()
-		<-done
 	})
+}
+
+// set says what the source does from now on.
+func (f *failing) set(content, tag string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.content, f.tag, f.err = content, tag, err
 }
 
 func FuzzContentsAreRowsOrErrors(f *testing.F) {
