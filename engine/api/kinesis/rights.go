@@ -212,7 +212,8 @@ func (in *consumerInput) aim(ctx context.Context, s *Service) (aim, error) {
 
 // policyOf is the resource policy of what a request is about, empty without one.
 func (s *Service) policyOf(ctx context.Context, a aim) (string, error) {
-	if a.stream == "" {
+	// One that is being deleted is not opened again.
+	if state, ok := s.states.of(a.stream); a.stream == "" || ok && state.status == stream.Deleting {
 		return "", nil
 	}
 	st, err := s.o.Streams.Open(ctx, a.stream)

@@ -212,6 +212,28 @@ func TestTagsOfSomethingNewNeedTheirRight(t *testing.T) {
 	}
 }
 
+// What a client hands back from an answer before names a stream too.
+func TestTokensLeadAroundNoPolicy(t *testing.T) {
+	r := guarded(t, people{"alice": `{"Effect":"Allow","Action":"*","Resource":"arn:aws:kinesis:*:*:stream/hers"},{"Effect":"Allow","Action":"kinesis:ListStreams","Resource":"*"}`})
+	for _, name := range []string{"s", "hers"} {
+		r.mustAs("root", "CreateStream", `{"StreamName":"`+name+`","ShardCount":2}`)
+		it := r.mustAs("root", "GetShardIterator", `{"StreamName":"`+name+`","ShardId":"0","ShardIteratorType":"LATEST"}`).fields["ShardIterator"].(string)
+		token := r.mustAs("root", "ListShards", `{"StreamName":"`+name+`","MaxResults":1}`).fields["NextToken"].(string)
+		want := ""
+		if name == "s" {
+			want = "AccessDeniedException"
+		}
+		for operation, body := range map[string]string{
+			"GetRecords": `{"StreamARN":"arn:aws:kinesis:us-east-1:000000000000:stream/hers","ShardIterator":"` + it + `"}`, "ListShards": `{"NextToken":"` + token + `"}`,
+		} {
+			if a := r.as("alice", operation, body); a.kind != want {
+				t.Errorf("%s of %s: %s", operation, name, a.text)
+			}
+		}
+	}
+	r.mustAs("alice", "ListStreams", `{}`)
+}
+
 // quoted is a text as a value of JSON.
 func quoted(text string) string {
 	b, _ := json.Marshal(text)
