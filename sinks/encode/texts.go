@@ -5,7 +5,6 @@ import (
 	"hash/maphash"
 	"slices"
 	"unsafe"
-	"weak"
 
 	"github.com/millrace-io/millrace/engine/column"
 )
@@ -16,31 +15,27 @@ type texts struct {
 	slots   []int32 // id+1 by hash, 0 where free
 	offsets []uint32
 	bytes   []byte
-	// least and greatest are the ids of the bounds.
+	// least and greatest are the ids of the bounds of the first bounded values.
 	least, greatest int32
-	remaps          []remap
-	nextRemap       int
+	bounded         int
+	// remaps has base+id for the values of a decoder's dictionary, less than base where the id is not known
+	// yet. The base rises from file to file, so that nothing need be cleared for one of few rows.
+	remaps column.Remaps
+	base   int32
 }
 
-// remap says which id the values of a decoder's dictionary have here, -1 where not known yet. The
-// decoder's dictionary is not kept alive by it.
-type remap struct {
-	from weak.Pointer[column.Dict]
-	ids  []int32
-	// seen is how many values were taken from there.
-	seen int
-}
-
-// maxRemaps is how many decoders' dictionaries are followed at once: one a shard.
-const maxRemaps = 8
-
-// remapShare is how many values of a decoder's dictionary there may be for each value taken from it
-// before ids are looked up in a table of them all. A table costs as much as the dictionary has
-// values, and a file may take only some of them: one partition of many.
-const remapShare = 4
+const (
+	// remapShare is how many values of a decoder's dictionary there may be for each value taken from it
+	// before ids are looked up in a table of them all. A table costs as much as the dictionary has values.
+	remapShare = 4
+	// keptRemap is the size of a table that is kept for the next file.
+	keptRemap = 64 << 10
+	// lastBase leaves room for the ids of a file.
+	lastBase = 1 << 30
+)
 
 func newTexts() *texts {
-	return &texts{seed: maphash.MakeSeed(), slots: make([]int32, 8), offsets: []uint32{0}}
+	return &texts{seed: maphash.MakeSeed(), slots: make([]int32, 8), offsets: []uint32{0}, base: 1}
 }
 
 func (d *texts) len() int { return len(d.offsets) - 1 }
@@ -65,29 +60,23 @@ func (d *texts) expand(v *values, ids []int32) {
 func (d *texts) appendPlain(dst []byte) []byte { return appendPlainText(dst, d.bytes, d.offsets) }
 
 func (d *texts) bounds(kind column.Kind) bounds {
+	for ; d.bounded < d.len(); d.bounded++ {
+		d.bound(int32(d.bounded))
+	}
 	return textBounds(d.value(d.least), d.value(d.greatest), kind)
 }
 
 func (d *texts) memory() int {
-	n := int(unsafe.Sizeof(*d)) + 4*cap(d.slots) + 4*cap(d.offsets) + cap(d.bytes) +
-		cap(d.remaps)*int(unsafe.Sizeof(remap{}))
-	for _, r := range d.remaps {
-		n += 4 * cap(r.ids)
-	}
-	return n
+	return int(unsafe.Sizeof(*d)) + 4*cap(d.slots) + 4*cap(d.offsets) + cap(d.bytes) + int(d.remaps.Memory())
 }
 
 func (d *texts) reset() {
+	d.base += int32(d.len())
 	clear(d.slots)
-	d.offsets, d.bytes = d.offsets[:1], d.bytes[:0]
-	for i := range d.remaps {
-		d.remaps[i].ids, d.remaps[i].seen = d.remaps[i].ids[:0], 0
-	}
-}
-
-func unknown(ids []int32) {
-	for i := range ids {
-		ids[i] = -1
+	d.offsets, d.bytes, d.bounded = d.offsets[:1], d.bytes[:0], 0
+	if d.remaps.Shrink(keptRemap); d.base > lastBase {
+		d.remaps.Forget()
+		d.base = 1
 	}
 }
 
@@ -108,10 +97,10 @@ func (d *texts) appendIDs(dst []int32, c *column.Column, r rows) []int32 {
 		return dst
 	}
 	for i, from := range dst[n:] {
-		id := known[from]
+		id := known[from] - d.base
 		if id < 0 {
 			id = d.id(c.Dict.Bytes[c.Dict.Offsets[from]:c.Dict.Offsets[from+1]])
-			known[from] = id
+			known[from] = d.base + id
 		}
 		dst[n+i] = id
 	}
@@ -121,32 +110,12 @@ func (d *texts) appendIDs(dst []int32, c *column.Column, r rows) []int32 {
 // remap is the table for a decoder's dictionary of n values, from which so many are taken now; nil
 // while they are too few.
 func (d *texts) remap(from *column.Dict, n, taken int) []int32 {
-	r := d.remapOf(weak.Make(from))
-	r.seen += taken
-	if r.seen*remapShare < n {
+	r := d.remaps.Of(from)
+	r.Used += taken
+	if r.Used*remapShare < n {
 		return nil
 	}
-	if have := len(r.ids); have < n {
-		r.ids = slices.Grow(r.ids, n-have)[:n]
-		unknown(r.ids[have:])
-	}
-	return r.ids
-}
-
-func (d *texts) remapOf(from weak.Pointer[column.Dict]) *remap {
-	for i := range d.remaps {
-		if d.remaps[i].from == from {
-			return &d.remaps[i]
-		}
-	}
-	if len(d.remaps) < maxRemaps {
-		d.remaps = append(d.remaps, remap{from: from})
-		return &d.remaps[len(d.remaps)-1]
-	}
-	r := &d.remaps[d.nextRemap%maxRemaps]
-	d.nextRemap++
-	*r = remap{from: from, ids: r.ids[:0]}
-	return r
+	return r.Table(n)
 }
 
 func (d *texts) id(text []byte) int32 {
@@ -161,7 +130,6 @@ func (d *texts) id(text []byte) int32 {
 	d.bytes = append(d.bytes, text...)
 	d.offsets = append(d.offsets, uint32(len(d.bytes)))
 	d.slots[at] = id + 1
-	d.bound(id)
 	if 2*d.len() > len(d.slots) {
 		d.grow()
 	}

@@ -2,8 +2,6 @@ package objects
 
 import (
 	"encoding/binary"
-	"slices"
-	"weak"
 
 	"github.com/millrace-io/millrace/engine/column"
 )
@@ -12,26 +10,17 @@ import (
 // of the chunk's, which takes less to write, to read back and to look up again for each file.
 type stagedTexts struct {
 	values *column.Values
-	// known are the ids for those of the decoder that the batch at hand comes from, or notYet or noRoom; nil if
-	// its texts have none.
+	// known are the ids for those of the decoder that the batch at hand comes from: one more than each, or notYet
+	// or noRoom; nil if its texts have none.
 	known  []int32
-	remaps []stagedRemap
-	// next is the remap that makes place for another decoder's.
-	next int
-}
-
-type stagedRemap struct {
-	from weak.Pointer[column.Dict]
-	ids  []int32
+	remaps column.Remaps
 }
 
 const (
-	notYet = -1
-	noRoom = -2
+	notYet = 0
+	noRoom = -1
 	// stagedID marks an id, where appendValue has 0 for null and 1 for a value.
 	stagedID = 2
-	// stagedRemaps is how many decoders' dictionaries are followed at once: one a shard.
-	stagedRemaps = 8
 	// A dictionary of less than leastTexts is not worth its table.
 	leastTexts, mostTexts = 32 << 10, 1 << 20
 )
@@ -50,30 +39,7 @@ func (t *stagedTexts) begin(c *column.Column, limit int) {
 	if t.values == nil {
 		t.values = column.NewValues(limit)
 	}
-	r := t.remap(weak.Make(c.Dict))
-	if n := len(r.ids); n < c.DictLen {
-		r.ids = slices.Grow(r.ids, c.DictLen-n)[:c.DictLen]
-		for i := n; i < c.DictLen; i++ {
-			r.ids[i] = notYet
-		}
-	}
-	t.known = r.ids
-}
-
-func (t *stagedTexts) remap(from weak.Pointer[column.Dict]) *stagedRemap {
-	for i := range t.remaps {
-		if t.remaps[i].from == from {
-			return &t.remaps[i]
-		}
-	}
-	if len(t.remaps) < stagedRemaps {
-		t.remaps = append(t.remaps, stagedRemap{from: from})
-		return &t.remaps[len(t.remaps)-1]
-	}
-	r := &t.remaps[t.next%stagedRemaps]
-	t.next++
-	*r = stagedRemap{from: from, ids: r.ids[:0]}
-	return r
+	t.known = t.remaps.Of(c.Dict).Table(c.DictLen)
 }
 
 // append is appendValue for a row of the column that begin was called with.
@@ -81,27 +47,24 @@ func (t *stagedTexts) append(dst []byte, c *column.Column, row int) []byte {
 	if t.known == nil || c.IsNull(row) {
 		return appendValue(dst, c, row)
 	}
-	id := t.known[c.IDs[row]]
-	if id == notYet {
-		var ok bool
-		if id, ok = t.values.ID(c.Text(row)); !ok {
-			id = noRoom
+	known := t.known[c.IDs[row]]
+	if known == notYet {
+		id, ok := t.values.ID(c.Text(row))
+		if known = id + 1; !ok {
+			known = noRoom
 		}
-		t.known[c.IDs[row]] = id
+		t.known[c.IDs[row]] = known
 	}
-	if id == noRoom {
+	if known == noRoom {
 		return appendValue(dst, c, row)
 	}
-	return binary.AppendUvarint(append(dst, stagedID), uint64(id))
+	return binary.AppendUvarint(append(dst, stagedID), uint64(known-1))
 }
 
 func (t *stagedTexts) memory() int64 {
-	var n int64
+	n := t.remaps.Memory()
 	if t.values != nil {
-		n = t.values.Memory()
-	}
-	for i := range t.remaps {
-		n += 4 * int64(cap(t.remaps[i].ids))
+		n += t.values.Memory()
 	}
 	return n
 }
