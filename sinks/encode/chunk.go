@@ -37,6 +37,8 @@ type chunk struct {
 	spare dictionary
 	// encoded is set while the open page holds ids, declined once this file does without.
 	encoded, declined bool
+	// sample is set until the first rows of a small file are looked at.
+	sample bool
 	// even is what was found out about texts of one length.
 	even evenness
 
@@ -117,7 +119,9 @@ func (k *chunk) addIDs(c *column.Column, r rows) {
 			k.dict = newDictionary(k.leaf.typ)
 		}
 	}
-	if len(k.pages) == 0 && outgrows(c, r) {
+	sample := k.sample && r.len() > 0
+	k.sample = k.sample && !sample
+	if len(k.pages) == 0 && (outgrows(c, r) || sample && differ(c, r)) {
 		// It would be declined all the same, after a copy of what may be very large.
 		k.decline()
 		k.values.add(c, r)

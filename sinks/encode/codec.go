@@ -2,6 +2,7 @@ package encode
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/compress"
@@ -43,10 +44,13 @@ func newCodec(c Compression, level int) (codec, error) {
 // newZstd is a codec of our own because that of parquet-go leaves literals without entropy coding
 // when they do not repeat, which stores random hexadecimal ids at 6 instead of 4 bits a digit.
 func newZstd(level int) (codec, error) {
-	e, err := zstd.NewWriter(nil, zstdOptions(level)...)
+	first, err := zstd.NewWriter(nil, zstdOptions(level)...)
 	if err != nil {
 		return codec{}, fmt.Errorf("zstd level %d: %w", level, err)
 	}
+	// An encoder holds 300 KiB, and files that are completed on all cores need one each.
+	var pool sync.Pool
+	pool.Put(first)
 	return codec{
 		id: format.Zstd,
 		compress: func(dst, src []byte) ([]byte, error) {
@@ -54,6 +58,14 @@ func newZstd(level int) (codec, error) {
 				// Memory that grew bit by bit would take several times as much.
 				dst = make([]byte, 0, len(src))
 			}
+			e, _ := pool.Get().(*zstd.Encoder)
+			if e == nil {
+				var err error
+				if e, err = zstd.NewWriter(nil, zstdOptions(level)...); err != nil {
+					return dst, err
+				}
+			}
+			defer pool.Put(e)
 			return e.EncodeAll(src, dst[:0]), nil
 		},
 		even: newEvenFrames(),

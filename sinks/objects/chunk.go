@@ -245,6 +245,7 @@ func (c *Chunk) route(b *column.Batch) ([]flow.Reject, error) {
 // put stages a row.
 func (c *Chunk) put(b *column.Batch, row int, p *part) error {
 	c.stage.add(b, row, p)
+	p.staged++
 	if !c.stage.full() {
 		return nil
 	}

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace-io/millrace/sinks/encode"
 )
 
 // encoderMemory is what a goroutine takes that completes objects, as a multiple of what a part without an encoder
@@ -74,6 +76,7 @@ func (f *finisher) finish(p *part) error {
 	f.out = ordered{spool: &f.chunk.finished, shared: f.shared, held: f.out.held[:0]}
 	defer f.out.leave()
 	p.encoder = f.chunk.settings.Open(&f.out)
+	encode.Expect(p.encoder, p.staged)
 	if err := f.add(p); err != nil {
 		return err
 	}

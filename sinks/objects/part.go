@@ -22,6 +22,8 @@ type part struct {
 	own  *spool
 	rows int64
 	hash column.RowHash
+	// staged is how many rows went to the stage.
+	staged int64
 	// selection is the rows of the batch at hand, once the object is open.
 	selection []int32
 	// heavy is set while a very large row is among them.
