@@ -16,11 +16,12 @@ import (
 // gatherEvery is how often the streams are looked at while records are waited for.
 const gatherEvery = 20 * time.Millisecond
 
-// gather lets the sources run until the streams whose schema is not known have enough records.
-func (p *Pipeline) gather(ctx context.Context, o ResolveOptions) error {
+// gather lets the sources run until the streams whose schema is not known have enough records, and returns
+// what they did by their names.
+func (p *Pipeline) gather(ctx context.Context, o ResolveOptions) (map[string]SourceStatus, error) {
 	missing, err := p.unsampled(ctx, o.Run)
 	if err != nil || len(missing) == 0 {
-		return err
+		return nil, err
 	}
 	part := *p
 	part.Transforms, part.Queries, part.Sinks = nil, nil, nil
@@ -28,7 +29,7 @@ func (p *Pipeline) gather(ctx context.Context, o ResolveOptions) error {
 		return !s.Component.AnyStream && !slices.ContainsFunc(missing, func(x *Stream) bool { return x.Name == s.To })
 	})
 	if len(part.Sources) == 0 {
-		return nil // what is stored has to do
+		return nil, nil // what is stored has to do
 	}
 	var names []string
 	for _, x := range missing {
@@ -40,7 +41,7 @@ func (p *Pipeline) gather(ctx context.Context, o ResolveOptions) error {
 	options.Stop = enough
 	r, err := Open(ctx, &part, options)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	done := make(chan struct{})
 	var watching sync.WaitGroup
@@ -52,10 +53,14 @@ func (p *Pipeline) gather(ctx context.Context, o ResolveOptions) error {
 	err = r.Wait(ctx)
 	close(done)
 	watching.Wait()
+	did := map[string]SourceStatus{}
+	for _, s := range r.sources {
+		did[s.spec.Name] = s.status()
+	}
 	if err = errors.Join(err, r.Close()); err == nil && stopped {
 		err = ErrUnsampled
 	}
-	return err
+	return did, err
 }
 
 // awaitRecords returns once all streams have the records that they wait for, or done is closed; or,

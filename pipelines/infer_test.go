@@ -119,7 +119,9 @@ func TestSchemaIsInferredLockedAndWidened(t *testing.T) {
 		fmt.Fprintf(&text, "{\"at\":%d,\"n\":%d,\"who\":{\"id\":\"u%d\"}}\n", 1_760_000_000_000+i, i, i)
 	}
 	p.write("in-1.ndjson", text.String())
-	p.run()
+	if s := p.run(); s.Sources[0].Written != 20 {
+		t.Errorf("the first run reports %d records, those of the sample included", s.Sources[0].Written)
+	}
 	const first = "version: 1\nschema:\n  at: timestamp\n  n: bigint\n  who: {id: string}\n"
 	if lock := p.read("clicks.schema.yaml"); !strings.HasSuffix(lock, first) || !strings.HasPrefix(lock, "# ") {
 		t.Errorf("the lock file is\n%s", lock)
@@ -134,6 +136,9 @@ func TestSchemaIsInferredLockedAndWidened(t *testing.T) {
 	// The next records do not fit; what they bring is kept, and has columns from the next chunk on.
 	p.write("in-2.ndjson", `{"at":1760000001000,"n":1.5,"who":{"id":"a","age":7},"new":[1]}`+"\n")
 	s := p.run()
+	if s.Sources[0].Written != 1 {
+		t.Errorf("the second run reports %d records", s.Sources[0].Written)
+	}
 	if s.Tasks[0].Schema != 1 {
 		t.Errorf("the chunk of the second run has version %d", s.Tasks[0].Schema)
 	}

@@ -83,6 +83,9 @@ type Source struct {
 	// Config is what Component.Open takes.
 	Config any `json:"-"`
 	To     string
+
+	// gathered is what it wrote and rejected while Resolve waited for a sample: the first run did that too.
+	gathered SourceStatus
 }
 
 // Transform is a step that the chains of consumers share; each chain opens its own.

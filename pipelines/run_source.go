@@ -34,6 +34,8 @@ func (r *Run) openSources() error {
 		spec := r.pipeline.Sources[i]
 		s := &sourceRun{spec: spec}
 		s.now = SourceStatus{Name: spec.Name, Type: spec.Component.Type, To: spec.To, State: "running"}
+		s.writer.written.Store(spec.gathered.Written)
+		s.rejected.Store(spec.gathered.Rejected)
 		s.aim(r)
 		source, err := spec.Component.Open(spec.Config, r.sourceEnv(s))
 		if err != nil {

@@ -42,7 +42,8 @@ func Resolve(ctx context.Context, path string, c Components, o ResolveOptions) (
 	if err != nil || !slices.ContainsFunc(p.Streams, (*Stream).Evolves) {
 		return p, err
 	}
-	if err := p.gather(ctx, o); err != nil {
+	did, err := p.gather(ctx, o)
+	if err != nil {
 		return nil, err
 	}
 	backend, err := openData(ctx, o.Run)
@@ -51,6 +52,11 @@ func Resolve(ctx context.Context, path string, c Components, o ResolveOptions) (
 	}
 	s := settling{o: o, backend: backend, streams: map[string]*versions.Stream{}, next: map[string]versions.Version{}, locks: map[string]Lock{}}
 	p, err = s.settle(ctx, path, c, p)
+	if err == nil {
+		for _, x := range p.Sources {
+			x.gathered = did[x.Name]
+		}
+	}
 	return p, errors.Join(err, backend.Close())
 }
 
