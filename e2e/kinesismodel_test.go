@@ -67,7 +67,7 @@ func parsed(t *testing.T, format string, body []byte) (out fields) {
 		must(t, json.Unmarshal(body, &out))
 		return out
 	}
-	mode, err := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IntDec: cbor.IntDecConvertSigned, UTF8: cbor.UTF8RejectInvalid}.DecMode()
+	mode, err := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IntDec: cbor.IntDecConvertSignedOrFail, UTF8: cbor.UTF8RejectInvalid}.DecMode()
 	must(t, err)
 	var raw map[string]any
 	if err := mode.Unmarshal(body, &raw); err != nil {

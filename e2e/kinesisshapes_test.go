@@ -17,7 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/smithy-go"
 
-	// For its directory, where the models of the APIs are: nothing of it runs.
+	//lint:ignore SA1019 it is for its directory, where the models of the APIs are: nothing of it runs
 	_ "github.com/aws/aws-sdk-go/aws/awserr"
 )
 

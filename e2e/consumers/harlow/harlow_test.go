@@ -1,6 +1,8 @@
 // Package harlow runs github.com/harlow/kinesis-consumer, which uses aws-sdk-go v1.
 package harlow
 
+//lint:file-ignore SA1019 the consumer is made of the SDK that is deprecated, and so are programs that use it
+
 import (
 	"context"
 	"testing"
