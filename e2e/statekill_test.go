@@ -78,7 +78,7 @@ func TestKillsWhileStateIsSpilledLoseAndDuplicateNoWindow(t *testing.T) {
 	}
 	random := seeded(t)
 	file := writeKeyed(t, n)
-	kills, lives := 0, 0
+	kills, lives, reshards := 0, 0, 0
 	var sum count
 	for kills < want && !t.Failed() {
 		lives++
@@ -94,14 +94,19 @@ func TestKillsWhileStateIsSpilledLoseAndDuplicateNoWindow(t *testing.T) {
 					break // it had ended by itself
 				}
 				kills, process = kills+1, nil
-				if exit := p.other("stream", "reshard", "events", fmt.Sprint(1+random.IntN(5)), "--data", p.data); exit.Code != 0 {
-					t.Fatalf("reshard: exit code %d\n%s", exit.Code, exit.Stderr)
+				// A process that lived a few milliseconds made no stream.
+				if p.other("stream", "reshard", "events", fmt.Sprint(1+random.IntN(5)), "--data", p.data).Code == 0 {
+					reshards++
 				}
 			}
 			if process == nil {
 				process = p.start()
 			}
-			summary, _ := p.finish(process)
+			summary, exit := p.finish(process)
+			if most := int64(16+64) << 20; exit.PeakRSS > most {
+				t.Errorf("peak RSS %d MiB, want at most %d", exit.PeakRSS>>20, most>>20)
+			}
+			t.Logf("peak RSS of the last run: %d MiB", exit.PeakRSS>>20)
 			for name := range spilled {
 				if in := summary.Task(name).In(); in != n {
 					t.Errorf("%s took %d rows in over all runs, want %d", name, in, n)
@@ -112,6 +117,9 @@ func TestKillsWhileStateIsSpilledLoseAndDuplicateNoWindow(t *testing.T) {
 				t.Error("no state was spilled")
 			}
 		})
+	}
+	if reshards < want/8 {
+		t.Errorf("the stream was resharded %d times, too few to prove anything", reshards)
 	}
 	fmt.Printf("%d kills in %d lives with spilled state: windows %v\n", kills, lives, sum)
 }
