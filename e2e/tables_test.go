@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -113,6 +115,15 @@ func TestATableIsReplacedWhileTheProcessIsKilled(t *testing.T) {
 	process := p.start("--admin", admin)
 	must(t, rig.Until(within(t, time.Minute), "a fault that names the table", func() bool {
 		return strings.Contains(process.Stderr(), `table "versions"`) && strings.Contains(process.Stderr(), "there is no object s3://bench/")
+	}))
+	must(t, rig.Until(within(t, time.Minute), "not to be ready", func() bool {
+		answer, err := http.Get("http://" + admin + "/readyz")
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		return err == nil && answer.StatusCode == http.StatusServiceUnavailable && bytes.Contains(text, []byte("there is no object"))
 	}))
 	version, next, redone, changed := 1, 0, 0, 0
 	feed := func() {
