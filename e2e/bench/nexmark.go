@@ -20,6 +20,7 @@ import (
 type auctions struct {
 	Version    int                       `yaml:"version" json:"version"`
 	Name       string                    `yaml:"name" json:"name"`
+	Memory     string                    `yaml:"memory" json:"memory"`
 	Streams    map[string]any            `yaml:"streams" json:"streams"`
 	Sources    map[string]map[string]any `yaml:"sources" json:"sources,omitempty"`
 	Tables     map[string]any            `yaml:"tables" json:"tables,omitempty"`
