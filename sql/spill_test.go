@@ -100,7 +100,7 @@ func all(t *testing.T, op sql.Operator, watermark int64) []string {
 func TestStateThatIsSpilledGivesTheSameRows(t *testing.T) {
 	for name, text := range spilling {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(3) {
+			for seed := range uint64(2) {
 				r := rand.New(rand.NewPCG(seed, 7))
 				q := compile(t, spillSchema, "ts", text)
 				f := newFeed(t, r, 40, 150)
@@ -141,7 +141,7 @@ func TestALogOfWhatCameAndLeftIsTheSameState(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 9))
 			q := compile(t, spillSchema, "ts", spilling[name])
-			first, f := newFeed(t, r, 1, 1), newFeed(t, r, 60, 6000)
+			first, f := newFeed(t, r, 1, 1), newFeed(t, r, 30, 6000)
 			schema, err := sqltest.Schema(spillSchema)
 			if err != nil {
 				t.Fatal(err)
