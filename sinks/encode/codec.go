@@ -27,7 +27,11 @@ func newCodec(c Compression, level int) (codec, error) {
 	case None:
 		return codec{id: format.Uncompressed}, nil
 	case Snappy:
-		return wrap(new(snappy.Codec)), nil
+		c := wrap(new(snappy.Codec))
+		encode := c.compress
+		// It looks at the length of what it may write over, and makes as much anew if that is too short.
+		c.compress = func(dst, src []byte) ([]byte, error) { return encode(dst[:cap(dst)], src) }
+		return c, nil
 	case Gzip:
 		if level == 0 {
 			level = 6
