@@ -212,7 +212,7 @@ func TestServeRunsSeveralFiles(t *testing.T) {
 		must(t, os.WriteFile(file, fmt.Appendf(nil, `version: 1
 streams: {%s: {schema: {id: bigint}}}
 sinks:
-  out: {type: file, from: %s, path: %q, buffer: {age: 1h}}
+  out: {type: file, from: %s, path: %q, buffer: {age: 1s}}
 `, name, name, filepath.Join(dir, name+".ndjson")), 0o644))
 		files = append(files, file)
 	}
@@ -236,7 +236,11 @@ sinks:
 		_, err := s.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamARN: d.StreamARN, Data: []byte(`{"id":7}`), PartitionKey: aws.String("k")})
 		must(t, err)
 	}
-	// Nothing has cut a chunk yet: a stop does.
+	rows := func(name string) string {
+		text, _ := os.ReadFile(filepath.Join(dir, name+".ndjson"))
+		return string(text)
+	}
+	must(t, rig.Until(within(t, 30*time.Second), "the rows", func() bool { return rows("one") != "" && rows("two") != "" }))
 	s.process.Terminate()
 	exit, err := s.process.Wait(within(t, 30*time.Second))
 	must(t, err)
@@ -244,9 +248,8 @@ sinks:
 		t.Fatalf("exit code %d\n%s", exit.Code, exit.Stderr)
 	}
 	for _, name := range []string{"one", "two"} {
-		rows, err := os.ReadFile(filepath.Join(dir, name+".ndjson"))
-		if err != nil || string(rows) != "{\"id\":7}\n" {
-			t.Errorf("%s: %q, %v", name, rows, err)
+		if got := rows(name); got != "{\"id\":7}\n" {
+			t.Errorf("%s: %q", name, got)
 		}
 	}
 }
