@@ -107,7 +107,7 @@ func TestShardsFollowTheLoadAndEveryRowIsDeliveredOnce(t *testing.T) {
 	const n = 40_000
 	// The http source keeps the pipeline running when the events have ended.
 	file, rows := pipelineFile(t, "mode: on_demand, max_shards: 4", fmt.Sprintf(`
-  shop: {type: generate, kind: clicks, count: %d, rate: 15000, to: clicks}
+  shop: {type: generate, kind: clicks, count: %d, rate: 8000, to: clicks}
   idle: {type: http, listen: %q, to: clicks}`, n, freeAddress(t)))
 	var log bytes.Buffer
 	data := t.TempDir()
@@ -355,6 +355,7 @@ func TestHotKeyIsNamedInStatusAndMetrics(t *testing.T) {
 	if text := metrics(t, func() pipelines.Status { return pipelines.Status{Streams: []pipelines.StreamStatus{s}} }); !strings.Contains(text, want+"\n") {
 		t.Errorf("%s is missing in\n%s", want, text)
 	}
+	r.await("all delivered", func(_ pipelines.StreamStatus, rows int64) bool { return rows == int64(n) })
 	close(r.stop)
 	r.end()
 	checkRows(t, rows, n)
