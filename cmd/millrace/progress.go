@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -112,9 +113,27 @@ func lines(s pipelines.Status) []string {
 				line += fmt.Sprintf(", %s under its error prefix", some(t.Delivered.ErrorRows, "rejected row"))
 			}
 		} else {
-			line += fmt.Sprintf(", %s in windows, %s rows out", count(last.Aggregated), count(t.Delivered.Rows))
+			line += fmt.Sprintf(", %s in windows, %s rows out", count(last.Aggregated), count(t.Delivered.Rows)) + lost(t.Steps)
 		}
 		text = append(text, withState(line, t.State, t.Error))
+	}
+	return text
+}
+
+// lost says how many rows came to nothing in a query and the transforms before it.
+func lost(steps []checkpoint.Step) string {
+	var sum checkpoint.Counts
+	for _, s := range steps {
+		sum.Add(s.Counts)
+	}
+	text := ""
+	for _, x := range []struct {
+		rows int64
+		what string
+	}{{sum.Filtered, "filtered"}, {sum.Late, "late"}, {sum.Bad, "rejected"}} {
+		if x.rows > 0 {
+			text += fmt.Sprintf(", %s %s", count(x.rows), x.what)
+		}
 	}
 	return text
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -26,5 +27,18 @@ func TestReportCountsObjectsThatItDoesNotList(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
+	}
+}
+
+func TestStatusOfAQuerySaysWhatBecameOfItsRows(t *testing.T) {
+	step := func(name string, c checkpoint.Counts) checkpoint.Step { return checkpoint.Step{Name: name, Counts: c} }
+	got := lines(pipelines.Status{Tasks: []flow.Status{{Name: "q", Kind: "query", Steps: []checkpoint.Step{
+		step("s", checkpoint.Counts{In: 1010, Bad: 1, Passed: 1009}),
+		step("f", checkpoint.Counts{In: 1009, Filtered: 3, Passed: 1006}),
+		step("q", checkpoint.Counts{In: 1006, Filtered: 4, Late: 2, Aggregated: 1000}),
+	}}}})
+	want := "q: 1,010 rows read, 1,000 in windows, 0 rows out, 7 filtered, 2 late, 1 rejected"
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("got  %q\nwant %q", got, want)
 	}
 }

@@ -51,8 +51,11 @@ func (c *statusCommand) Run(a *app) error {
 		if t.OldestUndelivered > 0 {
 			fmt.Fprintf(tw, "%s\tundelivered\tthe oldest record for %s\n", t.Name, ageText(t.OldestUndelivered))
 		}
-		if t.HeldBy != "" && len(t.Shards) > 1 {
+		switch {
+		case t.HeldBy != "" && len(t.Shards) > 1:
 			fmt.Fprintf(tw, "%s\theld back\tby %s, whose watermark is the earliest\n", t.Name, t.HeldBy)
+		case t.HeldBy == "" && t.Kind == "query" && t.State == "running" && t.Watermark != nil:
+			fmt.Fprintf(tw, "%s\tby the clock\t%s: time goes on while no shard brings rows\n", t.Name, watermarkText(t.Watermark))
 		}
 		if f := t.Figures; f != nil && f.Windows != nil {
 			fmt.Fprintf(tw, "%s\twindows\t%s open, %s for the watermark, %s in memory\n", t.Name, count(f.Windows.Open),

@@ -140,9 +140,21 @@ func (s *Status) addPlace(o Status) {
 	s.Shards = append(s.Shards, o.Shards...)
 	s.Figures = s.Figures.add(o.Figures)
 	s.OldestUndelivered = max(s.OldestUndelivered, o.OldestUndelivered)
-	if o.Watermark != nil && (s.Watermark == nil || o.Watermark.Before(*s.Watermark)) {
-		s.Watermark = o.Watermark
+	if s.holds(o) {
+		s.Watermark, s.HeldBy = o.Watermark, o.HeldBy
 	}
+}
+
+// holds reports whether a task holds back the others. A shard without an event holds back whoever
+// reads it, so no watermark at all is the earliest then.
+func (s *Status) holds(o Status) bool {
+	switch {
+	case s.Watermark == nil && s.HeldBy != "":
+		return false
+	case o.Watermark == nil:
+		return o.HeldBy != ""
+	}
+	return s.Watermark == nil || o.Watermark.Before(*s.Watermark)
 }
 
 func addLedger(to, from []checkpoint.Step) {
