@@ -59,6 +59,19 @@ func (c *serveCommand) Run(a *app) error {
 	return errors.Join(c.serve(ctx, a, h, verifier, stop, began), h.directory.Close())
 }
 
+// check refuses flags that contradict each other, and ARNs that clients would not take.
+func (c *serveCommand) check() error {
+	switch {
+	case !kinesis.IsAccount(c.Account):
+		return fmt.Errorf("--account: %q is no account; write twelve digits, as in 123456789012", c.Account)
+	case !kinesis.IsRegion(c.Region):
+		return fmt.Errorf("--region: %q is no region; write one like us-east-1", c.Region)
+	case c.ShardQuota < 1:
+		return fmt.Errorf("--shard-quota: %d is too small: at least 1 shard must be possible", c.ShardQuota)
+	}
+	return c.tlsFlags.check()
+}
+
 // serve answers until a signal, or until a pipeline fails.
 func (c *serveCommand) serve(ctx context.Context, a *app, h *host, v *auth.Verifier, stop <-chan struct{}, began time.Time) (err error) {
 	log, err := c.openAudit()

@@ -83,7 +83,7 @@ func (s *Stream) Configure(ctx context.Context, o Settings) error {
 // Tag sets some tags and removes others.
 func (s *Stream) Tag(ctx context.Context, set map[string]string, remove ...string) error {
 	err := s.change(ctx, func(d *document) (err error) {
-		d.Tags, err = changeTags(d.Tags, set, remove)
+		d.Tags, err = ChangeTags(d.Tags, set, remove)
 		return err
 	})
 	if err != nil {

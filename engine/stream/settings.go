@@ -209,9 +209,9 @@ func (s Settings) fits(asked Settings) error {
 	return nil
 }
 
-// changeTags returns the tags with some set and some removed, if they obey the rules of the
-// Kinesis API, AddTagsToStream.
-func changeTags(tags, set map[string]string, remove []string) (map[string]string, error) {
+// ChangeTags returns the tags of a stream or of a consumer with some set and some removed, if they obey the rules of
+// the Kinesis API, AddTagsToStream and TagResource. Errors: ErrInvalid, ErrLimit.
+func ChangeTags(tags, set map[string]string, remove []string) (map[string]string, error) {
 	tags = maps.Clone(tags)
 	if tags == nil {
 		tags = map[string]string{}

@@ -74,7 +74,7 @@ func (s Spec) check() error {
 			return fmt.Errorf("%w: %d shards with %d ranges", ErrInvalid, s.Shards, len(s.Ranges))
 		}
 	}
-	_, err := changeTags(nil, s.Tags, nil)
+	_, err := ChangeTags(nil, s.Tags, nil)
 	return errors.Join(err, s.settings().check())
 }
 

@@ -7,10 +7,10 @@ package kinesis
 
 import (
 	"net"
-	"regexp"
 	"strconv"
 
 	"github.com/millrace-io/millrace/engine/api/door"
+	"github.com/millrace-io/millrace/engine/api/kinesis"
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/stream/seal/master"
 	"github.com/millrace-io/millrace/sources"
@@ -51,11 +51,6 @@ func defaults() Config {
 	}
 }
 
-var (
-	accountSyntax = regexp.MustCompile(`^\d{12}$`)
-	regionSyntax  = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
-)
-
 // Validate implements config.Validator.
 func (c *Config) Validate() []config.Problem {
 	var found []config.Problem
@@ -63,10 +58,10 @@ func (c *Config) Validate() []config.Problem {
 	if n, e := strconv.ParseUint(port, 10, 16); e != nil || n > 65535 {
 		found = append(found, config.Problemf("listen", "%q is no address; write host:port, as in 127.0.0.1:4567", c.Listen))
 	}
-	if !accountSyntax.MatchString(c.Account) {
+	if !kinesis.IsAccount(c.Account) {
 		found = append(found, config.Problemf("account", "%q is no account; write twelve digits, in quotes: \"123456789012\"", c.Account))
 	}
-	if !regionSyntax.MatchString(c.Region) {
+	if !kinesis.IsRegion(c.Region) {
 		found = append(found, config.Problemf("region", "%q is no region; write one like us-east-1", c.Region))
 	}
 	switch {

@@ -101,6 +101,9 @@ func (s *Service) registerConsumer(ctx context.Context, in *registerConsumerInpu
 	if err != nil {
 		return nil, err
 	}
+	if _, err := stream.ChangeTags(nil, in.tags, nil); err != nil {
+		return nil, err
+	}
 	c := consumer{Name: *in.name, Created: s.o.Now().UTC().Truncate(time.Millisecond), Tags: in.tags}
 	err = s.extras.change(ctx, st, func(e *extra) error {
 		if _, ok := e.consumer(c.Name); ok {

@@ -3,6 +3,7 @@ package kinesis
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -63,6 +64,17 @@ func nameInARN(arn string) string {
 	name, _, _ = strings.Cut(name, "/")
 	return name
 }
+
+var (
+	accountSyntax = regexp.MustCompile(`^[0-9]{12}$`)
+	regionSyntax  = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+)
+
+// IsAccount reports whether ARNs may have the text as their account: clients' own checks refuse any other.
+func IsAccount(text string) bool { return accountSyntax.MatchString(text) }
+
+// IsRegion reports whether ARNs may have the text as their region.
+func IsRegion(text string) bool { return regionSyntax.MatchString(text) }
 
 // arn is that of a stream.
 func (s *Service) arn(name string) string {

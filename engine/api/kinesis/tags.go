@@ -163,9 +163,6 @@ func (s *Service) untagResource(ctx context.Context, in *untagResourceInput) err
 	return s.setTags(ctx, *in.arn, nil, in.keys)
 }
 
-// maxTags of a consumer (Kinesis API, TagResource).
-const maxTags = 50
-
 func (s *Service) setTags(ctx context.Context, arn string, set map[string]string, remove []string) error {
 	r, err := s.resource(ctx, arn)
 	if err != nil {
@@ -174,20 +171,9 @@ func (s *Service) setTags(ctx context.Context, arn string, set map[string]string
 	if r.consumer == "" {
 		return r.Tag(ctx, set, remove...)
 	}
-	return s.editConsumer(ctx, r, func(c *consumer) error {
-		tags := maps.Clone(c.Tags)
-		if tags == nil {
-			tags = map[string]string{}
-		}
-		maps.Copy(tags, set)
-		for _, k := range remove {
-			delete(tags, k)
-		}
-		if len(tags) > maxTags {
-			return limitExceeded("A resource may have %d tags at most.", maxTags)
-		}
-		c.Tags = tags
-		return nil
+	return s.editConsumer(ctx, r, func(c *consumer) (err error) {
+		c.Tags, err = stream.ChangeTags(c.Tags, set, remove)
+		return err
 	})
 }
 
