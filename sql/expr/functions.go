@@ -186,6 +186,9 @@ func (c *compiler) call(e *ast.Call) (node, error) {
 	case !ok && slices.Contains([]string{"now", "current_timestamp", "current_date", "random", "uuid"}, e.Name):
 		return nil, e.Errorf("%s is not supported: a query gives the same rows when it is run again; use the event time", strings.ToUpper(e.Name))
 	case !ok:
+		if slices.Contains(ast.WindowNames(), e.Name) {
+			return nil, e.Errorf("%s is a window, which belongs into GROUP BY; window_start and window_end are its columns", strings.ToUpper(e.Name))
+		}
 		names := append(ast.WindowNames(), Aggregates...)
 		for n := range known {
 			names = append(names, n)

@@ -17,7 +17,7 @@ func from(c clause) (ast.From, error) {
 		j := &ast.Join{Pos: c.at(n).Pos, Left: left}
 		kind, words, ok := joinAt(c, n)
 		if !ok {
-			return nil, c.at(n).Errorf("expected WHERE, GROUP BY or the end after the stream, found %s", c.at(n))
+			return nil, c.at(n).Errorf("expected WHERE, GROUP BY or the end after the stream, found %s%s", c.at(n), hint(c.tokens, n))
 		}
 		if kind == noJoin {
 			return nil, c.at(n).Errorf("%s joins are not supported; use stream [INNER] JOIN table ON …, stream LEFT JOIN table ON … or CROSS JOIN UNNEST(…)", strings.ToUpper(c.at(n).Text))

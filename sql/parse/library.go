@@ -88,7 +88,7 @@ func (r *rewriter) syntax(err error) error {
 	case bad.Kind == lex.End:
 		return bad.Errorf("the expression is not complete")
 	}
-	return bad.Errorf("unexpected %s", bad)
+	return bad.Errorf("unexpected %s%s", bad, hintAt(r.in, bad))
 }
 
 // index is the leaf that a placeholder stands for.

@@ -289,7 +289,7 @@ func (r *rewriter) keyword(i int, word string) (int, error) {
 		r.name(alias, leaf{text: alias.Text})
 		return 2, nil
 	case "FROM", "WHERE", "HAVING", "UNION", "EXCEPT", "INTERSECT", "BY":
-		return 0, t.Errorf("unexpected %s", word)
+		return 0, t.Errorf("unexpected %s%s", word, hint(r.in, i))
 	}
 	r.emit(t, strings.ToLower(word))
 	return 1, nil

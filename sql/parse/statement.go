@@ -263,7 +263,7 @@ func core(all []clause, found *ast.Found) (ast.Body, []clause, error) {
 	}
 	if _, ok := parts["FROM"]; !ok {
 		end := parts["SELECT"].end
-		return nil, nil, end.Errorf("expected FROM and the stream to read, found %s", end)
+		return nil, nil, end.Errorf("expected FROM and the stream to read, found %s%s", end, hintFrom(parts["SELECT"].tokens))
 	}
 	s := lowerCore(parts, found)
 	return s, all, nil
