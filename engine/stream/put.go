@@ -8,16 +8,15 @@ import (
 )
 
 // Put is TryWrite for a batch without a producer, and returns the sequence number of each record
-// (Kinesis API, PutRecords). After an error some of the records may be stored.
+// (Kinesis API, PutRecords). After an error records that are stored all the same have their numbers, and the others
+// the zero Sequence.
 func (s *Stream) Put(ctx context.Context, b *record.Batch) ([]Sequence, error) {
 	if b.Producer.ID != 0 {
 		return nil, fmt.Errorf("put to stream %q: %w: the batch has a producer", s.name, ErrInvalid)
 	}
 	r := &receipt{batch: b, numbers: make([]Sequence, b.Len())}
-	if err := s.write(ctx, b, r, false); err != nil {
-		return nil, err
-	}
-	return r.numbers, nil
+	err := s.write(ctx, b, r, false)
+	return r.numbers, err
 }
 
 // receipt collects where the records of a batch are stored.

@@ -76,9 +76,12 @@ func (l *Local) Put(ctx context.Context, name string, records []Record) ([]Place
 		return nil, err
 	}
 	numbers, err := s.Put(ctx, batchOf(records))
+	if err != nil {
+		return nil, refused(err)
+	}
 	placed := make([]Placed, len(numbers))
 	for i, n := range numbers {
 		placed[i] = Placed{Shard: n.Shard, SequenceNumber: n.String()}
 	}
-	return placed, refused(err)
+	return placed, nil
 }

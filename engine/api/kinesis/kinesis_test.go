@@ -33,8 +33,13 @@ func (r *rig) advance(d time.Duration) { r.ahead.Add(int64(d)) }
 
 func newRig(t *testing.T, change func(*Options)) *rig {
 	t.Helper()
+	return newRigOn(t, vfs.OS{}, change)
+}
+
+func newRigOn(t *testing.T, fs vfs.FS, change func(*Options)) *rig {
+	t.Helper()
 	r := &rig{t: t}
-	backend, err := disk.Open(vfs.OS{}, t.TempDir(), disk.Options{Now: r.now})
+	backend, err := disk.Open(fs, t.TempDir(), disk.Options{Now: r.now})
 	if err != nil {
 		t.Fatal(err)
 	}

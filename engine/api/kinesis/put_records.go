@@ -103,7 +103,7 @@ func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (*putReco
 			break
 		}
 		// Nothing was stored, and the other shards take theirs.
-		batch, err = less, nil
+		batch, out.results.numbers, err = less, nil, nil
 	}
 	if err != nil {
 		f := s.streamFault(err)
@@ -111,9 +111,8 @@ func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (*putReco
 			return nil, err
 		}
 		out.refuse(in.records.count, f)
-	} else {
-		s.o.Stored(batch.Len())
 	}
+	s.o.Stored(len(out.results.numbers))
 	for _, f := range out.results.faults {
 		if f != nil {
 			out.failed++
@@ -147,16 +146,25 @@ func (s *Service) without(st *stream.Stream, busy *capacity.ThrottledError, b *r
 	return left
 }
 
-// refuse says of all that would have been stored that it was not.
+// refuse says of the records that have no number that they were not stored. Those of other shards may have one.
 func (out *putRecordsOutput) refuse(n int, f *wire.Fault) {
-	if out.results.faults == nil {
-		out.results.faults = make([]*wire.Fault, n)
+	x := &out.results
+	if x.faults == nil {
+		x.faults = make([]*wire.Fault, n)
 	}
-	for i, have := range out.results.faults {
-		if have == nil {
-			out.results.faults[i] = f
+	stored, next := x.numbers[:0], 0
+	for i, have := range x.faults {
+		if have != nil {
+			continue
 		}
+		if q := x.numbers[next]; q == (stream.Sequence{}) {
+			x.faults[i] = f
+		} else {
+			stored = append(stored, q)
+		}
+		next++
 	}
+	x.numbers = stored
 }
 
 // writable opens the stream of a put, gives records without keys what routes them, and returns how the stream is
