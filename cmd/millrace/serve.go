@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/api/door"
 	"github.com/millrace-io/millrace/engine/api/kinesis"
+	"github.com/millrace-io/millrace/engine/api/users"
 	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/seal/master"
 )
@@ -141,9 +142,27 @@ func masterKeyOf(named, data string) (string, error) {
 		return "", err
 	}
 	if _, err := os.Stat(file); errors.Is(err, os.ErrNotExist) {
+		if err := needsNoKey(data, file); err != nil {
+			return "", err
+		}
 		if _, err := master.GenerateKeyFile(file); err != nil {
 			return "", fmt.Errorf("make a master key: %w", err)
 		}
 	}
 	return "file:" + file, nil
+}
+
+// needsNoKey is an error if users have secrets that the key file of the data directory seals: another one in its place
+// would open none of them, and stand where the right one is to be put back.
+func needsNoKey(data, file string) error {
+	list, err := (&users.Store{Data: data}).List()
+	if err != nil {
+		return err
+	}
+	for _, u := range list {
+		if len(u.Keys) > 0 {
+			return fmt.Errorf("the secrets of users are sealed, and key file %s is gone: bring it back, or name the key with --master-key", file)
+		}
+	}
+	return nil
 }

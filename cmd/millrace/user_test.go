@@ -78,3 +78,25 @@ func TestMistakesWithUsersNameTheCure(t *testing.T) {
 		}
 	}
 }
+
+func TestNoKeyFileIsMadeInPlaceOfALostOne(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	if code, _, errs := userRun(t, data, "add", "alice"); code != 0 {
+		t.Fatal(errs)
+	}
+	if err := os.Rename(data+".key", data+".away"); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"add", "bob"}, {"rotate", "alice"}, {"rewrap"}} {
+		code, _, errs := userRun(t, data, args...)
+		if code == 0 || !strings.Contains(errs, "data.key is gone: bring it back") {
+			t.Errorf("%v: %d %q", args, code, errs)
+		}
+	}
+	if code, _, errs := userRun(t, data, "remove", "alice"); code != 0 {
+		t.Errorf("remove: %s", errs)
+	}
+	if code, _, errs := userRun(t, data, "add", "carol"); code != 0 {
+		t.Errorf("when nothing is sealed: %s", errs)
+	}
+}
