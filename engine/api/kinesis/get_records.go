@@ -81,6 +81,9 @@ func (s *Service) getRecords(w http.ResponseWriter, r *http.Request, c *call, fo
 	if err != nil {
 		return err
 	}
+	if in.arn != nil && nameInARN(*in.arn) != at.stream {
+		return invalid("ShardIterator is of stream %s, which StreamARN %s is not.", at.stream, *in.arn)
+	}
 	if value(in.dryRun) {
 		return dryRun()
 	}

@@ -188,6 +188,30 @@ func TestIteratorsExpireAndDieWithTheirStream(t *testing.T) {
 	}
 }
 
+func TestNamesOfAStreamMustAgree(t *testing.T) {
+	r := newRig(t, nil)
+	for _, name := range []string{"a", "b"} {
+		r.must("CreateStream", `{"StreamName":"`+name+`","ShardCount":1}`)
+	}
+	it := r.must("GetShardIterator", `{"StreamName":"a","ShardId":"0","ShardIteratorType":"LATEST"}`)["ShardIterator"].(string)
+	for arn, kind := range map[string]string{
+		"arn:aws:kinesis:us-east-1:000000000000:stream/a": "",
+		"arn:aws:kinesis:eu-west-1:111111111111:stream/a": "",
+		"arn:aws:kinesis:us-east-1:000000000000:stream/b": "InvalidArgumentException",
+		"arn:aws:kinesis:us-east-1:000000000000:table/a":  "ValidationException",
+	} {
+		for operation, body := range map[string]string{
+			"GetRecords":            `"ShardIterator":"` + it + `"`,
+			"PutRecord":             `"StreamName":"a","Data":"","PartitionKey":"k"`,
+			"DescribeStreamSummary": `"StreamName":"a"`,
+		} {
+			if a := r.do(operation, `{"StreamARN":"`+arn+`",`+body+`}`); a.kind != kind {
+				t.Errorf("%s with %s: %s", operation, arn, a.text)
+			}
+		}
+	}
+}
+
 func TestStatesAreSeenForAMoment(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Settle = time.Minute })
 	status := func() string {
