@@ -320,6 +320,24 @@ func TestTheEndOfAShardNamesItsChildren(t *testing.T) {
 	})
 }
 
+// The shard comes to its end while an event that does not say so is on its way.
+func TestAnEndDuringAnEventIsToldByTheNext(t *testing.T) {
+	virtually(t, func(r *rig) {
+		arn := r.consumer()
+		r.put("a")
+		slow := make(chan struct{})
+		s := r.subscribeSlowly(arn, horizon, slow)
+		slow <- struct{}{} // the initial response
+		synctest.Wait()
+		r.must("SplitShard", `{"StreamName":"s","ShardToSplit":"0","NewStartingHashKey":"1000"}`)
+		close(slow)
+		<-s.done
+		if e := s.last(); e.children != 2 || e.next != "" || s.text() != "a" {
+			t.Errorf("it ended with %+v of %+v", e, s.events())
+		}
+	})
+}
+
 func TestSubscriptionsEndWithWhatTheyReadFrom(t *testing.T) {
 	for what, c := range map[string]struct {
 		end  func(r *rig, arn string)

@@ -20,6 +20,9 @@ type events struct {
 	cursor *cursor
 	frame  []byte
 	body   []byte
+	// last says that the event that was made last names the shards that follow: the shard may come to its end right
+	// after an event was made that does not.
+	last bool
 	// still refuses what the client has no right to any more; asked is when it was asked last.
 	still func(ctx context.Context) error
 	asked time.Time
@@ -50,7 +53,7 @@ func (e *events) run(ctx context.Context) {
 			e.fail(err)
 			return
 		}
-		if !e.send("SubscribeToShardEvent", e.body) || e.cursor.ended() {
+		if !e.send("SubscribeToShardEvent", e.body) || e.last {
 			return
 		}
 		if records > 0 {
@@ -159,7 +162,7 @@ func (e *events) event(ctx context.Context) (records int, err error) {
 	}
 	w.EndArray()
 	t := eventTail{behind: c.behind(), number: c.continuation()}
-	if c.ended() {
+	if e.last = c.ended(); e.last {
 		t.number, t.children = "", c.children()
 	}
 	w.Append(&t)
