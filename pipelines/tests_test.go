@@ -162,6 +162,23 @@ func TestADayPassesInNoTime(t *testing.T) {
 	}
 }
 
+func TestAnEventInTheYear9999IsFarFutureAndTheOthersAreNot(t *testing.T) {
+	r := tested(t, `
+    input:
+      - stream: s
+        rows:
+          - {ts: 2026-01-31T12:00:00Z, k: a, v: 2}
+          - {ts: 9999-12-31T23:59:59Z, k: a, v: 3}
+    expect:
+      q: [{k: a, n: 1, sum: 2}]
+    rejected:
+      - {step: s, code: far-future, contains: "9999"}
+`)
+	if !r.OK {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestFloatsMayBeATouchApart(t *testing.T) {
 	const input = `
     input: [{stream: s, rows: [{ts: 2030-01-01T00:00:00Z, k: a, v: 0.1}, {ts: 2030-01-01T00:00:00Z, k: a, v: 0.2}]}]
