@@ -89,7 +89,7 @@ func (a *auction) millrace(env []string, args ...string) rig.Exit {
 // run lets the pipeline deliver.
 func (a *auction) run(events int64, interval time.Duration) {
 	a.Helper()
-	env := []string{"OUT=" + a.out(""), fmt.Sprint("COUNT=", events), fmt.Sprint("INTERVAL=", interval)}
+	env := []string{"OUT=" + a.out(""), fmt.Sprint("COUNT=", events), fmt.Sprint("INTERVAL=", interval), fmt.Sprint("WATERMARK=", 400*interval)}
 	var err error
 	a.summary, err = a.millrace(env, "run", "pipelines/examples/nexmark.yaml", "--data", filepath.Join(a.dir, "data"), "--json").Summary()
 	a.must(err)
