@@ -13,7 +13,7 @@ import (
 const longestCure = 300
 
 // oneStream refuses a term of UNION ALL that reads another stream than the first one, and says how the
-// rows of both come together; see docs/decisions/0019.
+// rows of both come together; see docs/decisions/0021.
 func (c *composer) oneStream(first, term ast.Body, plan plan, known *withNames) error {
 	for _, t := range ast.Tables(&ast.Query{Body: term}) {
 		if c.from == nil || t.Name == c.from.Name || known.find(t.Name) != nil {
