@@ -113,7 +113,14 @@ func killedInForm(t *testing.T, random *rand.Rand, n, most int, f form) (hits in
 func (p *proof) reshard(shards int, process *rig.Process) {
 	p.t.Helper()
 	exit := p.other("stream", "reshard", "clicks", fmt.Sprint(shards), "--data", p.data)
-	if exit.Code != 0 && (process == nil || process.Running()) {
+	if exit.Code == 0 {
+		return
+	}
+	if process != nil {
+		// One that is through stops answering a moment before it has ended.
+		wait(p.t.Context(), 10*time.Second, process.Done())
+	}
+	if process == nil || process.Running() {
 		p.t.Errorf("reshard to %d shards: exit code %d\n%s%s", shards, exit.Code, exit.Stdout, exit.Stderr)
 	}
 }

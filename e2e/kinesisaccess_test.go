@@ -244,9 +244,13 @@ func TestKinesisClientsAreKnownByTheirCertificates(t *testing.T) {
 	refused(t, putOne(ctx, s.secure(nobody, a.client(t, "mallory")), "s"), "UnrecognizedClientException")
 	refused(t, putOne(ctx, s.secure(nobody, a.client(t, "admin", "alice.example.com")), "s"), "UnrecognizedClientException")
 	for what, certificates := range map[string][]tls.Certificate{"no certificate": nil, "another authority's": {other.client(t, "admin")}} {
-		if err := putOne(ctx, s.secure(nobody, certificates...), "s"); err == nil || !strings.Contains(err.Error(), "certificate") {
-			t.Errorf("%s: %v", what, err)
+		// The refusal may be overtaken by the end of the connection, so its text is not sure to arrive.
+		if err := putOne(ctx, s.secure(nobody, certificates...), "s"); err == nil {
+			t.Errorf("%s: the record was taken", what)
 		}
+	}
+	if n, err := readable(ctx, alice, "s"); n != 1 || err != nil {
+		t.Errorf("%d records in the end, %v", n, err)
 	}
 	s.audited("admin", "kinesis:CreateStream", "ok")
 }
