@@ -62,7 +62,7 @@ func (b *bench) millrace(name, binary string, args ...string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.start(name, binary, address, append([]string{"serve", "--listen", address, "--data", data}, args...)...)
+	return b.start(name, binary, address, append([]string{"serve", "--listen", address, "--data", data, "--instant"}, args...)...)
 }
 
 // kinesalite is nil where it is not installed.

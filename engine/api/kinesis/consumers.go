@@ -69,9 +69,20 @@ func (c *consumerShape) Fields(f *wire.Fields) {
 	f.String("StreamARN", &c.stream)
 }
 
+// creating reports whether a consumer is not ACTIVE yet.
+func (s *Service) creating(c consumer) bool { return s.o.Now().Before(c.Created.Add(s.o.Settle)) }
+
+// active refuses a consumer that is CREATING, as the service does.
+func (s *Service) active(stream string, c consumer) error {
+	if !s.creating(c) {
+		return nil
+	}
+	return inUse("Consumer %s with creation timestamp %d under stream %s and account %s is not in ACTIVE status.", c.Name, c.Created.Unix(), stream, s.o.Account)
+}
+
 func (s *Service) consumerOf(stream string, c consumer) *consumerShape {
 	status := "ACTIVE"
-	if s.o.Now().Before(c.Created.Add(s.o.Settle)) {
+	if s.creating(c) {
 		status = "CREATING"
 	}
 	return &consumerShape{name: c.Name, arn: s.consumerARN(stream, c), status: status, created: c.Created}

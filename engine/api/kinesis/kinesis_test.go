@@ -16,6 +16,8 @@ import (
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/api/wire"
 	"github.com/millrace-io/millrace/engine/stream/disk"
+	"github.com/millrace-io/millrace/engine/stream/seal"
+	"github.com/millrace-io/millrace/engine/stream/seal/master"
 	"github.com/millrace-io/millrace/engine/vfs"
 )
 
@@ -39,7 +41,9 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 func newRigOn(t *testing.T, fs vfs.FS, change func(*Options)) *rig {
 	t.Helper()
 	r := &rig{t: t}
-	backend, err := disk.Open(fs, t.TempDir(), disk.Options{Now: r.now})
+	backend, err := disk.Open(fs, t.TempDir(), disk.Options{Now: r.now, Keys: func(stream, key string) (seal.Keyring, error) {
+		return master.Ring(stream, key, master.Options{})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,7 +35,10 @@ func (s *Service) setPolicy(ctx context.Context, arn, text string) error {
 		return err
 	}
 	if r.consumer != "" {
-		return s.editConsumer(ctx, r, func(c *consumer) error { c.Policy = text; return nil })
+		return s.editConsumer(ctx, r, func(c *consumer) error {
+			c.Policy = text
+			return s.active(r.Name(), *c)
+		})
 	}
 	return s.extras.change(ctx, r.Stream, func(e *extra) error { e.Policy = text; return nil })
 }

@@ -63,6 +63,9 @@ func (s *Service) subscribeToShard(w http.ResponseWriter, r *http.Request, asked
 	if err != nil {
 		return err
 	}
+	if err := s.active(st.Name(), consumer); err != nil {
+		return err
+	}
 	sh, err := s.shardIn(st, *in.shard)
 	if err != nil {
 		return err
