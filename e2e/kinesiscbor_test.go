@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"math"
 	"net/http"
 	"strings"
@@ -60,31 +59,16 @@ func TestKinesisCBORIsThatOfJava(t *testing.T) {
 			}
 		}
 	}
-	if got, want := s.raw("DescribeLimits", unhex(t, "a0")), unhex(t,
-		`bf 6a "ShardLimit" 19 01f4 6e "OpenShardCount" 01 73 "OnDemandStreamCount" 00 78 18 "OnDemandStreamCountLimit" 18 32 ff`); !bytes.Equal(got, want) {
-		t.Errorf("limits are\n%x, want\n%x", got, want)
+	_, limits := s.raw("DescribeLimits", typeCBOR, unhex(t, "a0"))
+	if want := unhex(t,
+		`bf 6a "ShardLimit" 19 01f4 6e "OpenShardCount" 01 73 "OnDemandStreamCount" 00 78 18 "OnDemandStreamCountLimit" 18 32 ff`); !bytes.Equal(limits, want) {
+		t.Errorf("limits are\n%x, want\n%x", limits, want)
 	}
-	if got, want := s.raw("DescribeStream", unhex(t, `a1 6a "StreamName" 61 "x"`)), unhex(t,
-		`bf 66 "__type" 78 19 "ResourceNotFoundException" 67 "message" 78 2e "Stream x under account 000000000000 not found." ff`); !bytes.Equal(got, want) {
-		t.Errorf("an error is\n%q, want\n%q", got, want)
+	_, refused := s.raw("DescribeStream", typeCBOR, unhex(t, `a1 6a "StreamName" 61 "x"`))
+	if want := unhex(t,
+		`bf 66 "__type" 78 19 "ResourceNotFoundException" 67 "message" 78 2e "Stream x under account 000000000000 not found." ff`); !bytes.Equal(refused, want) {
+		t.Errorf("an error is\n%q, want\n%q", refused, want)
 	}
-}
-
-// raw is the body of an answer in CBOR.
-func (s *server) raw(operation string, body []byte) []byte {
-	s.t.Helper()
-	q, err := http.NewRequestWithContext(s.t.Context(), "POST", "http://"+s.address+"/", bytes.NewReader(body))
-	must(s.t, err)
-	q.Header.Set("X-Amz-Target", "Kinesis_20131202."+operation)
-	q.Header.Set("Content-Type", typeCBOR)
-	q.Header.Set("X-Amz-Date", "20261122T010203Z")
-	q.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AK/20261122/us-east-1/kinesis/aws4_request, SignedHeaders=host, Signature=00")
-	resp, err := http.DefaultClient.Do(q)
-	must(s.t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	must(s.t, err)
-	return text
 }
 
 // TestKinesisNumbersAndTimesInCBOR writes the same values in all ways that there are, with another encoder where it can.

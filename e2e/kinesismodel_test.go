@@ -102,8 +102,15 @@ func textual(t *testing.T, v any) any {
 	return v
 }
 
-// post sends a body as an SDK does.
+// post sends a body as an SDK does, and parses the answer.
 func (s *server) post(operation, format string, body []byte) (status int, answer fields) {
+	s.t.Helper()
+	status, text := s.raw(operation, format, body)
+	return status, parsed(s.t, format, text)
+}
+
+// raw sends a body as an SDK does. The answer is to be in the same format.
+func (s *server) raw(operation, format string, body []byte) (status int, answer []byte) {
 	s.t.Helper()
 	q, err := http.NewRequestWithContext(s.t.Context(), "POST", "http://"+s.address+"/", bytes.NewReader(body))
 	must(s.t, err)
@@ -114,12 +121,12 @@ func (s *server) post(operation, format string, body []byte) (status int, answer
 	resp, err := http.DefaultClient.Do(q)
 	must(s.t, err)
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
+	answer, err = io.ReadAll(resp.Body)
 	must(s.t, err)
 	if got := resp.Header.Get("Content-Type"); got != format {
 		s.t.Errorf("%s in %s is answered in %s", operation, format, got)
 	}
-	return resp.StatusCode, parsed(s.t, format, text)
+	return resp.StatusCode, answer
 }
 
 // samples are texts for the patterns of the model.
