@@ -60,6 +60,7 @@ func run() (err error) {
 	parquet := flag.Bool("parquet", false, "only the first example, in variants, in turns with DuckDB")
 	nexmark := flag.Bool("nexmark", false, "only the queries of NEXMark, each over a stream that is already filled")
 	only := flag.String("only", "", "with -nexmark: these queries, such as q0,q7")
+	interval := flag.Duration("interval", 100*time.Microsecond, "with -nexmark: event time between two events")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -79,11 +80,10 @@ func run() (err error) {
 	if b.binary, err = rig.Build(ctx, b.dir); err != nil {
 		return err
 	}
-	if *nexmark {
-		return b.nexmark(ctx, *runs, *only)
-	}
-	if b.events, err = events(data, b.n); err != nil {
-		return err
+	if !*nexmark {
+		if b.events, err = events(data, b.n); err != nil {
+			return err
+		}
 	}
 	// The address is part of the example file, which runs as it is.
 	b.store, err = rig.StartMinIO(ctx, filepath.Join(b.dir, "minio"), "127.0.0.1:19000")
@@ -95,6 +95,9 @@ func run() (err error) {
 		return err
 	}
 
+	if *nexmark {
+		return b.nexmark(ctx, *runs, *only, *interval)
+	}
 	if *parquet {
 		return b.parquet(ctx, *runs)
 	}
@@ -162,34 +165,32 @@ func (b *bench) example(name string) string {
 	return filepath.Join(b.root, "pipelines", "examples", name)
 }
 
-// millrace runs a pipeline file in a fresh data directory.
-func (b *bench) millrace(ctx context.Context, file, dir string, env ...string) (figures, error) {
-	process, err := rig.Command{
-		Path: b.binary,
-		Args: []string{"run", file, "--data", filepath.Join(dir, "data"), "--json"},
-		Env:  append(b.store.Env(), append(env, "EVENTS="+b.events)...),
-		Dir:  dir,
-	}.Start()
+// millrace runs a pipeline file over a data directory to its end, in a working directory.
+func (b *bench) millrace(ctx context.Context, file, data, dir string, env ...string) (figures, rig.Summary, error) {
+	process, err := rig.Command{Path: b.binary, Args: []string{"run", file, "--data", data, "--json"}, Env: env, Dir: dir}.Start()
 	if err != nil {
-		return figures{}, err
+		return figures{}, rig.Summary{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
 	defer cancel()
 	exit, err := process.Wait(ctx)
 	if err != nil {
-		return figures{}, err
+		return figures{}, rig.Summary{}, err
 	}
 	if exit.Code != 0 {
-		return figures{}, fmt.Errorf("exit code %d: %s", exit.Code, exit.Stderr)
+		return figures{}, rig.Summary{}, fmt.Errorf("exit code %d: %s", exit.Code, exit.Stderr)
 	}
 	summary, err := exit.Summary()
-	if err != nil {
-		return figures{}, err
+	return figures{cpu: exit.CPU, elapsed: exit.Elapsed, rss: exit.PeakRSS}, summary, err
+}
+
+// clicks runs a pipeline file over the generated events, in a fresh data directory.
+func (b *bench) clicks(ctx context.Context, file, dir string, env ...string) (figures, error) {
+	f, summary, err := b.millrace(ctx, file, filepath.Join(dir, "data"), dir, append(b.store.Env(), append(env, "EVENTS="+b.events)...)...)
+	if err == nil && (len(summary.Streams) != 1 || summary.Streams[0].Records != int64(b.n)) {
+		err = fmt.Errorf("the stream holds %+v, want %d records", summary.Streams, b.n)
 	}
-	if len(summary.Streams) != 1 || summary.Streams[0].Records != int64(b.n) {
-		return figures{}, fmt.Errorf("the stream holds %+v, want %d records", summary.Streams, b.n)
-	}
-	return figures{cpu: exit.CPU, elapsed: exit.Elapsed, rss: exit.PeakRSS}, nil
+	return f, err
 }
 
 // lake measures the first example and counts what is in the bucket.
@@ -200,7 +201,7 @@ func (b *bench) lake(ctx context.Context, turn int) (figures, error) {
 	}
 	defer done()
 	prefix := fmt.Sprintf("lake-%d", turn)
-	f, err := b.millrace(ctx, b.example("clicks_to_s3.yaml"), dir, "PREFIX="+prefix)
+	f, err := b.clicks(ctx, b.example("clicks_to_s3.yaml"), dir, "PREFIX="+prefix)
 	if err != nil {
 		return f, err
 	}
@@ -231,7 +232,7 @@ func (b *bench) revenue(ctx context.Context, _ int) (figures, error) {
 	}
 	defer done()
 	out := filepath.Join(dir, "revenue.ndjson")
-	f, err := b.millrace(ctx, b.example("revenue.yaml"), dir, "OUT="+out)
+	f, err := b.clicks(ctx, b.example("revenue.yaml"), dir, "OUT="+out)
 	if err != nil {
 		return f, err
 	}

@@ -93,7 +93,7 @@ func (b *bench) variant(ctx context.Context, v variant, prefix string) (figures,
 	if err := os.WriteFile(file, []byte(v.edit(string(text))), 0o644); err != nil {
 		return figures{}, err
 	}
-	f, err := b.millrace(ctx, file, dir, append(v.env, "PREFIX="+prefix)...)
+	f, err := b.clicks(ctx, file, dir, append(v.env, "PREFIX="+prefix)...)
 	if err != nil {
 		return f, err
 	}

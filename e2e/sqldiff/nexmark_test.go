@@ -3,7 +3,6 @@ package sqldiff
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,10 +10,6 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/e2e/rig"
-	"github.com/millrace-io/millrace/engine/config"
-	"github.com/millrace-io/millrace/sources"
-	"github.com/millrace-io/millrace/sources/generate"
-	"github.com/millrace-io/millrace/sources/sourcestest"
 )
 
 // auction is a run of pipelines/examples/nexmark.yaml and the same events in DuckDB.
@@ -111,15 +106,12 @@ func (a *auction) load(events int64, interval time.Duration) {
 	a.Cleanup(func() { duck.Close() })
 	a.duck = duck
 	raw, arrivals := filepath.Join(a.dir, "raw.ndjson"), filepath.Join(a.dir, "arrivals.ndjson")
-	made := generated(a.T, events, interval)
-	a.must(os.WriteFile(raw, []byte(strings.Join(made, "\n")), 0o600))
+	a.must(rig.WriteNexmark(a.Context(), raw, events, interval))
 	exit := a.millrace(nil, "stream", "get", "events", "--data", filepath.Join(a.dir, "data"), "--json")
 	a.must(os.WriteFile(arrivals, []byte(exit.Stdout), 0o600))
-	const columns = `bid: 'STRUCT(auction BIGINT, bidder BIGINT, price BIGINT, channel VARCHAR, url VARCHAR, dateTime VARCHAR, extra VARCHAR)'`
-	a.must(duck.Exec(a.Context(), fmt.Sprintf(`CREATE TABLE bid AS SELECT bid.* EXCLUDE dateTime, bid.dateTime::TIMESTAMP AS dateTime
-		FROM read_ndjson('%s', columns = {event_type: 'BIGINT', %s}) WHERE event_type = 2;
+	a.must(duck.Exec(a.Context(), fmt.Sprintf(`CREATE TABLE bid AS FROM %s;
 		CREATE TABLE arrived AS SELECT arrival::TIMESTAMP AS arrival, (data->>'$.bid.bidder')::BIGINT AS bidder
-		FROM read_ndjson('%s', columns = {arrival: 'VARCHAR', data: 'VARCHAR'}) WHERE (data->>'$.event_type') = '2'`, raw, columns, arrivals)))
+		FROM read_ndjson('%s', columns = {arrival: 'VARCHAR', data: 'VARCHAR'}) WHERE (data->>'$.event_type') = '2'`, rig.NexmarkBids(raw), arrivals)))
 	root, err := rig.Root()
 	a.must(err)
 	a.must(duck.Exec(a.Context(), fmt.Sprintf("CREATE TABLE side AS FROM read_csv('%s/pipelines/examples/data/nexmark-side.csv')", root)))
@@ -128,23 +120,6 @@ func (a *auction) load(events int64, interval time.Duration) {
 	if want := events / 50 * 46; bids != want || arrived != want {
 		a.Fatalf("%d bids were made, %d arrived, want %d", bids, arrived, want)
 	}
-}
-
-// generated are the events as the source of the example makes them.
-func generated(t *testing.T, events int64, interval time.Duration) []string {
-	t.Helper()
-	c := generate.Component()
-	cfg := c.Config().(*generate.Config)
-	cfg.Kind, cfg.Count, cfg.Start, cfg.Interval, cfg.OutOfOrder = "nexmark", events, "2026-01-01T23:50:00Z", config.Duration(interval), 100
-	source, err := c.Open(cfg, sources.Env{Pipeline: "nexmark", Name: "auction_house", Log: slog.New(slog.DiscardHandler), Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := sourcestest.New(1)
-	if err := source.Run(t.Context(), s); err != nil {
-		t.Fatal(err)
-	}
-	return s.Data()
 }
 
 // split is the names of columns and their types.
