@@ -152,21 +152,6 @@ type userList struct {
 	JSON bool `name:"json" help:"Print as JSON, with policies, without secrets."`
 }
 
-// listedUser is a user as `list --json` prints it.
-type listedUser struct {
-	Name         string      `json:"name"`
-	Created      time.Time   `json:"created"`
-	Policy       string      `json:"policy"`
-	Certificates []string    `json:"certificates"`
-	Keys         []listedKey `json:"keys"`
-}
-
-type listedKey struct {
-	ID      string    `json:"id"`
-	Created time.Time `json:"created"`
-	Expires time.Time `json:"expires,omitzero"`
-}
-
 // Run lists the users.
 func (c *userList) Run(a *app) error {
 	list, err := c.store().List()
@@ -174,15 +159,7 @@ func (c *userList) Run(a *app) error {
 		return err
 	}
 	if c.JSON {
-		out := []listedUser{}
-		for _, u := range list {
-			l := listedUser{u.Name, u.Created, u.Policy, append([]string{}, u.Certificates...), []listedKey{}}
-			for _, k := range u.Keys {
-				l.Keys = append(l.Keys, listedKey{k.ID, k.Created, k.Expires})
-			}
-			out = append(out, l)
-		}
-		return printJSON(a, out)
+		return printJSON(a, list)
 	}
 	if len(list) == 0 {
 		fmt.Fprintln(a.stdout, "there are no users; millrace user add NAME --policy read-only makes one")

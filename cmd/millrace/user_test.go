@@ -34,11 +34,19 @@ func TestUserCommandsTellASecretOnce(t *testing.T) {
 	if err != nil || bytes.Contains(text, []byte(m[1])) {
 		t.Errorf("the file has the secret, or cannot be read: %v", err)
 	}
+	_, out, _ = userRun(t, data, "list", "--json")
+	if !regexp.MustCompile(`^\[\s*\{\s*"name": "alice",\s*"created": "[^"]+",\s*"policy": "read-only",\s*"certificates": \[\s*"alice.example.com"\s*\],\s*` +
+		`"keys": \[\s*\{\s*"id": "MRAK[A-Z2-7]{16}",\s*"created": "[^"]+"\s*\}\s*\]\s*\}\s*\]\s*$`).MatchString(out) {
+		t.Errorf("as JSON: %s", out)
+	}
 	if code, out, _ := userRun(t, data, "rotate", "alice", "--grace", "1h"); code != 0 || printedSecret.FindStringSubmatch(out) == nil {
 		t.Errorf("rotate: %d %q", code, out)
 	}
 	if code, out, _ := userRun(t, data, "add", "bob", "--no-key"); code != 0 || strings.Contains(out, "SECRET") {
 		t.Errorf("without a key: %d %q", code, out)
+	}
+	if _, out, _ := userRun(t, data, "list", "--json"); !regexp.MustCompile(`"policy": "",\s*"certificates": \[\],\s*"keys": \[\]`).MatchString(out) {
+		t.Errorf("one with nothing, as JSON: %s", out)
 	}
 	if code, _, _ := userRun(t, data, "certificate", "bob", "b.example.com"); code != 0 {
 		t.Errorf("certificate: %d", code)

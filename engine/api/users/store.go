@@ -35,10 +35,14 @@ type Store struct {
 	Now    func() time.Time
 }
 
-// List returns the users by their names.
+// List returns the users by their names, without secrets, sealed or not.
 func (s *Store) List() ([]User, error) {
 	c, _, err := load(File(s.Data))
-	return c.Users, err
+	list := make([]User, 0, len(c.Users))
+	for _, u := range c.Users {
+		list = append(list, u.listed())
+	}
+	return list, err
 }
 
 // Made is an access key with its secret, which nobody is told again.

@@ -49,10 +49,10 @@ type User struct {
 	Name    string    `json:"name"`
 	Created time.Time `json:"created"`
 	// Policy is the name of one, or a document in JSON; empty allows nothing.
-	Policy string `json:"policy,omitempty"`
+	Policy string `json:"policy"`
 	// Certificates are names of client certificates that are the user's, besides the user's own name.
-	Certificates []string `json:"certificates,omitempty"`
-	Keys         []Key    `json:"keys,omitempty"`
+	Certificates []string `json:"certificates"`
+	Keys         []Key    `json:"keys"`
 }
 
 // Key is an access key of a user.
@@ -61,10 +61,21 @@ type Key struct {
 	Created time.Time `json:"created"`
 	// Expires is when it is good no more; zero is never.
 	Expires time.Time `json:"expires,omitzero"`
-	// SealedBy names the master key that Sealed needs.
-	SealedBy string `json:"sealed_by"`
+	// SealedBy names the master key that Sealed needs. Lists have neither.
+	SealedBy string `json:"sealed_by,omitempty"`
 	// Sealed is the secret.
-	Sealed []byte `json:"sealed"`
+	Sealed []byte `json:"sealed,omitempty"`
+}
+
+// listed is the user as everybody may see it: without what is sealed, and with lists where there is nothing to list.
+func (u User) listed() User {
+	u.Certificates = append([]string{}, u.Certificates...)
+	keys := make([]Key, 0, len(u.Keys))
+	for _, k := range u.Keys {
+		keys = append(keys, Key{ID: k.ID, Created: k.Created, Expires: k.Expires})
+	}
+	u.Keys = keys
+	return u
 }
 
 // Good reports whether the key is good at a time.
