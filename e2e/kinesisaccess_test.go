@@ -143,6 +143,15 @@ func TestKinesisUsersMayDoWhatTheirPoliciesAllow(t *testing.T) {
 	must(t, err)
 	refused(t, putOne(ctx, alice, "s"), "AccessDeniedException")
 
+	// A policy that locks out everybody is not for ever.
+	_, err = admin.PutResourcePolicy(ctx, &kinesis.PutResourcePolicyInput{ResourceARN: arn, Policy: aws.String(`{"Version":"2012-10-17","Statement":{
+		"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}`)})
+	must(t, err)
+	refused(t, putOne(ctx, admin, "s"), "AccessDeniedException")
+	_, err = admin.DeleteResourcePolicy(ctx, &kinesis.DeleteResourcePolicyInput{ResourceARN: arn})
+	must(t, err)
+	must(t, putOne(ctx, admin, "s"))
+
 	// A document of her own, from the command line.
 	s.user("policy", "alice", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kinesis:Put*","Resource":"arn:aws:kinesis:*:*:stream/s"}}`)
 	soon(t, "alice's policy", "", func() error { return putOne(ctx, alice, "s") })

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-io/millrace/engine/api/audit"
 	"github.com/millrace-io/millrace/engine/api/auth"
 	"github.com/millrace-io/millrace/engine/api/door"
+	"github.com/millrace-io/millrace/engine/api/policy"
 	"github.com/millrace-io/millrace/engine/api/users"
 	"github.com/millrace-io/millrace/engine/stream/seal"
 )
@@ -127,7 +128,7 @@ func accessKeys(pairs []string) (list []users.Fixed, err error) {
 				// The line may be a secret.
 				return nil, fmt.Errorf("--access-key: pair %d of %d is not KEY:SECRET", i+1, len(lines))
 			}
-			list = append(list, users.Fixed{Name: key, Policy: "full-access", Keys: map[string]string{key: secret}})
+			list = append(list, users.Fixed{Name: key, Policy: policy.FullAccess, Keys: map[string]string{key: secret}})
 		}
 	}
 	return list, nil

@@ -7,7 +7,7 @@ type Static map[string]string
 
 // everything is a policy that allows it. It does not change.
 var everything = func() *policy.Document {
-	text, _ := policy.Named("full-access")
+	text, _ := policy.Named(policy.FullAccess)
 	d, err := policy.Parse(text, policy.Identity)
 	if err != nil {
 		return nil // allows nothing; a test knows that it does not happen
@@ -18,7 +18,7 @@ var everything = func() *policy.Document {
 // ByKey implements Users.
 func (s Static) ByKey(accessKey string) (*User, string, bool) {
 	secret, ok := s[accessKey]
-	return &User{Name: accessKey, Policy: everything}, secret, ok
+	return &User{Name: accessKey, Policy: everything, Owner: true}, secret, ok
 }
 
 // ByCertificate implements Users: nobody has one.

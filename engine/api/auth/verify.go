@@ -41,6 +41,9 @@ type User struct {
 	Name string
 	// Policy says what the user may do; nil is nothing.
 	Policy *policy.Document
+	// Owner says that no policy of a resource keeps the user from replacing or removing it (AWS: the root user of an
+	// account).
+	Owner bool
 }
 
 // Users knows who there is. Its methods are called from any goroutine, with every request; they tell what holds now.

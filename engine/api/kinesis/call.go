@@ -62,6 +62,10 @@ func (c *call) allow(ctx context.Context, in aimed) error {
 	if err != nil {
 		return err
 	}
+	if c.who.User.Owner && c.cures() {
+		// A policy that denies everybody everything must not be the last one.
+		text = ""
+	}
 	resource, err := c.s.policies.parsed(text)
 	if err != nil && !c.cures() {
 		return &wire.Fault{Type: "AccessDeniedException", Message: "The resource policy of " + c.resource + " cannot be read, so nobody may use it until PutResourcePolicy replaces it: " + err.Error()}
@@ -82,7 +86,7 @@ func (c *call) again(ctx context.Context, r *http.Request, in aimed) error {
 	return c.allow(ctx, in)
 }
 
-// cures reports whether the operation is how a broken policy is replaced.
+// cures reports whether the operation is how a policy that is broken, or locks everybody out, is seen and replaced.
 func (c *call) cures() bool {
 	return c.operation == "GetResourcePolicy" || c.operation == "PutResourcePolicy" || c.operation == "DeleteResourcePolicy"
 }

@@ -33,7 +33,7 @@ func (p people) ByCertificate(names []string) (*auth.User, bool) {
 	if !ok {
 		return nil, false
 	}
-	u := &auth.User{Name: names[0]}
+	u := &auth.User{Name: names[0], Owner: names[0] == "owner"}
 	if text != "" {
 		d, err := policy.Parse(`{"Version":"2012-10-17","Statement":[`+text+`]}`, policy.Identity)
 		if err != nil {
@@ -273,6 +273,32 @@ func TestPoliciesOfResourcesHold(t *testing.T) {
 	}
 	if a := r.as("bob", "SubscribeToShard", subscribe); a.kind != "AccessDeniedException" {
 		t.Error(a.text)
+	}
+}
+
+func TestOwnersFindTheirWayBackFromAPolicyThatDeniesEverybody(t *testing.T) {
+	r := guarded(t, people{"owner": everything})
+	r.mustAs("root", "CreateStream", `{"StreamName":"s","ShardCount":1}`)
+	c := r.mustAs("root", "RegisterStreamConsumer", `{"StreamARN":"`+arnOfS+`","ConsumerName":"c"}`).fields["Consumer"].(map[string]any)["ConsumerARN"].(string)
+	const nobody = `{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}`
+	for _, on := range []string{arnOfS, c} {
+		put := `{"ResourceARN":"` + on + `","Policy":` + quoted(nobody) + `}`
+		get := `{"ResourceARN":"` + on + `"}`
+		r.mustAs("root", "PutResourcePolicy", put)
+		for operation, body := range map[string]string{"PutResourcePolicy": put, "GetResourcePolicy": get, "DeleteResourcePolicy": get, "ListTagsForResource": get} {
+			if a := r.as("root", operation, body); a.kind != "AccessDeniedException" {
+				t.Errorf("%s of %s by who does not own it: %s", operation, on, a.text)
+			}
+		}
+		if a := r.as("owner", "ListTagsForResource", get); a.kind != "AccessDeniedException" {
+			t.Errorf("the policy of %s does not hold against its owner: %s", on, a.text)
+		}
+		if a := r.mustAs("owner", "GetResourcePolicy", get); a.fields["Policy"] != nobody {
+			t.Error(a.text)
+		}
+		r.mustAs("owner", "PutResourcePolicy", put)
+		r.mustAs("owner", "DeleteResourcePolicy", get)
+		r.mustAs("root", "ListTagsForResource", get)
 	}
 }
 

@@ -2,9 +2,12 @@ package policy
 
 import "strings"
 
+// FullAccess is the name of the policy that allows everything. Who has it by this name owns the server.
+const FullAccess = "full-access"
+
 // named are the policies that have names, so that the usual ones need no document.
 var named = []struct{ name, about, text string }{
-	{"full-access", "everything", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`},
+	{FullAccess, "everything", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`},
 	{"read-only", "list, describe and read all streams", `{"Version":"2012-10-17","Statement":{"Effect":"Allow",
 		"Action":["kinesis:Get*","kinesis:List*","kinesis:Describe*","kinesis:SubscribeToShard"],"Resource":"*"}}`},
 	{"producer", "put records into all streams", `{"Version":"2012-10-17","Statement":{"Effect":"Allow",

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/api/auth"
+	"github.com/millrace-io/millrace/engine/api/policy"
 	"github.com/millrace-io/millrace/engine/stream/seal"
 )
 
@@ -197,7 +198,7 @@ func (x *index) add(names map[string]bool, name, text string, certificates []str
 	if err != nil {
 		return nil, fmt.Errorf("policy of user %s: %w", name, err)
 	}
-	u := &auth.User{Name: name, Policy: p}
+	u := &auth.User{Name: name, Policy: p, Owner: text == policy.FullAccess}
 	for _, c := range append([]string{name}, certificates...) {
 		x.people[c] = append(x.people[c], u)
 	}

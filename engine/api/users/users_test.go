@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/millrace-io/millrace/engine/api/policy"
 	"github.com/millrace-io/millrace/engine/stream/seal"
 	"github.com/millrace-io/millrace/engine/stream/seal/master"
 )
@@ -257,6 +258,19 @@ func TestUsersOfTheConfigurationAreKnownToo(t *testing.T) {
 	} {
 		if _, err := Open(t.Context(), t.TempDir(), Options{Fixed: list, Now: r.now}); err == nil {
 			t.Errorf("%s was taken", what)
+		}
+	}
+}
+
+func TestFullAccessByItsNameOwnsTheServer(t *testing.T) {
+	r := newRig(t)
+	document, _ := policy.Named(policy.FullAccess)
+	r.add("alice", policy.FullAccess)
+	r.add("bob", document)
+	d := r.directory(Fixed{Name: "carol", Policy: policy.FullAccess}, Fixed{Name: "dave", Policy: "read-only"})
+	for name, owner := range map[string]bool{"alice": true, "bob": false, "carol": true, "dave": false} {
+		if u, ok := d.ByCertificate([]string{name}); !ok || u.Owner != owner {
+			t.Errorf("%s: %+v", name, u)
 		}
 	}
 }
