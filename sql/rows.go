@@ -92,6 +92,9 @@ type rowOperator struct {
 	chosen []int32
 	all    []int32 // 0, 1, 2, …
 	view   column.Batch
+	// direct takes the rows in place of shards if it is set, and sent is what it is given.
+	direct func(*column.Batch)
+	sent   column.Batch
 }
 
 // Add computes the output of the selected rows.
@@ -117,6 +120,9 @@ func (o *rowOperator) Add(b *column.Batch) (Taken, error) {
 	if len(rows) == 0 {
 		return taken, nil
 	}
+	if o.direct != nil {
+		return taken, o.send()
+	}
 	out := o.shards[b.Origin.Shard]
 	if out == nil {
 		for _, f := range o.plan.out.schema.Fields {
@@ -125,14 +131,23 @@ func (o *rowOperator) Add(b *column.Batch) (Taken, error) {
 		o.shards[b.Origin.Shard] = out
 	}
 	for i, p := range o.items {
-		c, err := p.Eval(&o.view)
+		c, err := o.eval(i, p)
 		if err != nil {
-			return taken, fmt.Errorf("evaluate column %q: %w", o.plan.out.schema.Fields[i].Name, err)
+			return taken, err
 		}
 		out[i].Rows(c, rows)
 	}
 	o.rows += len(rows)
 	return taken, nil
+}
+
+// eval computes an item of the select list for the rows in view.
+func (o *rowOperator) eval(i int, p *expr.Program) (*column.Column, error) {
+	c, err := p.Eval(&o.view)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate column %q: %w", o.plan.out.schema.Fields[i].Name, err)
+	}
+	return c, nil
 }
 
 // Ready reports whether there are rows, whatever the watermark.

@@ -91,7 +91,7 @@ func (r *rows) row(k int) int {
 func (r *rows) column(c *Column) {
 	key := hashKeys[c.Type.Kind]
 	switch {
-	case c.Nulls > 0:
+	case c.Valid != nil:
 	case c.Dict != nil && c.Dict.hashes != nil:
 		for k, h := range r.hashes {
 			r.hashes[k] = mix(h, c.Dict.hashes[c.IDs[r.row(k)]], key)

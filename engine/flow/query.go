@@ -10,7 +10,6 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
-	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/sql"
 )
 
@@ -46,20 +45,12 @@ type Query struct {
 	planned json.RawMessage
 	broken  error
 	// whole is where the last snapshot is if it is in parts as a whole.
-	whole *sql.Part
-	rows  int64
+	whole  *sql.Part
+	rows   int64
+	output outputRows
 	// held is the memory of the windows, in bytes; kept is what of it was left by the last snapshot.
 	held, kept int64
-	out        []*record.Batch
-	// spare are batches of earlier chunks, to be filled again.
-	spare []*record.Batch
 }
-
-// outputBatch is the size in bytes at which output rows become a batch of their own.
-const outputBatch = 1 << 20
-
-// rowBits is how many bits of an output position count rows within a chunk.
-const rowBits = 32
 
 // queryState is a query's state in the checkpoint.
 type queryState struct {
@@ -85,7 +76,8 @@ func (q *Query) fail(err error) error { return fmt.Errorf("query %q: %w", q.Iden
 
 // Start restores the windows. Files that no state refers to go with the first chunk.
 func (q *Query) Start(_ context.Context, state json.RawMessage) error {
-	q.op, q.rows, q.out, q.whole = q.New(), 0, nil, nil
+	q.op, q.rows, q.whole = q.New(), 0, nil
+	q.output.reset()
 	defer q.watch()
 	if q.Dir != "" && q.parts == nil {
 		p, err := openParts(q.Dir, q.cure())
@@ -100,6 +92,7 @@ func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 // restore sets a new operator to a state, nil for none.
 func (q *Query) restore(state json.RawMessage) error {
 	q.whole = nil
+	sql.Direct(q.op, q.output.add)
 	if p, ok := q.op.(sql.Parted); ok && q.parts != nil {
 		p.Keep(q.parts, q.Memory)
 	}
@@ -155,8 +148,10 @@ func (q *Query) Add(_ context.Context, b *column.Batch) (Outcome, error) {
 	return o, nil
 }
 
-// Ready reports whether windows close at a watermark.
-func (q *Query) Ready(watermark int64) bool { return q.op != nil && q.op.Ready(watermark) }
+// Ready reports whether there are rows to give at a watermark.
+func (q *Query) Ready(watermark int64) bool {
+	return q.op != nil && (q.output.open > 0 || q.op.Ready(watermark))
+}
 
 // Open describes the open chunk. The windows outlive it, so its memory is not theirs.
 // Once the windows outgrow their share, a chunk is cut: what is in its snapshot can leave the memory. So
@@ -170,7 +165,7 @@ func (q *Query) Open() Open {
 
 // shed lets go of what parts have when the windows outgrow their share.
 func (q *Query) shed() error {
-	if q.held = q.op.Memory(); q.held <= q.Memory {
+	if q.held = q.op.Memory() + q.output.bytes; q.held <= q.Memory {
 		return nil
 	}
 	if q.parts == nil {
@@ -180,7 +175,7 @@ func (q *Query) shed() error {
 		if err := p.Shed(q.Memory / 2); err != nil {
 			return q.fail(err)
 		}
-		q.held = q.op.Memory()
+		q.held = q.op.Memory() + q.output.bytes
 	}
 	return nil
 }
@@ -207,11 +202,13 @@ func (q *Query) Plan(_ context.Context, cut Cut) (Plan, error) {
 	if err != nil {
 		return plan, q.fail(err)
 	}
-	q.out = nil
-	if rows != nil && rows.Rows > 0 {
-		plan.Objects = []Object{{
-			Key: q.Target, Rows: int64(rows.Rows), Hash: column.HashRows(rows).String(), Bytes: q.encode(rows, cut.Chunk),
-		}}
+	if rows != nil {
+		q.output.add(rows)
+	}
+	if q.output.open > 0 {
+		object := q.output.cut(cut.Chunk, q.producer())
+		object.Key = q.Target
+		plan.Objects = []Object{object}
 	}
 	if plan.State, err = q.snapshot(); err != nil {
 		return plan, q.fail(err)
@@ -246,41 +243,9 @@ func (q *Query) snapshot() (json.RawMessage, error) {
 	return q.planned, err
 }
 
-// encode makes the batches that Put writes and returns their size.
-func (q *Query) encode(rows *column.Batch, chunk int64) int64 {
-	producer := record.Producer{ID: stream.ProducerID("query", q.Identity.Pipeline, q.Identity.Name, q.Identity.Incarnation), Epoch: 1}
-	var text []byte
-	var size int64
-	for i := range rows.Rows {
-		if len(q.out) == 0 || q.out[len(q.out)-1].Size() >= outputBatch {
-			q.out = append(q.out, q.batch(producer))
-		}
-		b := q.out[len(q.out)-1]
-		text = column.AppendJSON(text[:0], rows, i)
-		b.End = chunk<<rowBits | int64(i+1)
-		b.Add(nil, text, b.End)
-		size += int64(len(text))
-	}
-	return size
-}
-
-// maxSpare is how many batches are kept for the next chunk.
-const maxSpare = 4
-
-// batch is an empty batch.
-func (q *Query) batch(p record.Producer) *record.Batch {
-	b := new(record.Batch)
-	if n := len(q.spare); n > 0 {
-		b, q.spare = q.spare[n-1], q.spare[:n-1]
-		b.Reset()
-	}
-	b.Producer = p
-	return b
-}
-
 // Put appends the chunk's rows to the output stream, which skips those it has.
 func (q *Query) Put(ctx context.Context, _ Plan) error {
-	for _, b := range q.out {
+	for _, b := range q.output.out {
 		if err := q.Write(ctx, b); err != nil {
 			return q.fail(err)
 		}
@@ -290,8 +255,8 @@ func (q *Query) Put(ctx context.Context, _ Plan) error {
 
 // Published forgets the rows, and the files that only earlier snapshots refer to.
 func (q *Query) Published(plan Plan) {
-	q.spare = append(q.spare, q.out[:min(len(q.out), maxSpare-len(q.spare))]...)
-	q.out, q.rows = nil, 0
+	q.output.published()
+	q.rows = 0
 	if q.parts == nil {
 		return
 	}

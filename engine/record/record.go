@@ -121,6 +121,39 @@ func (b *Batch) AddSpace(key []byte, explicit *HashKey, size int) (data []byte) 
 	return b.body[len(b.body)-size:]
 }
 
+// Begin starts a record without a key: its data is what the caller appends to what Begin returns, which the
+// caller then gives to Finish before it uses the batch in any other way. So a record is written in place.
+func (b *Batch) Begin() []byte {
+	b.entries = append(b.entries, entry{start: uint32(len(b.body))})
+	// A key of no bytes, and the size of the data, which nearly always takes two.
+	return append(b.body, 0, 0, 0)
+}
+
+// Finish ends the record that Begin started. pos is as in Add.
+func (b *Batch) Finish(body []byte, pos int64) {
+	e := &b.entries[len(b.entries)-1]
+	e.pos = pos
+	at := int(e.start) + 1
+	size := len(body) - at - 2
+	var head [binary.MaxVarintLen64]byte
+	n := binary.PutUvarint(head[:], uint64(size))
+	if n != 2 {
+		body = slices.Replace(body, at, at+2, head[:n]...)
+	} else {
+		copy(body[at:], head[:2])
+	}
+	b.body = body
+	b.bound(0)
+}
+
+// Shift adds by to the position of every record and to End.
+func (b *Batch) Shift(by int64) {
+	for i := range b.entries {
+		b.entries[i].pos += by
+	}
+	b.End += by
+}
+
 // MaxHead is how many bytes stand before a record's data at most, if its key has keySize bytes.
 func MaxHead(keySize int) int { return 2*binary.MaxVarintLen32 + keySize + 16 }
 

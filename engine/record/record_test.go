@@ -169,3 +169,25 @@ func TestARecordThatTakesItsMemoryIsAsIfItWereAdded(t *testing.T) {
 		}
 	}
 }
+
+func TestARecordThatIsWrittenInPlaceIsAsIfItWereAdded(t *testing.T) {
+	var want, got Batch
+	for i, size := range []int{300, 0, 1, 127, 128, 16_383, 16_384, 5, 1 << 21, 200} {
+		data := bytes.Repeat([]byte{byte(i + 1)}, size)
+		want.Add(nil, data, int64(i+1))
+		got.Finish(append(got.Begin(), data...), int64(i+1))
+	}
+	want.End, got.End = 10, 10
+	for i := range want.Len() {
+		if !bytes.Equal(got.Record(i).Data, want.Record(i).Data) || len(got.Record(i).Key) > 0 {
+			t.Errorf("record %d has %d bytes, want %d", i, len(got.Record(i).Data), len(want.Record(i).Data))
+		}
+	}
+	if !bytes.Equal(got.Body(0), want.Body(0)) || got.largest != want.largest || got.longest != want.longest {
+		t.Error("the batches differ")
+	}
+	got.Shift(1 << 32)
+	if got.End != 1<<32+10 || got.Position(0) != 1<<32+1 || got.Position(9) != 1<<32+10 {
+		t.Errorf("positions %d to %d, end %d", got.Position(0), got.Position(9), got.End)
+	}
+}
