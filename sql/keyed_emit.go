@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/sql/agg"
+	"github.com/millrace-io/millrace/sql/temporal"
 )
 
 // pass takes the rows before a time and ends the windows that are over by then.
@@ -73,7 +74,7 @@ func (o *keyed) results(windows []uint32, final bool, out *gathered) {
 		keys[n], groups[n] = int(w.key), int(i)
 		out.order = append(out.order, order{open: !final, start: w.start, rank: rank{at: o.end(w), shard: w.shard, arrival: w.arrival}})
 		middle[windowStart].Int(w.start)
-		middle[windowEnd].Int(o.end(w))
+		middle[windowEnd].Int(temporal.Within(o.end(w)))
 		middle[windowFinal].Int(int64(flag(final)))
 	}
 	for i := range o.plan.keys {

@@ -200,8 +200,8 @@ func (o *panes) changed(w leaving, table *agg.Table) []int {
 // results appends groups of a window to the middle columns.
 func (o *panes) results(w window.Span, final bool, t *agg.Table, groups []int, middle []*build.Column) {
 	for range groups {
-		middle[windowStart].Int(w.Start)
-		middle[windowEnd].Int(w.End)
+		middle[windowStart].Int(temporal.Within(w.Start))
+		middle[windowEnd].Int(temporal.Within(w.End))
 		middle[windowFinal].Int(int64(flag(final)))
 	}
 	for i := range o.plan.keys {

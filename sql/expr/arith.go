@@ -27,6 +27,9 @@ func (a *arithmetic) eval(x *exec) *column.Column {
 	} else {
 		integers(a.op, t, l.Int64s, r.Int64s, x.sel)
 	}
+	if a.t.Kind == column.Timestamp {
+		t.inYears(x.sel)
+	}
 	x.release(l, r)
 	return &t.col
 }
@@ -106,6 +109,15 @@ func integers(op byte, t *temp, l, r []int64, sel []int32) {
 	}
 }
 
+// inYears leaves NULL for times that no timestamp has.
+func (t *temp) inYears(sel []int32) {
+	for _, i := range sel {
+		if !temporal.InYears(t.col.Int64s[i]) {
+			t.setNull(i)
+		}
+	}
+}
+
 // shift is timestamp ± interval.
 type shift struct {
 	x        node
@@ -127,7 +139,7 @@ func (s *shift) eval(x *exec) *column.Column {
 			continue
 		}
 		v, ok := s.interval.AddTo(c.Int64s[i])
-		if out[i] = v; !ok {
+		if out[i] = v; !ok || !temporal.InYears(v) {
 			t.setNull(i)
 		}
 	}

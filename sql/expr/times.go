@@ -15,10 +15,21 @@ func (c *compiler) onTime(e ast.Expr, function string, t column.Type, fn func(in
 	if err != nil {
 		return nil, err
 	}
+	if t.Kind == column.Timestamp {
+		fn = inYears(fn)
+	}
 	if t.Kind == column.Date {
 		return fold(&scalar{t: t, args: []node{x}, whole: func(v []value) (int64, bool) { return fn(v[0].i) }}, x), nil
 	}
 	return fold(&unary[int64]{t: t, x: x, fn: fn}, x), nil
+}
+
+// inYears is a function of which only timestamps come.
+func inYears[T any](fn func(T) (int64, bool)) func(T) (int64, bool) {
+	return func(v T) (int64, bool) {
+		at, ok := fn(v)
+		return at, ok && temporal.InYears(at)
+	}
 }
 
 func zoneOf(e ast.Expr) (*temporal.Zone, error) {
@@ -165,6 +176,7 @@ func fromEpoch(unit float64) func(*compiler, *ast.Call) (node, error) {
 				return int64(f), f >= -1<<62 && f <= 1<<62
 			}
 		}
+		s.whole = inYears(s.whole)
 		return fold(s, x), nil
 	}
 }

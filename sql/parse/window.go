@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/lex"
+	"github.com/millrace-io/millrace/sql/temporal"
 )
 
 // shapes are the windows of GROUP BY: how they are written and how many lengths they take.
@@ -162,8 +163,11 @@ func sizes(w *ast.Window, word string, lengths []*ast.Interval, counts []int64) 
 		w.Step = lengths[0]
 	}
 	for _, l := range lengths {
-		if l.Value.Micros < 0 || l.Value.Months < 0 || l.Value.Micros == 0 && l.Value.Months == 0 {
+		switch v := l.Value; {
+		case v.Micros < 0 || v.Months < 0 || v.Micros == 0 && v.Months == 0:
 			return l.Errorf("the length of a window must be more than zero")
+		case v.Micros > temporal.MaxInterval || v.Months > temporal.MaxMonths:
+			return l.Errorf("a window is at most 10000 years long")
 		}
 	}
 	return multiple(w)

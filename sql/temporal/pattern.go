@@ -117,7 +117,8 @@ func (f *fields) micro() (int64, bool) {
 	if f.yearday < 0 && t.Day() != day || f.yearday >= 0 && (t.Year() != f.year || t.YearDay() != f.yearday) {
 		return 0, false
 	}
-	return t.UnixMicro() + f.micros - f.offset, true
+	at := t.UnixMicro() + f.micros - f.offset
+	return at, InYears(at)
 }
 
 // take reads one directive and returns what follows it.
@@ -240,12 +241,13 @@ func monthsOf(micros int64) int64 {
 
 // Make is the timestamp of a date and clock, false when there is no such date.
 func Make(year, month, day, hour, minute int64, second float64) (int64, bool) {
-	if year < -200_000 || year > 200_000 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 ||
+	if year < 1 || year > 9999 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 ||
 		minute < 0 || minute > 59 || !(second >= 0 && second < 60) {
 		return 0, false
 	}
 	t := time.Date(int(year), time.Month(month), int(day), int(hour), int(minute), 0, 0, time.UTC)
-	return t.UnixMicro() + int64(second*1e6+0.5), t.Day() == int(day)
+	at := t.UnixMicro() + int64(second*1e6+0.5)
+	return at, t.Day() == int(day) && InYears(at)
 }
 
 // LastDay is the last day of the month of a timestamp, in days since the epoch.

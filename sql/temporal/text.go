@@ -5,7 +5,8 @@ import (
 )
 
 // ParseTimestamp reads YYYY-MM-DD, optionally followed by T or a blank and hh:mm[:ss[.ffffff]] and
-// by Z or an offset. Without an offset it is UTC. Digits beyond microseconds are cut off.
+// by Z or an offset. Without an offset it is UTC. Digits beyond microseconds are cut off. Years are
+// 1 to 9999.
 func ParseTimestamp(b []byte) (int64, bool) {
 	days, rest, ok := date(b)
 	if !ok {
@@ -23,7 +24,8 @@ func ParseTimestamp(b []byte) (int64, bool) {
 		return 0, false
 	}
 	offset, ok := offset(rest)
-	return base + clock - offset, ok
+	at := base + clock - offset
+	return at, ok && InYears(at)
 }
 
 // ParseDate reads YYYY-MM-DD.
@@ -58,7 +60,7 @@ func date(b []byte) (days int32, rest []byte, ok bool) {
 		return 0, nil, false
 	}
 	t := time.Date(century*100+year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
-	if t.Day() != day {
+	if t.Day() != day || t.Year() < 1 {
 		return 0, nil, false
 	}
 	return int32(t.Unix() / 86400), b[10:], true

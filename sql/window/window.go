@@ -76,8 +76,11 @@ func New(w *ast.Window) (Assigner, error) {
 	}
 	var offset int64
 	if w.Offset != nil {
-		if offset = w.Offset.Value.Micros; w.Offset.Value.Months != 0 {
+		switch offset = w.Offset.Value.Micros; {
+		case w.Offset.Value.Months != 0:
 			return nil, w.Offset.Errorf("the offset of a window is in days or less")
+		case offset > temporal.MaxInterval || offset < -temporal.MaxInterval:
+			return nil, w.Offset.Errorf("the offset of a window is at most 10000 years")
 		}
 	}
 	var err error
