@@ -179,6 +179,22 @@ func TestKinesisUsersMayDoWhatTheirPoliciesAllow(t *testing.T) {
 	s.audited("admin", "kinesis:PutResourcePolicy", "ok")
 }
 
+func TestServeTakesAFileOfUsers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "users.yaml")
+	must(t, os.WriteFile(file+".secret", []byte("secret"), 0o600))
+	must(t, os.WriteFile(file, []byte("version: 1\nusers:\n  ingest: {policy: full-access, access_keys: {AKIDFILE: \"${file:"+file+".secret}\"}}\n"), 0o600))
+	s := serving(t, "--instant", file)
+	ingest := s.client("AKIDFILE", "secret")
+	_, err := ingest.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("s"), ShardCount: aws.Int32(1)})
+	must(t, err)
+	must(t, putOne(t.Context(), ingest, "s"))
+	refused(t, putOne(t.Context(), s.client("AKIDSTRANGER", "secret"), "s"), "UnrecognizedClientException")
+	if text := s.process.Stderr(); !strings.Contains(text, "open to those with an access key") || strings.Contains(text, "warning") {
+		t.Error(text)
+	}
+	s.audited("ingest", "kinesis:CreateStream", "ok")
+}
+
 // audited demands a line in the audit log.
 func (s *server) audited(user, action, outcome string) {
 	s.t.Helper()

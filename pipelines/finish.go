@@ -25,11 +25,6 @@ func (l *loader) warn(written bool) {
 			l.d.Warnf(s.at, "no source writes to this stream")
 		}
 	}
-	for _, s := range l.sources {
-		if s.Component.AnyStream && len(l.users) > 0 {
-			l.d.Warnf(s.at, "users are asked for by `millrace serve`, not by this source; it has access_keys, which may do everything")
-		}
-	}
 	for _, t := range l.tables {
 		if l.nodes[t.Name].readers == 0 {
 			l.d.Warnf(t.at, "no query joins this table")

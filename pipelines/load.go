@@ -24,6 +24,8 @@ type LoadOptions struct {
 	Schemas map[string]versions.Version
 	// Written says that others than the sources write to the streams.
 	Written bool
+	// UsersAlone lets a file have users and no streams: it is served, not run.
+	UsersAlone bool
 }
 
 // Load reads a pipeline file, checks it and resolves it. An error of type config.Errors holds every
@@ -50,6 +52,7 @@ func parse(path string, data []byte, c Components, o LoadOptions) (*Pipeline, er
 	if root != nil {
 		l.d.Decode(root, &l.spec)
 		l.load(root)
+		l.needStreams(root, o.UsersAlone)
 	}
 	if err := l.d.Err(); err != nil {
 		return nil, err
@@ -150,6 +153,20 @@ func (l *loader) load(root *config.Node) {
 		l.loadUser(&l.spec.Users[i])
 	}
 	l.loadTests()
+}
+
+// needStreams reports that there are none, unless users are enough.
+func (l *loader) needStreams(root *config.Node, usersAlone bool) {
+	at := root.Get("streams")
+	switch {
+	case len(l.spec.Streams) > 0 || l.d.Reported("streams"):
+	case at != nil:
+		l.d.KeyErrorf(at, "there are no streams; a pipeline needs one to write to and read from")
+	case len(l.spec.Users) == 0:
+		l.d.KeyErrorf(root, "missing key \"streams\"")
+	case !usersAlone:
+		l.d.KeyErrorf(root, "missing key \"streams\"; a file with users alone is for `millrace serve`")
+	}
 }
 
 // idSyntax is what ids and the pipeline's name look like. They become parts of directories, object

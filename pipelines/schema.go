@@ -51,6 +51,7 @@ func SchemaJSON(c Components) ([]byte, error) {
 	}
 	root.Properties["streams"].Type = config.Types{"object"}
 	root.Properties["streams"].MinProperties = 1
+	root.AnyOf = []*config.Schema{{Required: []string{"streams"}}, {Required: []string{"users"}}}
 	text, err := json.MarshalIndent(root, "", "  ")
 	return append(text, '\n'), err
 }

@@ -19,8 +19,9 @@ type fileSpec struct {
 	// Memory is the budget of the process for buffers, windows and open partitions. It spills or
 	// writes earlier instead of growing beyond it.
 	Memory config.Size `yaml:"memory" min:"16MiB"`
-	// Streams are durable, sharded logs. Sources write to them, everything else reads from them.
-	Streams config.Map[streamSpec] `yaml:"streams" required:"true"`
+	// Streams are durable, sharded logs. Sources write to them, everything else reads from them. Only a file of users
+	// for millrace serve does without.
+	Streams config.Map[streamSpec] `yaml:"streams"`
 	// Sources bring records from the outside into streams.
 	Sources config.Map[*config.Node] `yaml:"sources"`
 	// Tables are reference data that queries join: files or objects that are read again on a schedule.
@@ -31,21 +32,13 @@ type fileSpec struct {
 	Queries config.Map[querySpec] `yaml:"queries"`
 	// Sinks deliver rows to the outside.
 	Sinks config.Map[*config.Node] `yaml:"sinks"`
-	// Users are those who may send requests to millrace serve, and what each may do.
+	// Users are those who may send requests to millrace serve, or to a kinesis source, and what each may do.
 	Users config.Map[userSpec] `yaml:"users"`
 	// Tests are rows that come in with the rows that must come out; millrace test runs them.
 	Tests config.Map[testSpec] `yaml:"tests"`
 }
 
 func defaultFile() fileSpec { return fileSpec{Memory: 128 * config.MiB} }
-
-// Validate implements config.Validator.
-func (f *fileSpec) Validate() []config.Problem {
-	if len(f.Streams) == 0 {
-		return []config.Problem{config.Problemf("streams", "there are no streams; a pipeline needs one to write to and read from")}
-	}
-	return nil
-}
 
 // streamSpec is an entry of streams.
 type streamSpec struct {

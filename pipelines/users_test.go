@@ -53,7 +53,38 @@ users:
 			t.Errorf("bob on %s: %d", stream, got)
 		}
 	}
-	if w := p.Warnings.Error(); !strings.Contains(w, "users are asked for by `millrace serve`, not by this source") {
-		t.Error(w)
+}
+
+func TestUsersAloneAreForThoseWhoServe(t *testing.T) {
+	load := func(text string, usersAlone bool) (*pipelines.Pipeline, error) {
+		file := filepath.Join(t.TempDir(), "p.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return pipelines.Load(file, fakes(), pipelines.LoadOptions{UsersAlone: usersAlone})
+	}
+	const alone = "version: 1\nusers:\n  alice: {policy: read-only}\n"
+	if p, err := load(alone, true); err != nil || len(p.Users) != 1 || len(p.Streams) != 0 {
+		t.Error(err)
+	}
+	if err := validator(t, fakes()).Validate(instance(t, alone)); err != nil {
+		t.Error(err)
+	}
+	for _, c := range []struct {
+		text       string
+		usersAlone bool
+		want       string
+	}{
+		{alone, false, "a file with users alone is for `millrace serve`"},
+		{"version: 1\n", true, `1:1: missing key "streams"`},
+		{"version: 1\nusers:\n", true, `1:1: missing key "streams"`},
+		{alone + "streams:\n", true, "4:1: streams: there are no streams"},
+		{alone + "stream: {a: }\n", true, "did you mean \"streams\"?"},
+		{alone + "sinks: {out: {type: store, from: a, url: x}}\n", true, `unknown input "a"`},
+		{strings.Replace(alone, "version: 1\n", "", 1), true, `missing key "version"`},
+	} {
+		if _, err := load(c.text, c.usersAlone); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: %v, want %s", c.text, err, c.want)
+		}
 	}
 }

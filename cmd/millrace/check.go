@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"text/tabwriter"
 
@@ -32,7 +31,7 @@ func (c *checkCommand) Run(a *app) error {
 	if c.JSON {
 		return c.json(a)
 	}
-	p, err := load(a, c.File)
+	p, err := loaded(a)(pipelines.Load(c.File, components(), c.options()))
 	if err != nil {
 		return err
 	}
@@ -53,7 +52,17 @@ func (c *checkCommand) Run(a *app) error {
 	for _, s := range p.Sinks {
 		fmt.Fprintf(tw, "sink\t%s\t%s from %s\t%s\n", s.Name, s.Component.Type, s.From, p.Guarantee(s))
 	}
+	for _, u := range p.Users {
+		fmt.Fprintf(tw, "user\t%s\tmay do: %s\n", u.Name, policyName(u.Policy))
+	}
 	return tw.Flush()
+}
+
+// options let files pass that are only served.
+func (c *checkCommand) options() pipelines.LoadOptions {
+	o := loadOptions()
+	o.UsersAlone = true
+	return o
 }
 
 // shardsText says how many shards a stream has.
@@ -84,7 +93,7 @@ func columnsText(s *column.Schema) string {
 
 func (c *checkCommand) json(a *app) error {
 	result := checkResult{File: c.File, OK: true, Errors: []config.Error{}, Warnings: []string{}}
-	p, err := pipelines.Load(c.File, components(), pipelines.LoadOptions{Getenv: os.LookupEnv})
+	p, err := pipelines.Load(c.File, components(), c.options())
 	var mistakes config.Errors
 	switch {
 	case errors.As(err, &mistakes):

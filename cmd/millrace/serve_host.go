@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,10 @@ func (c *serveCommand) open(ctx context.Context, a *app) (*host, error) {
 	memory := int64(requestMemory)
 	for _, p := range list {
 		h.users = append(h.users, p.Users...)
+	}
+	// A file of users has nothing to run.
+	list = slices.DeleteFunc(list, func(p *pipelines.Pipeline) bool { return len(p.Streams) == 0 })
+	for _, p := range list {
 		memory += int64(p.Memory)
 	}
 	debug.SetMemoryLimit(max(memory, 2*requestMemory))
@@ -65,7 +70,7 @@ func (c *serveCommand) open(ctx context.Context, a *app) (*host, error) {
 // load reads the files. A schema that records decide on is looked for one after the other, for each opens the directory.
 func (c *serveCommand) load(ctx context.Context, a *app, options pipelines.Options) (list []*pipelines.Pipeline, err error) {
 	load := loadOptions()
-	load.Written = true
+	load.Written, load.UsersAlone = true, true
 	for _, file := range c.Files {
 		p, err := loaded(a)(pipelines.Resolve(ctx, file, components(), pipelines.ResolveOptions{
 			Load: load, Run: options, Say: func(text string) { fmt.Fprintln(a.stderr, text) },
