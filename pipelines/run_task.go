@@ -78,7 +78,7 @@ func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
 		return err
 	}
 	if slices.Contains(r.o.Reset, q.Name) {
-		if err := r.reset(ctx, of); err != nil {
+		if err := r.reset(ctx, open); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
 		late.join()
 		c.outputs = append(c.outputs, late)
 	}
-	return r.openConsumer(c, of.input, 1, func(int) (flow.Config, error) {
+	return r.openConsumer(c, 1, func(int) (flow.Config, error) {
 		t, err := open()
 		t.Recorded = r.recordedQuery(q, share)
 		return t, err
@@ -99,14 +99,17 @@ func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
 }
 
 // reset makes a query start over.
-func (r *Run) reset(ctx context.Context, of consumerOf) error {
-	id := flow.Identity{Pipeline: r.pipeline.Name, Name: of.name}
-	err := checkpoint.Reset(ctx, r.backend.Meta(), flow.Key(id), start(of.input, of.start))
+func (r *Run) reset(ctx context.Context, open func() (flow.Config, error)) error {
+	config, err := open()
+	if err != nil {
+		return err
+	}
+	err = errors.Join(flow.StartOver(ctx, config), config.Processor.Close())
 	if errors.Is(err, checkpoint.ErrPending) {
 		return fmt.Errorf("start over: %w; run once without --reset to deliver it", err)
 	}
 	if err == nil {
-		r.o.Log.Info("starting over", "query", of.name)
+		r.o.Log.Info("starting over", "query", config.Identity.Name)
 	}
 	return err
 }
@@ -126,8 +129,8 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 		common.Late = late.stream.TryWrite
 	}
 	common.Kind, common.Trigger, common.Memory = "query", queryTrigger, of.share
-	common.Needs = q.Chain.Needs(q.Query.Needs())
-	common.Input.Arrival = q.Query.ByArrival()
+	common.Feeds[0].Needs = q.Chain.Needs(q.Query.Needs())
+	common.Feeds[0].Input.Arrival = q.Query.ByArrival()
 	return func() (flow.Config, error) {
 		t := common
 		t.Processor = &flow.Query{
@@ -140,9 +143,8 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 			Memory:   of.share,
 			Dir:      r.stateDir(of.name),
 		}
-		var err error
-		t.Steps, err = q.Chain.Open()
-		return t, err
+		t.Feeds = slices.Clone(common.Feeds)
+		return t, openSteps(&t.Feeds[0], q.Chain, 1)
 	}, nil
 }
 
@@ -153,7 +155,7 @@ func (r *Run) openSink(ctx context.Context, s *Sink, share int64) error {
 		return err
 	}
 	c := &consumerRun{}
-	return r.openConsumer(c, of.input, s.Parallelism, func(task int) (flow.Config, error) {
+	return r.openConsumer(c, s.Parallelism, func(task int) (flow.Config, error) {
 		t, sink, err := open(task)
 		if err != nil {
 			return t, err
@@ -171,9 +173,10 @@ func (r *Run) sinkTask(ctx context.Context, of consumerOf, s *Sink) (func(task i
 		return nil, err
 	}
 	common.Kind, common.Type, common.Memory = "sink", s.Component.Type, of.share
-	common.Needs = s.Chain.Needs(s.Schema.Names())
-	if common.Evolution.Versions != nil {
-		common.Evolution.Rebuild = s.rebuild
+	in := &common.Feeds[0]
+	in.Needs = s.Chain.Needs(s.Schema.Names())
+	if in.Evolution.Versions != nil {
+		in.Evolution.Rebuild = s.rebuild
 	}
 	return func(task int) (flow.Config, sinks.Sink, error) {
 		t := common
@@ -198,17 +201,30 @@ func (r *Run) sinkTask(ctx context.Context, of consumerOf, s *Sink) (func(task i
 			return t, nil, err
 		}
 		t.Processor, t.Trigger = sink, sink.Trigger()
-		if t.Steps, err = s.Chain.Open(); err != nil {
+		t.Feeds = slices.Clone(common.Feeds)
+		if err := openSteps(&t.Feeds[0], s.Chain, 1); err != nil {
 			return t, nil, errors.Join(err, sink.Close())
 		}
 		return t, sink, nil
 	}, nil
 }
 
-// openConsumer makes a consumer of a stream.
-func (r *Run) openConsumer(c *consumerRun, input *feed, tasks int, open func(task int) (flow.Config, error)) error {
+// openSteps opens the transforms of a chain for each lane.
+func openSteps(f *flow.Feed, c Chain, lanes int) error {
+	f.Steps = make([][]flow.Step, lanes)
+	for i := range f.Steps {
+		var err error
+		if f.Steps[i], err = c.Open(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openConsumer makes a consumer of streams.
+func (r *Run) openConsumer(c *consumerRun, tasks int, open func(task int) (flow.Config, error)) error {
 	consumer, err := flow.NewConsumer(flow.ConsumerConfig{
-		Stream: input.stream.Name(), Incarnation: input.stream.Incarnation(), Tasks: tasks, Open: open,
+		Tasks: tasks, Open: open,
 		Worker: fmt.Sprintf("pid-%d", os.Getpid()), Expiry: cmp.Or(r.o.Lease, leaseExpiry),
 	})
 	if err != nil {
@@ -222,19 +238,24 @@ func (r *Run) openConsumer(c *consumerRun, input *feed, tasks int, open func(tas
 // taskConfig is what queries and sinks, and all tasks of one, have in common.
 func (r *Run) taskConfig(ctx context.Context, of consumerOf) (flow.Config, error) {
 	in, chain := of.input, of.chain
-	c := flow.Config{
-		Identity: flow.Identity{Pipeline: r.pipeline.Name, Name: of.name, Incarnation: in.stream.Incarnation()},
+	f := flow.Feed{
+		Name: chain.Root,
 		Input: flow.Input{
-			Name:      cmp.Or(of.label, chain.Root),
-			Shards:    in.shards,
-			Updated:   in.stream.Updated,
-			Ended:     in.ended,
-			Schema:    chain.Schema,
-			EventTime: chain.EventTime,
-			Delay:     chain.Delay,
+			Name:        cmp.Or(of.label, chain.Root),
+			Stream:      in.stream.Name(),
+			Incarnation: in.stream.Incarnation(),
+			Shards:      in.shards,
+			Updated:     in.stream.Updated,
+			Ended:       in.ended,
+			Schema:      chain.Schema,
+			EventTime:   chain.EventTime,
+			Delay:       chain.Delay,
 		},
+		Start: start(in, of.start),
+	}
+	c := flow.Config{
+		Identity:    flow.Identity{Pipeline: r.pipeline.Name, Name: of.name, Incarnation: in.stream.Incarnation()},
 		Meta:        r.backend.Meta(),
-		Start:       start(in, of.start),
 		Generation:  of.generation,
 		DeadLetters: r.dead,
 		SkipDamaged: r.o.SkipDamaged,
@@ -243,7 +264,7 @@ func (r *Run) taskConfig(ctx context.Context, of consumerOf) (flow.Config, error
 		Log:         r.o.Log,
 	}
 	if s := of.pipeline.stream(chain.Root); s != nil {
-		c.Input.UserRecords = s.UserRecords
+		f.Input.UserRecords = s.UserRecords
 	}
 	switch s := of.pipeline.stream(chain.Root); {
 	case s != nil && s.Evolves():
@@ -251,13 +272,14 @@ func (r *Run) taskConfig(ctx context.Context, of consumerOf) (flow.Config, error
 		if err != nil {
 			return c, err
 		}
-		c.Evolution = flow.Evolution{Versions: v, Built: s.Version}
+		f.Evolution = flow.Evolution{Versions: v, Built: s.Version}
 	case s != nil && s.Rest:
-		c.Input.Decode = versions.Version{Schema: s.Schema, Declared: withoutRest(s.Schema).Names()}.Options()
+		f.Input.Decode = versions.Version{Schema: s.Schema, Declared: withoutRest(s.Schema).Names()}.Options()
 	}
 	if !of.past && !r.expires(cmp.Or(of.label, chain.Root)) {
-		c.Input.Hold = in.holder()
+		f.Input.Hold = in.holder()
 	}
+	c.Feeds = []flow.Feed{f}
 	return c, nil
 }
 

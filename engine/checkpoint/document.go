@@ -26,6 +26,9 @@ type Document struct {
 	Generation string `json:"generation,omitempty"`
 	// Chunk is the number of the last published chunk, 0 before the first.
 	Chunk int64 `json:"chunk"`
+	// Feeds are the inputs of a task that has several, or had, by what they are called there. Shards have numbers
+	// that tell which of them they are of, see JoinShard.
+	Feeds map[string]Feed `json:"feeds,omitempty"`
 	// Positions are the next records to read, per shard.
 	Positions map[record.ShardID]record.Ordinal `json:"positions"`
 	// Watermarks are per shard, in microseconds since the epoch; a shard without events has none.
@@ -148,6 +151,8 @@ type Cut struct {
 	// Schema is the version of the stream's schema that the records were decoded with; 0 when it is
 	// declared for good.
 	Schema int64 `json:"schema,omitempty"`
+	// Schemas are the versions of the other inputs' schemas, of those that have versions, by the names of the feeds.
+	Schemas map[string]int64 `json:"schemas,omitempty"`
 	// Tables are the versions of the reference tables that the rows were joined with, by name.
 	Tables map[string]TableVersion `json:"tables,omitempty"`
 }

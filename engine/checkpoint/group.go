@@ -123,7 +123,7 @@ func Holds(ctx context.Context, meta stream.Meta, name, incarnation string, shar
 			return nil, err
 		}
 		if s.group.Tasks != nil {
-			if err := holdTasks(ctx, meta, s.group.Tasks.Documents, shards, holds); err != nil {
+			if err := holdTasks(ctx, meta, s.group.Tasks.Documents, name, shards, holds); err != nil {
 				return nil, err
 			}
 			continue
@@ -139,12 +139,12 @@ func Holds(ctx context.Context, meta stream.Meta, name, incarnation string, shar
 }
 
 // holdTasks adds what the tasks of a consumer need.
-func holdTasks(ctx context.Context, meta stream.Meta, documents string, shards []ShardInfo, holds map[record.ShardID]record.Ordinal) error {
+func holdTasks(ctx context.Context, meta stream.Meta, documents, name string, shards []ShardInfo, holds map[record.ShardID]record.Ordinal) error {
 	docs, err := ReadTasks(ctx, meta, documents)
 	if err != nil {
 		return err
 	}
-	places := Places(docs)
+	places := Places(docs, name)
 	for _, shard := range shards {
 		hold(holds, shard.ID, places[shard.ID].Next)
 	}
@@ -166,18 +166,15 @@ type Place struct {
 	Marked    bool
 }
 
-// Places is where a consumer stands, all its tasks together. Shards that it has not read from are
+// Places is where a consumer stands in a stream, all its tasks together. Shards that it has not read from are
 // left out.
-func Places(docs map[int]Document) map[record.ShardID]Place {
+func Places(docs map[int]Document, stream string) map[record.ShardID]Place {
 	places := map[record.ShardID]Place{}
 	for _, doc := range docs {
-		for shard, next := range doc.Positions {
-			p := places[shard]
-			if p.Next <= next {
-				p.Next = next
-				p.Watermark, p.Marked = doc.Watermarks[shard]
+		for shard, p := range doc.places(stream) {
+			if places[shard].Next <= p.Next {
+				places[shard] = p
 			}
-			places[shard] = p
 		}
 	}
 	return places

@@ -9,10 +9,10 @@ import (
 	"github.com/millrace-io/millrace/engine/stream"
 )
 
-// Reset makes a task start over: at the given positions, without state and with empty ledgers. Chunks
+// Reset makes a task start over: with the given feeds, nil for one input, at the given positions, without state and with empty ledgers. Chunks
 // are counted on, so what it creates does not meet what it created before. A task that has no document
 // is left alone. Error: ErrPending, while a plan is half delivered.
-func Reset(ctx context.Context, meta stream.Meta, key string, start func() (map[record.ShardID]record.Ordinal, error)) error {
+func Reset(ctx context.Context, meta stream.Meta, key string, feeds map[string]Feed, start func() (map[record.ShardID]record.Ordinal, error)) error {
 	doc, _, err := read(ctx, meta, key)
 	switch {
 	case errors.Is(err, stream.ErrNotFound):
@@ -34,6 +34,6 @@ func Reset(ctx context.Context, meta stream.Meta, key string, start func() (map[
 	if doc.Pending != nil {
 		return fmt.Errorf("checkpoint %s: %w", key, ErrPending)
 	}
-	doc.Positions, doc.State, doc.Watermarks, doc.Ledger, doc.Delivered = positions, nil, nil, nil, Delivered{}
+	doc.Feeds, doc.Positions, doc.State, doc.Watermarks, doc.Ledger, doc.Delivered = feeds, positions, nil, nil, nil, Delivered{}
 	return s.save(ctx, doc)
 }

@@ -52,7 +52,7 @@ func ReadGroup(ctx context.Context, meta stream.Meta, name, incarnation, group s
 		if err != nil {
 			return out, err
 		}
-		out.Shards = s.tasks(docs, shards)
+		out.Shards = s.tasks(Places(docs, name), docs, shards)
 		return out, nil
 	}
 	for _, shard := range shards {
@@ -68,8 +68,7 @@ func ReadGroup(ctx context.Context, meta stream.Meta, name, incarnation, group s
 }
 
 // tasks is where the tasks of a consumer stand.
-func (s snapshot) tasks(docs map[int]Document, shards []ShardInfo) []ShardStanding {
-	places := Places(docs)
+func (s snapshot) tasks(places map[record.ShardID]Place, docs map[int]Document, shards []ShardInfo) []ShardStanding {
 	standings := make([]ShardStanding, 0, len(shards))
 	for _, shard := range shards {
 		task := Owner(shard.ID, s.group.Tasks.Count)

@@ -21,13 +21,18 @@ import (
 // shards but the tasks, by number: a lease decides who runs a task, and the task's document decides
 // where it stands. Each shard belongs to one task, see Owner.
 type TaskGroup struct {
-	// Stream and Incarnation name the stream that is read.
+	// Stream and Incarnation name the stream that is read, or the first of several; the leases are there.
 	Stream, Incarnation string
+	// Others are the streams that are read beside it.
+	Others []StreamID
 	// Pipeline and Consumer name the sink or query.
 	Pipeline, Consumer string
 	// Tasks is how many there are, 1 at least.
 	Tasks int
 }
+
+// StreamID names a stream.
+type StreamID struct{ Stream, Incarnation string }
 
 // groupTasks is the part of a group's document that only groups of tasks have.
 type groupTasks struct {
@@ -141,16 +146,30 @@ func (g TaskGroup) Prepare(ctx context.Context, meta stream.Meta, s Setup) (map[
 	return before, g.spread(ctx, meta, docs)
 }
 
-// enrol stores the group's document, which leads from the stream to the tasks' documents. What the
+// enrol stores the group's documents, which lead from the streams to the tasks' documents. What the
 // consumer left in a stream of the same name that was deleted goes first.
 func (g TaskGroup) enrol(ctx context.Context, meta stream.Meta) error {
-	prefix, err := leasePrefix(g.Stream, g.Incarnation, g.Name())
-	if err != nil {
-		return fmt.Errorf("consumer group: %w", err)
+	prefixes := make([]string, 0, 1+len(g.Others))
+	for _, s := range append([]StreamID{{g.Stream, g.Incarnation}}, g.Others...) {
+		prefix, err := leasePrefix(s.Stream, s.Incarnation, g.Name())
+		if err != nil {
+			return fmt.Errorf("consumer group: %w", err)
+		}
+		prefixes = append(prefixes, prefix)
 	}
-	if err := g.leavePast(ctx, meta, prefix+groupKey); err != nil {
+	if err := g.leavePast(ctx, meta, prefixes); err != nil {
 		return err
 	}
+	for _, prefix := range prefixes {
+		if err := g.enrolIn(ctx, meta, prefix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// enrolIn stores the document of one stream.
+func (g TaskGroup) enrolIn(ctx context.Context, meta stream.Meta, prefix string) error {
 	doc, revision, err := readGroup(ctx, meta, prefix)
 	if errors.Is(err, stream.ErrNotFound) {
 		doc, err = groupDocument{Version: LeaseVersion}, nil
@@ -173,23 +192,50 @@ func (g TaskGroup) enrol(ctx context.Context, meta stream.Meta) error {
 	return g.dropLeases(ctx, meta, prefix)
 }
 
-// leavePast looks for the same consumer on other streams.
-func (g TaskGroup) leavePast(ctx context.Context, meta stream.Meta, own string) error {
+// leavePast looks for the same consumer on other streams. One that still reads a stream that it read leaves the
+// others; one that does not has moved.
+func (g TaskGroup) leavePast(ctx context.Context, meta stream.Meta, own []string) error {
 	keys, err := meta.List(ctx, leaseRoot)
 	if err != nil {
 		return fmt.Errorf("list consumer groups: %w", err)
 	}
+	stays := slices.ContainsFunc(own, func(prefix string) bool { return slices.Contains(keys, prefix+groupKey) })
 	for _, key := range keys {
 		rest, found := strings.CutSuffix(strings.TrimPrefix(key, leaseRoot), "/"+g.Name()+"/"+groupKey)
 		name, incarnation, ok := strings.Cut(rest, "/")
-		if key == own || !found || !ok {
+		prefix := strings.TrimSuffix(key, groupKey)
+		switch {
+		case !found || !ok || slices.Contains(own, prefix):
 			continue
-		}
-		if name != g.Stream {
+		case stays || len(g.Others) > 0 && g.reads(name):
+			// What it knows of this stream goes with the next change of its document.
+			err = removePrefix(ctx, meta, prefix)
+		case !g.reads(name):
 			return &MovedError{From: name, To: g.Stream}
+		default:
+			err = RemoveGroup(ctx, meta, name, incarnation, g.Name())
 		}
-		if err := RemoveGroup(ctx, meta, name, incarnation, g.Name()); err != nil {
+		if err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// reads reports whether a stream of this name is among those that are read.
+func (g TaskGroup) reads(name string) bool {
+	return name == g.Stream || slices.ContainsFunc(g.Others, func(s StreamID) bool { return s.Stream == name })
+}
+
+// removePrefix removes a group's leases in a stream, and its document there last.
+func removePrefix(ctx context.Context, meta stream.Meta, prefix string) error {
+	keys, err := meta.List(ctx, prefix)
+	if err != nil {
+		return fmt.Errorf("remove leases %s: %w", prefix, err)
+	}
+	for _, key := range append(slices.DeleteFunc(keys, func(k string) bool { return k == prefix+groupKey }), prefix+groupKey) {
+		if err := remove(ctx, meta, key); err != nil {
+			return fmt.Errorf("remove leases %s: %w", prefix, err)
 		}
 	}
 	return nil

@@ -83,7 +83,10 @@ func (c *Column) Text(i int) []byte {
 // Origin says where the rows of a batch come from. All come from one shard, in ordinal order.
 type Origin struct {
 	Stream string
-	Shard  record.ShardID
+	// Input is which of a task's inputs that is. Shard is unique over all of them: the stream's own number if there
+	// is one input.
+	Input int
+	Shard record.ShardID
 	// Ordinals has one entry a row.
 	Ordinals []record.Ordinal
 	// Subs has one entry a row when rows are user records, of which a record may have several; nil otherwise. A record

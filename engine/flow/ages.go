@@ -51,13 +51,14 @@ func (a *ages) fill(s *Status, logs []stream.Log, oldest []int64, now func() tim
 
 // unread is the age of a shard's first unread record.
 func (a *ages) unread(sh *ShardStatus, log stream.Log, now func() time.Time) time.Duration {
-	g := a.shards[sh.Shard]
+	place := sh.Stream + " " + sh.Shard
+	g := a.shards[place]
 	if g == nil {
 		g = &age{meter: checkpoint.LagMeter{Log: log, Now: now, Buffer: &a.buffer}}
 		if a.shards == nil {
 			a.shards = map[string]*age{}
 		}
-		a.shards[sh.Shard] = g
+		a.shards[place] = g
 	}
 	// One that stands still is measured without a read.
 	if g.position != sh.Next && time.Since(g.measured) < measureEvery {

@@ -24,7 +24,8 @@ func (t *Task) cut(reason string) Cut {
 		Now:       t.Now().UTC(),
 		Ranges:    make(map[record.ShardID]Range, len(t.readers)),
 		Watermark: t.watermark(),
-		Schema:    t.evolving.version.Number,
+		Schema:    t.feeds[0].evolving.version.Number,
+		Schemas:   t.schemas(),
 		Tables:    t.tables(),
 	}
 	for _, r := range t.readers {
@@ -171,7 +172,7 @@ func (t *Task) replay(ctx context.Context) error {
 func (t *Task) complete(err error) error {
 	for _, r := range t.readers {
 		if err == nil && r.next != r.limit {
-			err = Permanent(fmt.Errorf("a planned chunk needs records up to %d of %s in stream %q, which ends at %d; was the data directory replaced?", r.limit, r.id, t.Input.Name, r.next))
+			err = Permanent(fmt.Errorf("a planned chunk needs records up to %d of %s, which ends at %d; was the data directory replaced?", r.limit, r, r.next))
 		}
 	}
 	return err

@@ -4,17 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
-	"github.com/millrace-io/millrace/engine/record"
 )
 
 // ConsumerConfig makes a consumer.
 type ConsumerConfig struct {
-	// Stream and Incarnation name the stream that is read.
-	Stream, Incarnation string
 	// Tasks is how many share its shards, 1 at least. Each gets an equal part of what the consumer has.
 	Tasks int
 	// Open makes the configuration of a task for one run of it, with a processor and steps of its own.
@@ -72,9 +70,15 @@ func NewConsumer(c ConsumerConfig) (*Consumer, error) {
 		o.ready[task] = config
 	}
 	o.common = o.ready[0]
+	first := o.common.Feeds[0].Input
 	o.group = checkpoint.TaskGroup{
-		Stream: c.Stream, Incarnation: c.Incarnation, Tasks: c.Tasks,
+		Stream: first.Stream, Incarnation: first.Incarnation, Tasks: c.Tasks,
 		Pipeline: o.common.Identity.Pipeline, Consumer: o.common.Identity.Name,
+	}
+	for _, f := range o.common.Feeds[1:] {
+		if id := (checkpoint.StreamID{Stream: f.Input.Stream, Incarnation: f.Input.Incarnation}); id.Stream != first.Stream && !slices.Contains(o.group.Others, id) {
+			o.group.Others = append(o.group.Others, id)
+		}
 	}
 	return o, nil
 }
@@ -101,7 +105,7 @@ func (c *Consumer) Drained() bool {
 }
 
 func (c *Consumer) run(ctx context.Context) error {
-	before, err := c.group.Prepare(ctx, c.common.Meta, checkpoint.Setup{Start: c.common.Start, Redo: c.redo})
+	before, err := c.group.Prepare(ctx, c.common.Meta, checkpoint.Setup{Start: startOf(c.common.Feeds), Redo: c.redo})
 	if errors.Is(err, checkpoint.ErrPending) && isClosed(c.common.Stop) {
 		c.common.Log.Warn(errStopped.Error(), "consumer", c.common.Identity.Name)
 		return nil
@@ -113,7 +117,7 @@ func (c *Consumer) run(ctx context.Context) error {
 	c.history.begin(before)
 	c.mu.Unlock()
 	worker, err := checkpoint.NewWorker(checkpoint.LeaseConfig{
-		Meta: c.common.Meta, Stream: c.Stream, Incarnation: c.Incarnation, Group: c.group.Name(), Worker: c.Worker,
+		Meta: c.common.Meta, Stream: c.group.Stream, Incarnation: c.group.Incarnation, Group: c.group.Name(), Worker: c.Worker,
 		Lineage: c.group.Lineage, Expiry: c.Expiry, HandOver: c.HandOver, Log: c.common.Log,
 	})
 	if err != nil {
@@ -144,7 +148,9 @@ func (c *Consumer) named(err error) error {
 
 // watch ends the worker when it was asked to stop, when a task failed, and when all is delivered.
 func (c *Consumer) watch(ctx context.Context, worker *checkpoint.Worker, finished <-chan struct{}) {
-	stop, halted, ended := c.common.Stop, (<-chan struct{})(c.halted), c.common.Input.Ended
+	stop, halted := c.common.Stop, (<-chan struct{})(c.halted)
+	ended, forget := c.ended()
+	defer forget()
 	// Other workers may end after this one's last task has, and do not tell.
 	tick := time.NewTicker(settledEvery)
 	tick.Stop()
@@ -171,6 +177,26 @@ func (c *Consumer) watch(ctx context.Context, worker *checkpoint.Worker, finishe
 				worker.Stop()
 			}
 		}
+	}
+}
+
+// ended returns a channel that is closed once all inputs have ended. forget must be called.
+func (c *Consumer) ended() (_ <-chan struct{}, forget func()) {
+	all, over := make(chan struct{}), make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		for _, f := range c.common.Feeds {
+			select {
+			case <-f.Input.Ended:
+			case <-over:
+				return
+			}
+		}
+		close(all)
+	})
+	return all, func() {
+		close(over)
+		watching.Wait()
 	}
 }
 
@@ -209,10 +235,12 @@ func (c *Consumer) lookAround(ctx context.Context) bool {
 			return false
 		}
 	}
-	places := checkpoint.Places(docs)
-	for _, shard := range c.common.Input.Shards() {
-		if places[shard.ID].Next < shard.Log.Bounds().Next {
-			return false
+	for _, f := range c.common.Feeds {
+		places := checkpoint.Places(docs, f.Input.Stream)
+		for _, shard := range f.Input.Shards() {
+			if places[shard.ID].Next < shard.Log.Bounds().Next {
+				return false
+			}
 		}
 	}
 	c.mu.Lock()
@@ -254,10 +282,6 @@ func (c *Consumer) handle(ctx context.Context, l *checkpoint.Lease) error {
 		return nil
 	}
 	config.Tasks, config.Stop, config.HandOver = c.Tasks, c.halted, l.Asked()
-	if c.Tasks > 1 {
-		// Prepare has stored where a new consumer begins; a task without a document has nothing yet.
-		config.Start = func() (map[record.ShardID]record.Ordinal, error) { return map[record.ShardID]record.Ordinal{}, nil }
-	}
 	task := NewTask(config)
 	c.begin(number, task)
 	err = task.Run(ctx)

@@ -99,20 +99,10 @@ func (c *Consumer) Status() Status {
 	return out
 }
 
-// blank is the status of a consumer that has done nothing yet.
+// blank is the status of a consumer that has done nothing yet, as far as tasks have it in common.
 func (c *Consumer) blank() Status {
-	steps := []checkpoint.Step{{Name: c.common.Input.Name}}
-	for _, s := range c.common.Steps {
-		steps = append(steps, checkpoint.Step{Name: s.Name})
-	}
-	steps = append(steps, checkpoint.Step{Name: c.common.Identity.Name})
-	s := Status{
-		Name: c.common.Identity.Name, Kind: c.common.Kind, Type: c.common.Type, From: c.common.Input.Name, Parallelism: c.Tasks,
-		Steps: steps, Before: slices.Clone(steps), Cuts: map[string]int64{},
-	}
-	for _, step := range steps {
-		s.Edges = append(s.Edges, Edge{Step: step.Name})
-	}
+	s, _, _ := NewTask(c.common).status.snapshot()
+	s.State, s.Parallelism = "", max(c.Tasks, s.Parallelism)
 	return s
 }
 

@@ -171,20 +171,16 @@ func (p *plant) consumer(s site) *flow.Consumer {
 	p.t.Helper()
 	meta := plantMeta{p.backend.Meta(), p}
 	c, err := flow.NewConsumer(flow.ConsumerConfig{
-		Stream: p.in.Name(), Incarnation: p.in.Incarnation(), Tasks: s.tasks, Expiry: s.expiry,
+		Tasks: s.tasks, Expiry: s.expiry,
 		Open: func(task int) (flow.Config, error) {
 			id := flow.Identity{Pipeline: "p", Name: "lake", Incarnation: p.in.Incarnation(), Task: task}
 			return flow.Config{
 				Identity: id, Kind: "sink", Type: "test",
-				Input: flow.Input{Name: "clicks", Updated: p.in.Updated, Ended: p.ended, Schema: keyedSchema, EventTime: "at", Shards: p.shards},
-				Needs: keyedSchema.Names(), Processor: &pool{p: p, id: id}, Trigger: flow.Trigger{Rows: s.rows}, Meta: meta,
-				Start: func() (map[record.ShardID]record.Ordinal, error) {
-					positions := map[record.ShardID]record.Ordinal{}
-					for _, sh := range p.in.Shards() {
-						positions[sh.ID] = 0
-					}
-					return positions, nil
-				},
+				Feeds: []flow.Feed{{
+					Input: flow.Input{Name: "clicks", Stream: p.in.Name(), Incarnation: p.in.Incarnation(), Updated: p.in.Updated, Ended: p.ended, Schema: keyedSchema, EventTime: "at", Shards: p.shards},
+					Needs: keyedSchema.Names(), Start: p.start,
+				}},
+				Processor: &pool{p: p, id: id}, Trigger: flow.Trigger{Rows: s.rows}, Meta: meta,
 				DeadLetters: &flow.DeadLetters{Pipeline: "p", Write: func(ctx context.Context, b *record.Batch) error {
 					return p.effect(func() error { return p.dead.Write(ctx, b) })
 				}},
@@ -196,6 +192,15 @@ func (p *plant) consumer(s site) *flow.Consumer {
 		p.t.Fatal(err)
 	}
 	return c
+}
+
+// start is the first record of each shard.
+func (p *plant) start() (map[record.ShardID]record.Ordinal, error) {
+	positions := map[record.ShardID]record.Ordinal{}
+	for _, sh := range p.in.Shards() {
+		positions[sh.ID] = 0
+	}
+	return positions, nil
 }
 
 func (p *plant) shards() []flow.Shard {

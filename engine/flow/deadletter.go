@@ -81,18 +81,29 @@ func addLetter(b *record.Batch, position int64, l DeadLetter) error {
 }
 
 // producer is that of the rows of a shard which go to another stream. User records have one of their own, because
-// their positions are others.
-func (t *Task) producer(of, task string, shard record.ShardID) uint64 {
-	parts := []string{of, t.Identity.Pipeline, task, t.Identity.Incarnation, shard.String()}
-	if t.Input.UserRecords {
+// their positions are others; so has a stream that is read again.
+func (r *reader) producer(t *Task, of, task string) uint64 {
+	parts := []string{of, t.Identity.Pipeline, task, t.incarnation(r.feed), r.feed.shard(r.id).String()}
+	if r.feed.Input.UserRecords {
 		parts = append(parts, "user-records")
+	}
+	if r.feed.again {
+		parts = append(parts, r.feed.Name)
 	}
 	return stream.ProducerID(parts...)
 }
 
+// incarnation is that of the stream of a feed.
+func (t *Task) incarnation(f *feed) string {
+	if len(t.feeds) == 1 {
+		return t.Identity.Incarnation
+	}
+	return f.Input.Incarnation
+}
+
 // place is the position of a row's producer behind the row.
-func (t *Task) place(at row) int64 {
-	if !t.Input.UserRecords {
+func (f *feed) place(at row) int64 {
+	if !f.Input.UserRecords {
 		return int64(at.ordinal) + 1
 	}
 	return int64(at.ordinal)*aggregate.MaxUsers + int64(at.sub) + 1
@@ -105,17 +116,19 @@ type deadChunk struct {
 	batches   []*record.Batch
 }
 
-func (d *deadChunk) add(t *Task, shard record.ShardID, x reject) {
-	task := t.Identity.Name
-	if x.step == t.Input.Name && shared[x.code] {
-		task = ""
+func (d *deadChunk) add(t *Task, r *reader, x reject) {
+	task, in := t.Identity.Name, &r.feed.Input
+	if x.step == in.Name && shared[x.code] {
+		if task = ""; r.feed.again {
+			return // the first feed of the stream keeps it
+		}
 	}
-	b := d.batch(t.producer("dead-letters", task, shard))
-	b.End = t.place(x.row)
+	b := d.batch(r.producer(t, "dead-letters", task))
+	b.End = r.feed.place(x.row)
 	// A DeadLetter of strings and numbers always marshals.
 	_ = addLetter(b, b.End, DeadLetter{
-		Pipeline: t.Identity.Pipeline, Task: task, Step: x.step, Code: x.code, Reason: x.reason, Stream: t.Input.Name,
-		Shard: shard.String(), Ordinal: int64(x.ordinal), Sub: int64(x.sub), Arrival: x.arrival, Data: string(x.data),
+		Pipeline: t.Identity.Pipeline, Task: task, Step: x.step, Code: x.code, Reason: x.reason, Stream: in.Name,
+		Shard: r.feed.shard(r.id).String(), Ordinal: int64(x.ordinal), Sub: int64(x.sub), Arrival: x.arrival, Data: string(x.data),
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/column/versions"
@@ -40,115 +41,155 @@ type Reschemer interface {
 	Reschema(schema *column.Schema) error
 }
 
-// evolving is the state of a task whose schema changes.
+// evolving is the state of a feed whose schema changes.
 type evolving struct {
-	version  versions.Version
-	observer versions.Observer
+	version versions.Version
+	// observing guards the observer while lanes are at work.
+	observing sync.Mutex
+	observer  versions.Observer
 	// refused is the number of a version that the steps or the processor cannot work with.
 	refused int64
 	// silent is set once a failure to write a version was logged.
 	silent bool
 }
 
-// decodeWith makes the decoder for a version of the input's schema.
-func (t *Task) decodeWith(v versions.Version) {
-	needs := t.Needs
-	if t.event = -1; t.Input.EventTime != "" {
-		t.event = v.Schema.Index(t.Input.EventTime)
-	}
-	if t.event >= 0 {
-		needs = append([]string{t.Input.EventTime}, needs...)
-	}
-	options := t.Input.Decode
-	if t.Evolution.Versions != nil {
-		options = v.Options()
-		options.Misfit = t.evolving.observer.Observe
-	}
-	t.decoder = column.NewDecoder(v.Schema, needs, options)
-	t.evolving.version = v
-	t.status.schema(v.Number)
+// observe is what decoders tell of what has no place.
+func (e *evolving) observe(name, value []byte) {
+	e.observing.Lock()
+	defer e.observing.Unlock()
+	e.observer.Observe(name, value)
 }
 
-// evolve lets the next chunk have the latest schema. It does nothing within a chunk.
+// decodeWith makes the decoders for a version of the input's schema.
+func (t *Task) decodeWith(f *feed, v versions.Version) {
+	if f.event = -1; f.Input.EventTime != "" {
+		f.event = v.Schema.Index(f.Input.EventTime)
+	}
+	f.evolving.version = v
+	for _, l := range t.lanes {
+		l.decoders[f.index] = column.NewDecoder(v.Schema, f.needs(), f.options())
+	}
+	if f.index == 0 {
+		t.status.schema(v.Number)
+	}
+}
+
+// evolve lets the next chunk have the latest schemas. It does nothing within a chunk.
 func (t *Task) evolve(ctx context.Context) {
-	if t.Evolution.Versions == nil || t.moved() {
+	if t.moved() {
 		return
 	}
 	t.report(ctx)
-	v := t.Evolution.Versions.Current()
-	if v.Number == t.evolving.version.Number || v.Number == t.evolving.refused || t.Evolution.Rebuild == nil {
-		return
+	for _, f := range t.feeds {
+		if f.Evolution.Versions == nil || f.Evolution.Rebuild == nil {
+			continue
+		}
+		v, before := f.Evolution.Versions.Current(), f.evolving.version.Number
+		if v.Number == before || v.Number == f.evolving.refused {
+			continue
+		}
+		if err := t.adopt(f, v); err != nil {
+			f.evolving.refused = v.Number
+			t.Log.Warn("the schema changed and this consumer cannot go along; it keeps the earlier one until the next start",
+				"task", t.Identity.Name, "stream", f.Input.Name, "version", v.Number, "keeps", before, "error", err)
+			continue
+		}
+		t.Log.Info("the schema changed", "task", t.Identity.Name, "stream", f.Input.Name, "version", v.Number, "before", before)
 	}
-	before := t.evolving.version.Number
-	if err := t.adopt(v); err != nil {
-		t.evolving.refused = v.Number
-		t.Log.Warn("the schema changed and this consumer cannot go along; it keeps the earlier one until the next start",
-			"task", t.Identity.Name, "stream", t.Input.Name, "version", v.Number, "keeps", before, "error", err)
-		return
-	}
-	t.Log.Info("the schema changed", "task", t.Identity.Name, "stream", t.Input.Name, "version", v.Number, "before", before)
 }
 
-// report writes a new version of the schema if records of the last chunk ask for one.
+// report writes new versions of the schemas if records of the last chunk ask for some.
 func (t *Task) report(ctx context.Context) {
-	if t.Evolution.Versions == nil || t.evolving.observer.Empty() {
-		return
+	for _, f := range t.feeds {
+		e := &f.evolving
+		if f.Evolution.Versions == nil || e.observer.Empty() {
+			continue
+		}
+		_, err := f.Evolution.Versions.Extend(ctx, &e.observer)
+		if err != nil && ctx.Err() == nil && !e.silent {
+			// The records are safe as they are; the next ones ask again.
+			t.Log.Warn("a new version of the schema could not be kept", "task", t.Identity.Name, "stream", f.Input.Name, "error", err)
+		}
+		e.silent = err != nil
 	}
-	_, err := t.Evolution.Versions.Extend(ctx, &t.evolving.observer)
-	if err != nil && ctx.Err() == nil && !t.evolving.silent {
-		// The records are safe as they are; the next ones ask again.
-		t.Log.Warn("a new version of the schema could not be kept", "task", t.Identity.Name, "stream", t.Input.Name, "error", err)
-	}
-	t.evolving.silent = err != nil
 }
 
-// adopt makes decoder, steps and processor work with a version. After an error all are as they were.
-func (t *Task) adopt(v versions.Version) error {
+// adopt makes decoders, steps and processor work with a version. After an error all are as they were.
+func (t *Task) adopt(f *feed, v versions.Version) error {
 	reschemer, ok := t.Processor.(Reschemer)
 	if !ok {
 		return errors.New("it takes one schema at a time")
 	}
-	shape, err := t.Evolution.Rebuild(v.Schema)
+	shape, err := f.Evolution.Rebuild(v.Schema)
 	if err != nil {
 		return err
 	}
 	if err := reschemer.Reschema(shape.Output); err != nil {
 		return err
 	}
-	t.Steps, t.Needs = shape.Steps, shape.Needs
-	t.decodeWith(v)
+	f.Steps, f.Needs = [][]Step{shape.Steps}, shape.Needs
+	t.decodeWith(f, v)
 	return nil
 }
 
-// adoptPlanned makes the task work with the version that a plan was made with.
+// schemas are the versions that the open chunk is decoded with, but for that of the first feed.
+func (t *Task) schemas() map[string]int64 {
+	var all map[string]int64
+	for _, f := range t.feeds[1:] {
+		if f.Evolution.Versions == nil {
+			continue
+		}
+		if all == nil {
+			all = map[string]int64{}
+		}
+		all[f.Name] = f.evolving.version.Number
+	}
+	return all
+}
+
+// adoptPlanned makes the task work with the versions that a plan was made with.
 func (t *Task) adoptPlanned(ctx context.Context, cut Cut) error {
-	if t.Evolution.Versions == nil || cut.Schema == 0 || cut.Schema == t.evolving.version.Number {
+	for _, f := range t.feeds {
+		planned := cut.Schemas[f.Name]
+		if f.index == 0 {
+			planned = cut.Schema
+		}
+		if err := t.adoptVersion(ctx, f, planned, cut.Chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adoptVersion makes the task work with the version of a feed's schema that a chunk was planned with.
+func (t *Task) adoptVersion(ctx context.Context, f *feed, number, chunk int64) error {
+	if f.Evolution.Versions == nil || number == 0 || number == f.evolving.version.Number {
 		return nil
 	}
-	v, err := t.Evolution.Versions.At(ctx, cut.Schema)
+	v, err := f.Evolution.Versions.At(ctx, number)
 	switch {
 	case errors.Is(err, stream.ErrNotFound):
-		return Permanent(fmt.Errorf("chunk %d was planned with version %d of the schema of stream %q, which is gone: %w", cut.Chunk, cut.Schema, t.Input.Name, err))
+		return Permanent(fmt.Errorf("chunk %d was planned with version %d of the schema of stream %q, which is gone: %w", chunk, number, f.Input.Name, err))
 	case err != nil:
 		return err
-	case t.Evolution.Rebuild == nil:
-		if err = t.sameColumns(v.Schema); err == nil {
-			t.decodeWith(v)
+	case f.Evolution.Rebuild == nil:
+		if err = f.sameColumns(v.Schema); err == nil {
+			t.decodeWith(f, v)
 		}
 	default:
-		err = t.adopt(v)
+		err = t.adopt(f, v)
 	}
 	if err != nil {
-		return Permanent(fmt.Errorf("chunk %d was planned with version %d of the schema of stream %q and cannot be redone with it: %w; run once with the pipeline file that planned it", cut.Chunk, cut.Schema, t.Input.Name, err))
+		return Permanent(fmt.Errorf("chunk %d was planned with version %d of the schema of stream %q and cannot be redone with it: %w; run once with the pipeline file that planned it", chunk, number, f.Input.Name, err))
 	}
 	return nil
 }
 
 // sameColumns reports whether what was made for the built schema can read columns of another: those
 // that it needs must be in the same places with the same types.
-func (t *Task) sameColumns(schema *column.Schema) error {
-	built := t.Evolution.Built.Schema
-	for _, name := range t.Needs {
+func (f *feed) sameColumns(schema *column.Schema) error {
+	built := f.Evolution.Built.Schema
+	for _, name := range f.Needs {
 		i, j := built.Index(name), schema.Index(name)
 		if i != j || i >= 0 && !built.Fields[i].Type.Equal(schema.Fields[j].Type) {
 			return fmt.Errorf("column %q is another one there", name)

@@ -35,9 +35,9 @@ func (w *world) schemas() *versions.Stream {
 // evolving is a configuration of a task whose schema changes.
 func (w *world) evolving(p flow.Processor, v *versions.Stream) flow.Config {
 	c := w.config(p)
-	c.Input.Schema = v.Current().Schema
-	c.Needs = c.Input.Schema.Names()
-	c.Evolution = flow.Evolution{Versions: v, Built: v.Current(), Rebuild: func(in *column.Schema) (flow.Shape, error) {
+	c.Feeds[0].Input.Schema = v.Current().Schema
+	c.Feeds[0].Needs = c.Feeds[0].Input.Schema.Names()
+	c.Feeds[0].Evolution = flow.Evolution{Versions: v, Built: v.Current(), Rebuild: func(in *column.Schema) (flow.Shape, error) {
 		return flow.Shape{Needs: in.Names(), Output: in}, nil
 	}}
 	return c
@@ -295,7 +295,7 @@ func TestQueryRedoesWithTheColumnsItWasMadeFor(t *testing.T) {
 	}
 	query := func() flow.Config {
 		c := w.evolving(&sink{w: w}, v)
-		c.Evolution.Rebuild, c.Needs = nil, []string{"n"}
+		c.Feeds[0].Evolution.Rebuild, c.Feeds[0].Needs = nil, []string{"n"}
 		return c
 	}
 	w.breaks = breaks{at: 3} // the put

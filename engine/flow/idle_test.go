@@ -17,9 +17,10 @@ func (openLog) Bounds() stream.Bounds { return stream.Bounds{} }
 func TestAShardThatBringsNothingDoesNotHoldTheWatermarkBackForEver(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	began := now
-	task := &Task{Config: Config{Now: func() time.Time { return now }}, event: 0}
+	in := &feed{Feed: &Feed{}, event: 0}
+	task := &Task{Config: Config{Now: func() time.Time { return now }}, feeds: []*feed{in}}
 	shard := func(id uint32, watermark int64) *reader {
-		return &reader{id: record.ShardID(id), log: openLog{}, reading: true, watermark: watermark, active: began}
+		return &reader{feed: in, id: record.ShardID(id), log: openLog{}, reading: true, watermark: watermark, active: began}
 	}
 	slow, fast := shard(0, 100), shard(1, 500)
 	task.readers = []*reader{slow, fast}

@@ -20,9 +20,10 @@ type kin struct {
 	documents string
 	// redone are the shards of the plan that a RedoOnly task redoes, whoever they belong to now.
 	redone map[record.ShardID]Range
-	// count and newest tell when there are new shards; numbers rise, and shards also go.
+	// count and newest tell when there are new shards; numbers rise, and shards also go. newest is the sum over
+	// the feeds.
 	count  int
-	newest record.ShardID
+	newest int64
 	// shards are all of the stream.
 	shards map[record.ShardID]Shard
 	places map[record.ShardID]checkpoint.Place
@@ -48,10 +49,13 @@ func (k *kin) owns(t *Task, id record.ShardID) bool {
 }
 
 // learn takes note of the stream's shards and reports whether that is worth a closer look.
-func (k *kin) learn(shards []Shard) bool {
-	newest := record.ShardID(0)
+func (k *kin) learn(shards []feedShard) bool {
+	newest, last := int64(0), map[*feed]record.ShardID{}
 	for _, s := range shards {
-		newest = max(newest, s.ID)
+		if n := max(last[s.feed], s.ID); n > last[s.feed] {
+			newest += int64(n - last[s.feed])
+			last[s.feed] = n
+		}
 	}
 	if k.shards != nil && k.count == len(shards) && k.newest == newest {
 		return false
@@ -59,7 +63,7 @@ func (k *kin) learn(shards []Shard) bool {
 	k.count, k.newest = len(shards), newest
 	k.shards = make(map[record.ShardID]Shard, len(shards))
 	for _, s := range shards {
-		k.shards[s.ID] = s
+		k.shards[s.ID] = s.Shard
 	}
 	return true
 }
@@ -99,7 +103,7 @@ func (t *Task) look(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("see how far the other tasks are: %w", err)
 	}
-	k.places, k.looked = checkpoint.Places(docs), time.Now()
+	k.places, k.looked = checkpoint.Places(docs, t.feeds[0].Input.Stream), time.Now()
 	return nil
 }
 

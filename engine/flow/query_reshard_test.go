@@ -95,16 +95,12 @@ func (m *mill) run(ctx context.Context, turns int, chunk, memory int64) error {
 	id := flow.Identity{Pipeline: "p", Name: "q", Incarnation: m.in.Incarnation()}
 	return flow.NewTask(flow.Config{
 		Identity: id, Kind: "query",
-		Input: flow.Input{Name: "clicks", Updated: updated, Ended: m.ended, Schema: keyedSchema, EventTime: "at", Delay: 2 * time.Second, Shards: m.shards},
-		Needs: m.query.Needs(), Trigger: flow.Trigger{Rows: chunk}, Meta: plantMeta{m.backend.Meta(), m.plant},
-		Processor: &flow.Query{Identity: id, Target: "p.q", Write: m.take, New: m.query.New, Windowed: true, Memory: memory, Dir: m.dir},
-		Start: func() (map[record.ShardID]record.Ordinal, error) {
-			positions := map[record.ShardID]record.Ordinal{}
-			for _, sh := range m.in.Shards() {
-				positions[sh.ID] = 0
-			}
-			return positions, nil
-		},
+		Feeds: []flow.Feed{{
+			Input: flow.Input{Name: "clicks", Updated: updated, Ended: m.ended, Schema: keyedSchema, EventTime: "at", Delay: 2 * time.Second, Shards: m.shards},
+			Needs: m.query.Needs(), Start: m.start,
+		}},
+		Trigger: flow.Trigger{Rows: chunk}, Meta: plantMeta{m.backend.Meta(), m.plant},
+		Processor:   &flow.Query{Identity: id, Target: "p.q", Write: m.take, New: m.query.New, Windowed: true, Memory: memory, Dir: m.dir},
 		DeadLetters: &flow.DeadLetters{Pipeline: "p", Write: func(context.Context, *record.Batch) error { return errors.New("a row was rejected") }},
 		Stop:        stop, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}).Run(ctx)

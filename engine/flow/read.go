@@ -13,16 +13,16 @@ import (
 )
 
 // readShard takes one read's worth of records and returns how many.
-func (t *Task) readShard(ctx context.Context, r *reader) (int, error) {
+func (l *lane) readShard(ctx context.Context, r *reader) (int, error) {
 	if !r.reading || r.next >= r.limit {
 		return 0, nil
 	}
-	frames, err := r.log.Read(ctx, r.next, &t.buffer)
+	frames, err := r.log.Read(ctx, r.next, &l.buffer)
 	if errors.Is(err, stream.ErrTrimmed) && r.limit == noLimit {
-		return t.expire(r), nil
+		return l.expire(r), nil
 	}
 	if damage := (*stream.CorruptError)(nil); errors.As(err, &damage) {
-		return t.damaged(r, damage)
+		return l.damaged(r, damage)
 	}
 	if err != nil {
 		return 0, Permanent(err)
@@ -32,17 +32,16 @@ func (t *Task) readShard(ctx context.Context, r *reader) (int, error) {
 		r.oldest = frames[0].Arrival
 	}
 	for _, f := range frames {
-		if err := t.decode(ctx, r, f, frames); err != nil {
+		if err := l.decode(ctx, r, f, frames); err != nil {
 			return 0, err
 		}
 	}
-	if err := t.flush(ctx, r, frames); err != nil {
+	if err := l.flush(ctx, r, frames); err != nil {
 		return 0, err
 	}
 	n := int(r.next - start)
 	if n > 0 {
-		r.active = t.Now()
-		t.touch()
+		r.active = l.t.Now()
 	}
 	return n, nil
 }
@@ -55,34 +54,34 @@ func (t *Task) touch() {
 }
 
 // expire moves a reader past records that retention took before they were read.
-func (t *Task) expire(r *reader) int {
-	return t.pass(r, r.log.Bounds().Oldest, "records expired before they were read")
+func (l *lane) expire(r *reader) int {
+	return l.pass(r, r.log.Bounds().Oldest, "records expired before they were read")
 }
 
 // damaged stops at damaged records, or goes on behind them if that was asked for.
-func (t *Task) damaged(r *reader, damage *stream.CorruptError) (int, error) {
-	if t.SkipDamaged && r.limit == noLimit && damage.Next > r.next {
-		return t.pass(r, damage.Next, "damaged records are skipped: "+damage.Error()), nil
+func (l *lane) damaged(r *reader, damage *stream.CorruptError) (int, error) {
+	if l.t.SkipDamaged && r.limit == noLimit && damage.Next > r.next {
+		return l.pass(r, damage.Next, "damaged records are skipped: "+damage.Error()), nil
 	}
 	return 0, Permanent(fmt.Errorf("%w; restore the file from a backup, or run once with --skip-damaged to go on behind the damage and count the records as expired", damage))
 }
 
 // pass moves a reader over records that cannot be read any more.
-func (t *Task) pass(r *reader, to record.Ordinal, why string) int {
+func (l *lane) pass(r *reader, to record.Ordinal, why string) int {
 	lost := to - r.next
 	if lost <= 0 {
 		return 0
 	}
-	t.Log.Warn(why, "task", t.Identity.Name, "stream", t.Input.Name, "shard", r.id.String(), "records", int64(lost))
-	t.ledger[0].In += int64(lost)
-	t.ledger[0].Expired += int64(lost)
+	l.t.Log.Warn(why, "task", l.t.Identity.Name, "stream", r.feed.Input.Name, "shard", r.feed.shard(r.id).String(), "records", int64(lost))
+	in := l.in(r)
+	in.In += int64(lost)
+	in.Expired += int64(lost)
 	r.next = to
-	t.touch()
 	return int(lost)
 }
 
 // decode adds the records of a frame to the open batch.
-func (t *Task) decode(ctx context.Context, r *reader, f stream.Frame, frames []stream.Frame) error {
+func (l *lane) decode(ctx context.Context, r *reader, f stream.Frame, frames []stream.Frame) error {
 	body := f.Body
 	for i := range f.Count {
 		rec, rest, err := record.Next(body)
@@ -98,10 +97,10 @@ func (t *Task) decode(ctx context.Context, r *reader, f stream.Frame, frames []s
 			return nil
 		}
 		r.next = ordinal + 1
-		if t.Input.UserRecords {
-			err = t.addUsers(ctx, r, rec.Data, ordinal, f.Arrival, frames)
+		if r.feed.Input.UserRecords {
+			err = l.addUsers(ctx, r, rec.Data, ordinal, f.Arrival, frames)
 		} else {
-			err = t.add(ctx, r, rec.Data, row{ordinal: ordinal, arrival: f.Arrival}, frames)
+			err = l.addRecord(ctx, r, rec.Data, row{ordinal: ordinal, arrival: f.Arrival}, frames)
 		}
 		if err != nil {
 			return err
@@ -117,36 +116,37 @@ type row struct {
 	arrival int64
 }
 
-// add adds a row to the open batch, which goes on once it is full.
-func (t *Task) add(ctx context.Context, r *reader, data []byte, at row, frames []stream.Frame) error {
-	t.ledger[0].In++
-	if err := t.decoder.Add(data, at.ordinal, at.arrival); err != nil {
-		t.rejectRecord(at, data, err)
-	} else if t.Input.UserRecords {
-		t.subs = append(t.subs, at.sub)
+// addRecord adds a row to the open batch, which goes on once it is full.
+func (l *lane) addRecord(ctx context.Context, r *reader, data []byte, at row, frames []stream.Frame) error {
+	l.in(r).In++
+	decoder := l.decoders[r.feed.index]
+	if err := decoder.Add(data, at.ordinal, at.arrival); err != nil {
+		l.rejectRecord(r, at, data, err)
+	} else if r.feed.Input.UserRecords {
+		l.subs = append(l.subs, at.sub)
 	}
-	if t.decoder.Len() < maxBatchRows && t.decoder.Bytes() < maxBatchBytes && len(t.rejects) < maxBatchRows {
+	if decoder.Len() < maxBatchRows && decoder.Bytes() < maxBatchBytes && len(l.rejects) < maxBatchRows {
 		return nil
 	}
-	return t.flush(ctx, r, frames)
+	return l.flush(ctx, r, frames)
 }
 
 // addUsers adds the user records of a record. Those whose hash keys are another shard's are left out, as the Kinesis
 // Client Library does: their producer saw from the answer where they came to and puts them again. The position is that
 // of the record, and a chunk is never cut within one.
-func (t *Task) addUsers(ctx context.Context, r *reader, data []byte, ordinal record.Ordinal, arrival int64, frames []stream.Frame) error {
+func (l *lane) addUsers(ctx context.Context, r *reader, data []byte, ordinal record.Ordinal, arrival int64, frames []stream.Frame) error {
 	at := row{ordinal: ordinal, arrival: arrival}
-	if !t.users.Open(data) {
-		return t.add(ctx, r, data, at, frames)
+	if !l.users.Open(data) {
+		return l.addRecord(ctx, r, data, at, frames)
 	}
-	for u, more := t.users.Next(); more; u, more = t.users.Next() {
+	for u, more := l.users.Next(); more; u, more = l.users.Next() {
 		if !r.keys.Contains(u.Hash) {
-			t.ledger[0].In++
-			t.ledger[0].Filtered++
+			l.in(r).In++
+			l.in(r).Filtered++
 			continue
 		}
 		at.sub = int32(u.Sub)
-		if err := t.add(ctx, r, u.Data, at, frames); err != nil {
+		if err := l.addRecord(ctx, r, u.Data, at, frames); err != nil {
 			return err
 		}
 	}
@@ -154,104 +154,106 @@ func (t *Task) addUsers(ctx context.Context, r *reader, data []byte, ordinal rec
 }
 
 // rejectRecord keeps a record that is not a row of the schema.
-func (t *Task) rejectRecord(at row, data []byte, err error) {
-	t.ledger[0].Bad++
+func (l *lane) rejectRecord(r *reader, at row, data []byte, err error) {
+	l.in(r).Bad++
 	code := "parse-error"
 	var row *column.RowError
 	if errors.As(err, &row) {
 		code = row.Code
 	}
-	t.rejects = append(t.rejects, reject{step: t.Input.Name, undecoded: true, row: at, code: code, reason: err.Error(), data: data})
+	l.rejects = append(l.rejects, reject{step: r.feed.Input.Name, undecoded: true, row: at, code: code, reason: err.Error(), data: data})
 }
 
 // flush sends the open batch through the steps into the processor and keeps what was rejected.
-func (t *Task) flush(ctx context.Context, r *reader, frames []stream.Frame) error {
-	if t.decoder.Len() > 0 {
-		b := t.decoder.Take(column.Origin{Stream: t.Input.Name, Shard: r.id})
-		if b.Origin.Subs = nil; t.Input.UserRecords {
-			b.Origin.Subs = t.subs
+func (l *lane) flush(ctx context.Context, r *reader, frames []stream.Frame) error {
+	if decoder := l.decoders[r.feed.index]; decoder.Len() > 0 {
+		b := decoder.Take(column.Origin{Stream: r.feed.Input.Name, Input: r.feed.index, Shard: r.id})
+		if b.Origin.Subs = nil; r.feed.Input.UserRecords {
+			b.Origin.Subs = l.subs
 		}
-		err := t.process(ctx, r, b, frames)
-		t.decoder.Release(b)
-		t.subs = t.subs[:0]
+		err := l.process(ctx, r, b, frames)
+		decoder.Release(b)
+		l.subs = l.subs[:0]
 		if err != nil {
 			return err
 		}
 	}
-	if len(t.rejects) == 0 {
+	if len(l.rejects) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(t.rejects, func(a, b reject) int { return cmp.Or(cmp.Compare(a.ordinal, b.ordinal), cmp.Compare(a.sub, b.sub)) })
-	for _, x := range t.rejects {
-		if err := t.keep(r.id, x); err != nil {
+	slices.SortStableFunc(l.rejects, func(a, b reject) int { return cmp.Or(cmp.Compare(a.ordinal, b.ordinal), cmp.Compare(a.sub, b.sub)) })
+	for _, x := range l.rejects {
+		if err := l.t.keep(r, x); err != nil {
 			return err
 		}
 	}
-	t.rejects = t.rejects[:0]
+	l.rejects = l.rejects[:0]
 	return nil
 }
 
 // process sends one batch on.
-func (t *Task) process(ctx context.Context, r *reader, b *column.Batch, frames []stream.Frame) error {
-	b = t.stamp(r, b, frames)
-	t.ledger[0].Passed += int64(b.Selected())
-	t.status.sample(0, t.Now(), b)
-	for i, s := range t.Steps {
+func (l *lane) process(ctx context.Context, r *reader, b *column.Batch, frames []stream.Frame) error {
+	t, f := l.t, r.feed
+	b = l.stamp(r, b, frames)
+	l.in(r).Passed += int64(b.Selected())
+	t.status.sample(f.places[0], t.Now(), b)
+	for i, s := range f.steps(l.number) {
 		out, outcome, err := s.Transform.Apply(b)
 		if err != nil {
 			return Permanent(fmt.Errorf("transform %q: %w", s.Name, err))
 		}
 		outcome.Counts.In, outcome.Counts.Passed = int64(b.Selected()), int64(out.Selected())
-		t.ledger[i+1].Counts.Add(outcome.Counts)
-		t.rejectRows(s.Name, b, outcome.Rejects, frames)
+		l.counts[f.places[i+1]].Add(outcome.Counts)
+		l.rejectRows(s.Name, b, outcome.Rejects, frames)
 		b = out
-		t.status.sample(i+1, t.Now(), b)
+		t.status.sample(f.places[i+1], t.Now(), b)
 	}
 	if b.Selected() == 0 {
 		return nil
 	}
-	outcome, err := t.Processor.Add(ctx, b)
+	outcome, err := l.add(ctx, b)
 	if err != nil {
 		return Permanent(named(err))
 	}
 	outcome.Counts.In = int64(b.Selected())
-	t.ledger[len(t.ledger)-1].Counts.Add(outcome.Counts)
-	t.rejectRows(t.Identity.Name, b, outcome.Rejects, frames)
+	l.last().Add(outcome.Counts)
+	l.rejectRows(t.Identity.Name, b, outcome.Rejects, frames)
 	return nil
 }
 
 // stamp puts the shard's watermark before each row and takes rows out that claim to be from the
 // far future.
-func (t *Task) stamp(r *reader, b *column.Batch, frames []stream.Frame) *column.Batch {
-	if t.Input.Arrival {
-		return t.stampArrivals(r, b)
+func (l *lane) stamp(r *reader, b *column.Batch, frames []stream.Frame) *column.Batch {
+	in := &r.feed.Input
+	if in.Arrival {
+		return l.stampArrivals(r, b)
 	}
-	if t.event < 0 {
+	if r.feed.event < 0 {
 		return b
 	}
-	events := b.Columns[t.event]
-	t.marks = slices.Grow(t.marks[:0], b.Rows)[:b.Rows]
-	delay, future := t.Input.Delay.Microseconds(), maxFuture.Microseconds()
+	events := b.Columns[r.feed.event]
+	l.marks = slices.Grow(l.marks[:0], b.Rows)[:b.Rows]
+	delay, future := in.Delay.Microseconds(), maxFuture.Microseconds()
 	mark := r.watermark
 	var bad []Reject
 	for i := range b.Rows {
-		t.marks[i] = mark
+		l.marks[i] = mark
 		if events.IsNull(i) {
 			continue
 		}
 		at := events.Int64s[i]
 		if at > b.Origin.Arrivals[i]*1000+future {
-			bad = append(bad, Reject{Row: i, Code: codeFarFuture, Reason: fmt.Sprintf("%s lies more than %s after the record's arrival", t.Input.EventTime, maxFuture)})
+			bad = append(bad, Reject{Row: i, Code: codeFarFuture, Reason: fmt.Sprintf("%s lies more than %s after the record's arrival", in.EventTime, maxFuture)})
 			continue
 		}
 		mark = max(mark, at-delay)
 	}
 	r.watermark = mark
 	out := *b
-	out.Watermarks = t.marks
+	out.Watermarks = l.marks
 	if len(bad) > 0 {
-		t.ledger[0].Bad += int64(len(bad))
-		t.rejectRows(t.Input.Name, b, bad, frames)
+		l.in(r).Bad += int64(len(bad))
+		l.rejectRows(in.Name, b, bad, frames)
 		out.Selection = without(b, bad)
 	}
 	return &out
@@ -259,14 +261,14 @@ func (t *Task) stamp(r *reader, b *column.Batch, frames []stream.Frame) *column.
 
 // stampArrivals puts the arrival of the record before it before each row. Arrivals do not go back in
 // a shard, so no row is late by them.
-func (t *Task) stampArrivals(r *reader, b *column.Batch) *column.Batch {
-	t.marks = t.marks[:0]
+func (l *lane) stampArrivals(r *reader, b *column.Batch) *column.Batch {
+	l.marks = l.marks[:0]
 	for _, at := range b.Origin.Arrivals {
-		t.marks = append(t.marks, r.watermark)
+		l.marks = append(l.marks, r.watermark)
 		r.watermark = max(r.watermark, 1000*at)
 	}
 	out := *b
-	out.Watermarks = t.marks
+	out.Watermarks = l.marks
 	return &out
 }
 

@@ -55,7 +55,7 @@ type reject struct {
 }
 
 // rejectRows looks up the raw records of rejected rows.
-func (t *Task) rejectRows(step string, b *column.Batch, rejects []Reject, frames []stream.Frame) {
+func (l *lane) rejectRows(step string, b *column.Batch, rejects []Reject, frames []stream.Frame) {
 	for _, x := range rejects {
 		at := row{ordinal: b.Origin.Ordinals[x.Row], arrival: b.Origin.Arrivals[x.Row]}
 		data := findRecord(frames, at.ordinal)
@@ -63,22 +63,24 @@ func (t *Task) rejectRows(step string, b *column.Batch, rejects []Reject, frames
 			at.sub = b.Origin.Subs[x.Row]
 			data = findUser(data, int(at.sub))
 		}
-		t.rejects = append(t.rejects, reject{step: step, row: at, code: x.Code, reason: x.Reason, data: data})
+		l.rejects = append(l.rejects, reject{step: step, row: at, code: x.Code, reason: x.Reason, data: data})
 	}
 }
 
 // keep hands a rejected row to the processor, or adds it to the dead letters of the chunk.
-func (t *Task) keep(shard record.ShardID, x reject) error {
+func (t *Task) keep(r *reader, x reject) error {
+	t.keeping.Lock()
+	defer t.keeping.Unlock()
 	if x.code == codeLate && t.Late != nil {
-		t.chunk.late.addRaw(t.producer("late", t.Identity.Name, shard), t.place(x.row), x)
+		t.chunk.late.addRaw(r.producer(t, "late", t.Identity.Name), r.feed.place(x.row), x)
 		return nil
 	}
 	if t.keeper == nil {
-		t.chunk.dead.add(t, shard, x)
+		t.chunk.dead.add(t, r, x)
 		return nil
 	}
 	err := t.keeper.Reject(Rejected{
-		Undecoded: x.undecoded, Step: x.step, Code: x.code, Reason: x.reason, Stream: t.Input.Name, Shard: shard,
+		Undecoded: x.undecoded, Step: x.step, Code: x.code, Reason: x.reason, Stream: r.feed.Input.Name, Shard: r.feed.shard(r.id),
 		Ordinal: x.ordinal, Sub: int64(x.sub), Arrival: x.arrival, Data: x.data,
 	})
 	if err != nil {

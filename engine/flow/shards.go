@@ -15,6 +15,8 @@ const noLimit = record.Ordinal(1<<63 - 1)
 
 // reader is a task's place in one shard.
 type reader struct {
+	feed *feed
+	// id is the shard's number in the task.
 	id      record.ShardID
 	parents []record.ShardID
 	keys    record.Range
@@ -45,7 +47,7 @@ func (r *reader) finished() bool {
 
 // join makes readers for shards of the task that it does not read yet.
 func (t *Task) join() {
-	shards := t.Input.Shards()
+	shards := t.shards()
 	if !t.kin.learn(shards) {
 		return
 	}
@@ -62,7 +64,7 @@ func (t *Task) join() {
 		if t.reader(s.ID) != nil {
 			continue
 		}
-		r := &reader{id: s.ID, parents: s.Parents, keys: s.Keys, log: s.Log, next: doc.Positions[s.ID], watermark: column.MinWatermark, active: t.Now()}
+		r := &reader{feed: s.feed, id: s.ID, parents: s.Parents, keys: s.Keys, log: s.Log, next: doc.Positions[s.ID], watermark: column.MinWatermark, active: t.Now()}
 		if w, ok := doc.Watermarks[s.ID]; ok {
 			r.watermark = w
 		}
@@ -85,8 +87,8 @@ func (t *Task) reader(id record.ShardID) *reader {
 
 // need tells that a shard's records must stay from where its reader is.
 func (t *Task) need(r *reader) {
-	if t.Input.Hold != nil {
-		t.Input.Hold(r.id, r.next)
+	if hold := r.feed.Input.Hold; hold != nil {
+		hold(r.feed.shard(r.id), r.next)
 	}
 }
 
@@ -133,17 +135,24 @@ func (t *Task) readAll(ctx context.Context) (bool, error) {
 	t.join()
 	t.kin.waiting = false
 	any := false
-	for _, r := range t.readers {
-		if err := t.admit(ctx, r); err != nil {
+	for readers := range slices.Chunk(t.readers, len(t.lanes)) {
+		for _, r := range readers {
+			if err := t.admit(ctx, r); err != nil {
+				return any, err
+			}
+		}
+		read, err := t.readTogether(ctx, readers)
+		any = any || read
+		if err != nil {
 			return any, err
 		}
-		n, err := t.readShard(ctx, r)
-		if err != nil {
-			return any, fmt.Errorf("read %s of stream %q: %w", r.id, t.Input.Name, err)
-		}
-		any = any || n > 0
 	}
 	return any, nil
+}
+
+// String names the shard and its stream.
+func (r *reader) String() string {
+	return fmt.Sprintf("%s of stream %q", r.feed.shard(r.id), r.feed.Input.Name)
 }
 
 // pending reports whether some shard has not been let in yet.
@@ -161,13 +170,13 @@ func (t *Task) watermark() int64 {
 	low, latest := int64(column.MaxWatermark), int64(column.MinWatermark)
 	var quiet time.Duration = 1<<63 - 1
 	for _, r := range t.readers {
-		if !t.counts(r) {
+		if !t.counts(r) || !r.feed.timed() {
 			continue
 		}
 		latest = max(latest, r.watermark)
 		idle := now.Sub(r.active)
 		quiet = min(quiet, idle)
-		if idle < t.idleAfter() {
+		if idle < r.feed.idleAfter() {
 			low = min(low, r.watermark)
 		}
 	}
@@ -181,11 +190,11 @@ func (t *Task) watermark() int64 {
 }
 
 // timed reports whether there are watermarks.
-func (t *Task) timed() bool { return t.event >= 0 || t.Input.Arrival }
+func (t *Task) timed() bool { return slices.ContainsFunc(t.feeds, (*feed).timed) }
 
 // idleAfter is when a shard that brings nothing stops holding the watermark back.
-func (t *Task) idleAfter() time.Duration {
-	if t.Input.Arrival {
+func (f *feed) idleAfter() time.Duration {
+	if f.Input.Arrival {
 		return arrivalIdle
 	}
 	return idleAfter
@@ -199,7 +208,7 @@ func (t *Task) slowest() *reader {
 	var out *reader
 	now := t.Now()
 	for _, r := range t.readers {
-		if t.counts(r) && now.Sub(r.active) < t.idleAfter() && (out == nil || r.watermark < out.watermark) {
+		if t.counts(r) && r.feed.timed() && now.Sub(r.active) < r.feed.idleAfter() && (out == nil || r.watermark < out.watermark) {
 			out = r
 		}
 	}

@@ -24,7 +24,7 @@ type Status struct {
 	// Error says why it retries or failed.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
-	// Parallelism is how many tasks share the shards.
+	// Parallelism is how many tasks share the shards of a sink, or lanes those of a query.
 	Parallelism int `json:"parallelism"`
 	// Guarantee of a sink, once it started.
 	Guarantee string `json:"guarantee,omitempty"`
@@ -44,8 +44,8 @@ type Status struct {
 	Schema int64 `json:"schema,omitempty"`
 	// Watermark of the input; nil while no event was seen.
 	Watermark *time.Time `json:"watermark,omitempty"`
-	// HeldBy is the shard whose watermark that is, empty while none holds it back: then time passes with
-	// the clock.
+	// HeldBy is the shard whose watermark that is, behind its stream if there are several, empty while none holds
+	// it back: then time passes with the clock.
 	HeldBy string        `json:"held_by,omitempty"`
 	Shards []ShardStatus `json:"shards"`
 	// OldestUndelivered is the age of the oldest record that is not yet delivered, in seconds; 0 when
@@ -66,8 +66,10 @@ type Status struct {
 
 // ShardStatus is a task's place in a shard.
 type ShardStatus struct {
-	Shard string         `json:"shard"`
-	Next  record.Ordinal `json:"next"`
+	// Stream is set if the task reads several.
+	Stream string         `json:"stream,omitempty"`
+	Shard  string         `json:"shard"`
+	Next   record.Ordinal `json:"next"`
 	// Task that reads the shard.
 	Task int `json:"task"`
 	// Lag is the records that the shard holds and the task has not read, Behind the age of the first of
@@ -102,6 +104,8 @@ type status struct {
 	logs   []stream.Log
 	oldest []int64
 	text   []byte
+	// several is set if there are several inputs.
+	several bool
 
 	// opened is set once the task's document was read: only then do the ledgers count.
 	opened bool
@@ -116,7 +120,12 @@ func (s *status) isOpen() bool {
 }
 
 func (s *status) init(t *Task) {
-	s.now = Status{Name: t.Identity.Name, Kind: t.Kind, Type: t.Type, From: t.Input.Name, State: "starting", Parallelism: max(t.Tasks, 1),
+	var from []string
+	for _, f := range t.feeds {
+		from = append(from, f.Input.Name)
+	}
+	s.several = len(t.feeds) > 1
+	s.now = Status{Name: t.Identity.Name, Kind: t.Kind, Type: t.Type, From: strings.Join(slices.Compact(from), ", "), State: "starting", Parallelism: max(t.Tasks, len(t.lanes)),
 		Cuts: map[string]int64{}, DeliveredBy: map[string]checkpoint.Delivered{}}
 	for _, step := range t.ledger {
 		s.now.Edges = append(s.now.Edges, Edge{Step: step.Name})
@@ -219,11 +228,16 @@ func (s *status) progress(task int, ledger []checkpoint.Step, readers []*reader,
 	}
 	for i, r := range readers {
 		s.logs[i], s.oldest[i] = r.log, r.oldest
-		s.now.Shards[i] = ShardStatus{Shard: r.id.String(), Task: task, Next: r.next, Watermark: instant(r.watermark)}
+		s.now.Shards[i] = ShardStatus{Shard: r.feed.shard(r.id).String(), Task: task, Next: r.next, Watermark: instant(r.watermark)}
+		if s.several {
+			s.now.Shards[i].Stream = r.feed.Input.Name
+		}
 	}
 	s.now.Watermark, s.now.HeldBy = instant(watermark), ""
 	if slowest != nil {
-		s.now.HeldBy = slowest.id.String()
+		if s.now.HeldBy = slowest.feed.shard(slowest.id).String(); s.several {
+			s.now.HeldBy = slowest.feed.Input.Name + " " + s.now.HeldBy
+		}
 	}
 }
 

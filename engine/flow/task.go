@@ -5,20 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
-	"github.com/millrace-io/millrace/engine/record/aggregate"
 	"github.com/millrace-io/millrace/engine/stream"
 )
 
 // Input is what a task reads.
 type Input struct {
-	// Name of the stream.
-	Name string
+	// Name of the stream in the ledger and in what is said of it. Stream and Incarnation are what it is to the
+	// backend.
+	Name                string
+	Stream, Incarnation string
 	// Shards returns the shards of the stream as they are now. Once a shard is there it stays the
 	// same but for its log; new ones come as shards are split and merged.
 	Shards func() []Shard
@@ -64,19 +67,16 @@ type Config struct {
 	Identity Identity
 	// Kind is "sink" or "query", Type the sink's type.
 	Kind, Type string
-	Input      Input
-	// Needs are the columns that the steps and the processor read.
-	Needs     []string
-	Steps     []Step
+	// Feeds are the inputs, one at least.
+	Feeds     []Feed
 	Processor Processor
-	// Evolution is for an input whose schema changes.
-	Evolution Evolution
-	Trigger   Trigger
+	// Parallelism is how many lanes read, decode and add rows at the same time; 0 means 1. More take a
+	// Processor that is Parallel.
+	Parallelism int
+	Trigger     Trigger
 	// Memory is what the processor and the dead letters of a chunk may hold; more cuts the chunk.
 	Memory int64
 	Meta   stream.Meta
-	// Start returns the positions a new task begins at.
-	Start func() (map[record.ShardID]record.Ordinal, error)
 	// Tasks is how many tasks share the shards of the input (checkpoint.Owner); 0 means 1.
 	Tasks int
 	// RedoOnly makes Run redo a pending plan, if there is one, and return: nothing else is read, and a
@@ -128,19 +128,14 @@ const (
 type Task struct {
 	Config
 	store   *checkpoint.Store
-	decoder *column.Decoder
-	// users reads the user records of a record, and subs are their numbers, for each row of the open batch.
-	users   aggregate.Reader
-	subs    []int32
-	event   int
+	feeds   []*feed
+	lanes   []*lane
 	readers []*reader
-	buffer  stream.Buffer
 	ledger  []checkpoint.Step
-	rejects []reject
-	// keeper is where rejected rows go, nil for the dead letters.
-	keeper RejectKeeper
-	marks  []int64
-	chunk  chunk
+	// keeper is where rejected rows go, nil for the dead letters. One lane at a time keeps some.
+	keeper  RejectKeeper
+	keeping sync.Mutex
+	chunk   chunk
 	// limits are the ranges that are being redone, nil otherwise.
 	limits  map[record.ShardID]Range
 	status  status
@@ -148,8 +143,6 @@ type Task struct {
 	// earlier redoes what another configuration planned, before the task begins.
 	earlier atomic.Pointer[Task]
 	kin     kin
-	// evolving is of use when Config.Evolution has versions.
-	evolving evolving
 }
 
 // chunk is the state of the open chunk.
@@ -168,15 +161,12 @@ var errStopped = errors.New("stopped before the last chunk was delivered; the ne
 
 // NewTask makes a task that does nothing until Run.
 func NewTask(c Config) *Task {
-	t := &Task{Config: c, event: -1, keeper: keeper(c.Processor)}
+	t := &Task{Config: c, keeper: keeper(c.Processor)}
 	if t.Grace == 0 {
 		t.Grace = defaultGrace
 	}
-	t.ledger = append(t.ledger, checkpoint.Step{Name: c.Input.Name})
-	for _, s := range c.Steps {
-		t.ledger = append(t.ledger, checkpoint.Step{Name: s.Name})
-	}
-	t.ledger = append(t.ledger, checkpoint.Step{Name: c.Identity.Name})
+	t.newFeeds()
+	t.newLanes()
 	t.status.init(t)
 	return t
 }
@@ -254,16 +244,21 @@ func (t *Task) Drained() bool { return t.drained.Load() }
 // open takes the document over and prepares to read from its positions.
 func (t *Task) open(ctx context.Context) error {
 	key := Key(t.Identity)
-	store, err := checkpoint.Open(ctx, t.Meta, key, t.Start)
+	store, err := checkpoint.Open(ctx, t.Meta, key, t.start())
 	if err != nil {
 		return err
 	}
 	t.store = store
-	built := t.Evolution.Built
-	if t.Evolution.Versions == nil {
-		built.Schema = t.Input.Schema
+	if err := t.number(ctx); err != nil {
+		return err
 	}
-	t.decodeWith(built)
+	for _, f := range t.feeds {
+		built := f.Evolution.Built
+		if f.Evolution.Versions == nil {
+			built.Schema = f.Input.Schema
+		}
+		t.decodeWith(f, built)
+	}
 	doc := store.Document()
 	t.kin.init(t)
 	t.join()
@@ -312,8 +307,8 @@ func (t *Task) turn(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	// These are looked at before reading: what comes later wakes the wait below.
-	updated := t.Input.Updated()
-	ended, stopped, wanted := isClosed(t.Input.Ended), isClosed(t.Stop), isClosed(t.HandOver)
+	updated := t.updated()
+	ended, stopped, wanted := len(t.unended()) == 0, isClosed(t.Stop), isClosed(t.HandOver)
 	read := false
 	if !stopped && !wanted {
 		if read, err = t.readAll(ctx); err != nil {
@@ -390,23 +385,17 @@ func (t *Task) due() string {
 }
 
 // wait sleeps until something may have become due.
-func (t *Task) wait(ctx context.Context, updated <-chan struct{}) error {
+func (t *Task) wait(ctx context.Context, updated []<-chan struct{}) error {
 	timer := time.NewTimer(t.patience())
 	defer timer.Stop()
-	ended := t.Input.Ended
-	if isClosed(ended) {
-		ended = nil
+	news := append(updated, t.unended()...)
+	news = append(news, t.Stop, t.HandOver, ctx.Done())
+	cases := []reflect.SelectCase{{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(timer.C)}}
+	for _, c := range news {
+		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(c)})
 	}
-	select {
-	case <-updated:
-	case <-ended:
-	case <-t.Stop:
-	case <-t.HandOver:
-	case <-timer.C:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	return nil
+	reflect.Select(cases)
+	return ctx.Err()
 }
 
 // patience is how long nothing becomes due without new records.

@@ -109,17 +109,19 @@ func (w *world) config(p flow.Processor) flow.Config {
 		Identity: flow.Identity{Pipeline: "p", Name: "lake", Incarnation: w.in.Incarnation()},
 		Kind:     "sink",
 		Type:     "test",
-		Input: flow.Input{
-			Name: "clicks", Updated: w.in.Updated, Ended: w.ended, Schema: schema, EventTime: "at",
-			Shards: w.shards,
-		},
-		Needs:     schema.Names(),
+		Feeds: []flow.Feed{{
+			Input: flow.Input{
+				Name: "clicks", Updated: w.in.Updated, Ended: w.ended, Schema: schema, EventTime: "at",
+				Shards: w.shards,
+			},
+			Needs: schema.Names(),
+			Start: func() (map[record.ShardID]record.Ordinal, error) {
+				return map[record.ShardID]record.Ordinal{0: 0, 1: 0}, nil
+			},
+		}},
 		Processor: p,
 		Trigger:   flow.Trigger{Rows: 5},
 		Meta:      breakingMeta{w.backend.Meta(), &w.breaks},
-		Start: func() (map[record.ShardID]record.Ordinal, error) {
-			return map[record.ShardID]record.Ordinal{0: 0, 1: 0}, nil
-		},
 		DeadLetters: &flow.DeadLetters{Pipeline: "p", Write: func(ctx context.Context, b *record.Batch) error {
 			return w.breaks.effect(func() error { return w.dead.Write(ctx, b) })
 		}},
@@ -491,7 +493,7 @@ func TestChangedPlanStopsTheTask(t *testing.T) {
 	w.breaks = breaks{}
 	c := w.config(&sink{w: w})
 	c.Generation = "edited"
-	c.Steps = []flow.Step{{Name: "none", Transform: dropAll{}}}
+	c.Feeds[0].Steps = [][]flow.Step{{{Name: "none", Transform: dropAll{}}}}
 	err := flow.NewTask(c).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "another version of the pipeline file") {
 		t.Errorf("redoing a plan with another configuration: %v", err)

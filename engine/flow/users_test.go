@@ -46,7 +46,7 @@ func TestEachUserRecordArrivesOnceWhereverACrashHits(t *testing.T) {
 			close(w.ended)
 			run := func() (*flow.Task, error) {
 				c := w.config(&sink{w: w})
-				c.Input.UserRecords = true
+				c.Feeds[0].Input.UserRecords = true
 				task := flow.NewTask(c)
 				return task, task.Run(t.Context())
 			}
@@ -97,9 +97,9 @@ func TestAggregatesAreRecordsUnlessUserRecordsAreAsked(t *testing.T) {
 		w.write(string(whole), string(damaged))
 		close(w.ended)
 		c := w.config(&sink{w: w})
-		c.Input.UserRecords = users
+		c.Feeds[0].Input.UserRecords = users
 		// Keys that both shards have, so that it does not matter where the record is.
-		c.Input.Shards = func() []flow.Shard {
+		c.Feeds[0].Input.Shards = func() []flow.Shard {
 			shards := w.shards()
 			for i := range shards {
 				shards[i].Keys = record.AllKeys()
@@ -131,7 +131,7 @@ func TestRejectsOfLaterStepsAreTheUserRecords(t *testing.T) {
 	w.aggregated(aggregatetest.User{Key: "k", Hash: lowHash, Data: row(1)}, aggregatetest.User{Key: "k", Hash: lowHash, Data: `{"at":"2126-01-01T00:00:00Z","n":2}`})
 	close(w.ended)
 	c := w.config(&sink{w: w})
-	c.Input.UserRecords = true
+	c.Feeds[0].Input.UserRecords = true
 	if err := flow.NewTask(c).Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}

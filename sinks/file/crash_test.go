@@ -180,19 +180,21 @@ func (o *ordeal) live() (flow.Status, error) {
 	close(ended)
 	task := flow.NewTask(flow.Config{
 		Identity: id, Kind: "sink", Type: "file",
-		Input: flow.Input{Name: "in", Updated: o.in.Updated, Ended: ended, Schema: pairs, Shards: func() (all []flow.Shard) {
-			for _, sh := range o.in.Shards() {
-				// A read at a time gives chunks of about that many rows.
-				all = append(all, flow.Shard{ID: sh.ID, Log: few{o.in.Log(sh.ID)}})
-			}
-			return all
+		Feeds: []flow.Feed{{
+			Input: flow.Input{Name: "in", Updated: o.in.Updated, Ended: ended, Schema: pairs, Shards: func() (all []flow.Shard) {
+				for _, sh := range o.in.Shards() {
+					// A read at a time gives chunks of about that many rows.
+					all = append(all, flow.Shard{ID: sh.ID, Log: few{o.in.Log(sh.ID)}})
+				}
+				return all
+			}},
+			Needs: pairs.Names(), Steps: [][]flow.Step{{{Name: "odd", Transform: odd{}}}},
+			Start: func() (map[record.ShardID]record.Ordinal, error) {
+				return map[record.ShardID]record.Ordinal{0: 0, 1: 0}, nil
+			},
 		}},
-		Needs: pairs.Names(), Steps: []flow.Step{{Name: "odd", Transform: odd{}}},
 		Processor: brittleSink{s, o}, Trigger: flow.Trigger{Rows: 60}, Memory: 8 << 20,
 		Meta: brittleMeta{o.backend.Meta(), o},
-		Start: func() (map[record.ShardID]record.Ordinal, error) {
-			return map[record.ShardID]record.Ordinal{0: 0, 1: 0}, nil
-		},
 		DeadLetters: &flow.DeadLetters{Pipeline: "p", Write: func(context.Context, *record.Batch) error {
 			return flow.Permanent(errors.New("a row went to the dead letters"))
 		}},

@@ -1,0 +1,104 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record/aggregate"
+	"github.com/millrace-io/millrace/engine/stream"
+)
+
+// Parallel is a Processor that takes rows of different shards at the same time.
+type Parallel interface {
+	// AddIn is Add for one of Config.Parallelism lanes. Meanwhile others may call it for other lanes, and nobody
+	// calls anything else but Close. The rows of a shard come by one lane at a time.
+	AddIn(ctx context.Context, lane int, b *column.Batch) (Outcome, error)
+	// Joined is called when no lane is at work, after each time that some were.
+	Joined() error
+}
+
+// lane takes records from shards to the processor. The lanes of a task work at the same time, each on another shard,
+// and are waited for: in between, the task is as if there were one.
+type lane struct {
+	t      *Task
+	number int
+	// decoders are those of the feeds.
+	decoders []*column.Decoder
+	buffer   stream.Buffer
+	// users reads the user records of a record, and subs are their numbers, for each row of the open batch.
+	users   aggregate.Reader
+	subs    []int32
+	rejects []reject
+	marks   []int64
+	// counts are what the lane adds to the task's ledger.
+	counts []Counts
+	// read says whether there was anything, or what went wrong.
+	read bool
+	err  error
+}
+
+func (t *Task) newLanes() {
+	for i := range max(t.Parallelism, 1) {
+		t.lanes = append(t.lanes, &lane{t: t, number: i, decoders: make([]*column.Decoder, len(t.feeds)), counts: make([]Counts, len(t.ledger))})
+	}
+}
+
+// readTogether reads once from each of as many shards as there are lanes at most, and reports whether there was
+// anything.
+func (t *Task) readTogether(ctx context.Context, readers []*reader) (bool, error) {
+	var others sync.WaitGroup
+	for i, r := range readers[1:] {
+		others.Go(func() { t.lanes[i+1].work(ctx, r) })
+	}
+	t.lanes[0].work(ctx, readers[0])
+	others.Wait()
+	return t.gather(t.lanes[:len(readers)])
+}
+
+// gather takes over what lanes did.
+func (t *Task) gather(lanes []*lane) (read bool, err error) {
+	for _, l := range lanes {
+		if l.read {
+			read = true
+			t.touch()
+		}
+		if err == nil {
+			err = l.err
+		}
+		for i := range l.counts {
+			t.ledger[i].Counts.Add(l.counts[i])
+			l.counts[i] = Counts{}
+		}
+	}
+	if p, ok := t.Processor.(Parallel); ok && read && err == nil && len(t.lanes) > 1 {
+		if err = p.Joined(); err != nil {
+			err = Permanent(named(err))
+		}
+	}
+	return read, err
+}
+
+// work reads once from a shard.
+func (l *lane) work(ctx context.Context, r *reader) {
+	n, err := l.readShard(ctx, r)
+	if err != nil {
+		err = fmt.Errorf("read %s: %w", r, err)
+	}
+	l.read, l.err = n > 0, err
+}
+
+// add gives rows to the processor.
+func (l *lane) add(ctx context.Context, b *column.Batch) (Outcome, error) {
+	if len(l.t.lanes) > 1 {
+		return l.t.Processor.(Parallel).AddIn(ctx, l.number, b)
+	}
+	return l.t.Processor.Add(ctx, b)
+}
+
+// last is the processor's place in the ledger.
+func (l *lane) last() *Counts { return &l.counts[len(l.counts)-1] }
+
+// in is the ledger of a reader's input.
+func (l *lane) in(r *reader) *Counts { return &l.counts[r.feed.places[0]] }
