@@ -90,9 +90,9 @@ func (a *best) result(g int, out *build.Column) {
 	case !a.seen[g]:
 		out.Null()
 	case a.value != nil:
-		a.value.result(g, out)
+		a.value.result(uint32(g), out)
 	default:
-		a.order.result(g, out)
+		a.order.result(uint32(g), out)
 	}
 }
 
@@ -102,9 +102,9 @@ func (a *best) append(dst []byte) []byte {
 		if !seen {
 			continue
 		}
-		dst = a.order.append(dst, g)
+		dst = a.order.append(dst, uint32(g))
 		if a.value != nil {
-			dst = a.value.append(dst, g)
+			dst = a.value.append(dst, uint32(g))
 		}
 	}
 	return dst
@@ -116,9 +116,9 @@ func (a *best) read(r *Reader, n int) {
 		if a.seen[g] = r.flag("flag"); !a.seen[g] {
 			continue
 		}
-		a.order.read(r, g)
+		a.order.read(r, uint32(g))
 		if a.value != nil && r.err == nil {
-			a.value.read(r, g)
+			a.value.read(r, uint32(g))
 		}
 	}
 }

@@ -5,19 +5,16 @@ import (
 	"cmp"
 	"encoding/binary"
 	"math"
-	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/build"
 )
 
-// cells are values of one type that can be replaced. Memory for a text is used again.
+// cells are values of one type that can be replaced.
 type cells struct {
 	of    column.Type
 	words []uint64
-	texts [][]byte
-	// held is the bytes of texts.
-	held int64
+	texts texts
 	// scratch is a list or struct as AppendCell writes it, which is how they are held.
 	scratch []byte
 }
@@ -29,36 +26,30 @@ func nested(t column.Type) bool { return !Groupable(t) }
 
 func (c *cells) grow(n int) {
 	if c.text() {
-		c.texts = extend(c.texts, n)
+		c.texts.grow(n)
 	} else {
 		c.words = extend(c.words, n)
 	}
 }
 
-func (c *cells) memory() int64 { return int64(8*cap(c.words)+24*cap(c.texts)) + c.held }
+func (c *cells) memory() int64 { return int64(8*cap(c.words)) + c.texts.memory() }
 
 // put sets value g to that of a row, which is not null.
 func (c *cells) put(g uint32, col *column.Column, row int) {
 	switch {
 	case nested(c.of):
 		c.scratch = AppendCell(c.scratch[:0], col, row)
-		c.putText(g, c.scratch)
+		c.texts.set(g, c.scratch)
 	case c.text():
-		c.putText(g, textOf(col, row))
+		c.texts.set(g, textOf(col, row))
 	default:
 		c.words[g] = wordOf(col, row)
 	}
 }
 
-func (c *cells) putText(g uint32, v []byte) {
-	before := cap(c.texts[g])
-	c.texts[g] = append(c.texts[g][:0], v...)
-	c.held += int64(cap(c.texts[g]) - before)
-}
-
 func (c *cells) copyFrom(g uint32, o *cells, from uint32) {
 	if c.text() {
-		c.putText(g, o.texts[from])
+		c.texts.set(g, o.texts.get(from))
 		return
 	}
 	c.words[g] = o.words[from]
@@ -67,14 +58,14 @@ func (c *cells) copyFrom(g uint32, o *cells, from uint32) {
 // compareRow orders value g and that of a row.
 func (c *cells) compareRow(g uint32, col *column.Column, row int) int {
 	if c.text() {
-		return compareTexts(c.of, c.texts[g], textOf(col, row))
+		return compareTexts(c.of, c.texts.get(g), textOf(col, row))
 	}
 	return compareWords(c.of, c.words[g], wordOf(col, row))
 }
 
 func (c *cells) compare(g uint32, o *cells, theirs uint32) int {
 	if c.text() {
-		return compareTexts(c.of, c.texts[g], o.texts[theirs])
+		return compareTexts(c.of, c.texts.get(g), o.texts.get(theirs))
 	}
 	return compareWords(c.of, c.words[g], o.words[theirs])
 }
@@ -96,12 +87,12 @@ func compareWords(t column.Type, a, b uint64) int {
 	return cmp.Compare(int64(a), int64(b))
 }
 
-func (c *cells) result(g int, out *build.Column) {
+func (c *cells) result(g uint32, out *build.Column) {
 	switch {
 	case nested(c.of):
-		ReadCell(NewReader(c.texts[g]), c.of, out)
+		ReadCell(NewReader(c.texts.get(g)), c.of, out)
 	case c.text():
-		out.Text(c.texts[g])
+		out.Text(c.texts.get(g))
 	case floating(c.of.Kind):
 		finite(fromWord(c.words[g]), out)
 	default:
@@ -109,14 +100,14 @@ func (c *cells) result(g int, out *build.Column) {
 	}
 }
 
-func (c *cells) append(dst []byte, g int) []byte {
+func (c *cells) append(dst []byte, g uint32) []byte {
 	if c.text() {
-		return appendBytes(dst, c.texts[g])
+		return appendBytes(dst, c.texts.get(g))
 	}
 	return appendWord(dst, c.words[g])
 }
 
-func (c *cells) read(r *Reader, g int) {
+func (c *cells) read(r *Reader, g uint32) {
 	if !c.text() {
 		c.words[g] = r.word("value")
 		return
@@ -126,21 +117,7 @@ func (c *cells) read(r *Reader, g int) {
 		r.fail("value")
 		return
 	}
-	c.putText(uint32(g), v)
-}
-
-// insert makes room at a place among the first n values; what was behind them is dropped.
-func (c *cells) insert(at, n int) {
-	if !c.text() {
-		c.words = slices.Insert(c.words[:n], at, 0)
-		return
-	}
-	// The memory of a value that is dropped is that of the new one.
-	var room []byte
-	if n < len(c.texts) {
-		room = c.texts[n]
-	}
-	c.texts = slices.Insert(c.texts[:n], at, room[:0])
+	c.texts.set(g, v)
 }
 
 func appendUvarint(dst []byte, v int) []byte { return binary.AppendUvarint(dst, uint64(v)) }

@@ -1,38 +1,24 @@
 package agg
 
 import (
-	"slices"
-
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/build"
 )
 
-// list is the values of one group by ascending order.
-type list struct {
-	cells
+// lists keeps the values that come first, whatever the way in which they come; those of a group are by
+// ascending order.
+type lists struct {
+	spec Spec
+	ranked
 	order []int64
 	null  []bool
 }
 
-func (l *list) memory() int64 { return l.cells.memory() + int64(8*cap(l.order)+cap(l.null)) }
+func newLists(s Spec) *lists { return &lists{spec: s, ranked: ranked{value: cells{of: s.Args[0]}}} }
 
-// lists keeps the values that come first, whatever the way in which they come.
-type lists struct {
-	spec Spec
-	all  []list
-	held int64
+func (a *lists) memory() int64 {
+	return a.ranked.memory() + int64(8*cap(a.order)+cap(a.null))
 }
-
-func (a *lists) grow(n int) {
-	for len(a.all) < n {
-		a.all = append(a.all, list{cells: cells{of: a.spec.Args[0]}})
-	}
-}
-
-// listSize is that of a list without values.
-const listSize = 176
-
-func (a *lists) memory() int64 { return int64(listSize*cap(a.all)) + a.held }
 
 func (a *lists) add(groups []uint32, args []*column.Column, rows []int32) {
 	c, order := args[0], args[1]
@@ -41,90 +27,60 @@ func (a *lists) add(groups []uint32, args []*column.Column, rows []int32) {
 		if order.IsNull(r) {
 			continue
 		}
-		l := &a.all[g]
-		before := l.memory()
-		if at := l.room(order.Int64s[r], a.spec.Limit); at >= 0 {
-			if l.null[at] = c.IsNull(r); !l.null[at] {
-				l.put(uint32(at), c, r)
-			}
+		if slot, ok := a.enter(g, order.Int64s[r], c.IsNull(r)); ok && !a.null[slot] {
+			a.value.put(slot, c, r)
 		}
-		a.held += l.memory() - before
 	}
 }
 
-// room makes room behind the values of the same order and returns its place, or -1 if it would
-// be beyond the limit.
-func (l *list) room(order int64, limit int) int {
-	at := len(l.order)
-	for at > 0 && l.order[at-1] > order {
+// enter makes room behind the values of the same order; false if that is beyond the limit.
+func (a *lists) enter(g uint32, order int64, null bool) (slot uint32, ok bool) {
+	all := a.groups[g]
+	at := len(all)
+	for at > 0 && a.order[all[at-1]] > order {
 		at--
 	}
-	if at >= limit {
-		return -1
+	if slot, ok = a.room(g, at, a.spec.Limit); !ok {
+		return slot, false
 	}
-	if len(l.order) == limit {
-		l.drop()
-	}
-	l.order, l.null = slices.Insert(l.order, at, order), slices.Insert(l.null, at, false)
-	if l.text() {
-		l.texts = slices.Insert(l.texts, at, nil)
-	} else {
-		l.words = slices.Insert(l.words, at, 0)
-	}
-	return at
-}
-
-// drop forgets the last value.
-func (l *list) drop() {
-	n := len(l.order) - 1
-	l.order, l.null = l.order[:n], l.null[:n]
-	if !l.text() {
-		l.words = l.words[:n]
-		return
-	}
-	l.held -= int64(cap(l.texts[n]))
-	l.texts[n] = nil
-	l.texts = l.texts[:n]
+	a.order, a.null = extend(a.order, int(a.slots)), extend(a.null, int(a.slots))
+	a.order[slot], a.null[slot] = order, null
+	return slot, true
 }
 
 func (a *lists) merge(other accumulator, groups, into []uint32) {
 	o := other.(*lists)
 	for k, g := range into {
-		from, l := &o.all[groups[k]], &a.all[g]
-		before := l.memory()
-		for i, order := range from.order {
-			at := l.room(order, a.spec.Limit)
-			if at < 0 {
+		for _, theirs := range o.groups[groups[k]] {
+			slot, ok := a.enter(g, o.order[theirs], o.null[theirs])
+			if !ok {
 				break
 			}
-			if l.null[at] = from.null[i]; !from.null[i] {
-				l.copyFrom(uint32(at), &from.cells, uint32(i))
+			if !a.null[slot] {
+				a.value.copyFrom(slot, &o.value, theirs)
 			}
 		}
-		a.held += l.memory() - before
 	}
 }
 
 func (a *lists) result(g int, out *build.Column) {
-	l := &a.all[g]
-	for i, null := range l.null {
-		if null {
+	for _, slot := range a.groups[g] {
+		if a.null[slot] {
 			out.Elem().Null()
 		} else {
-			l.cells.result(i, out.Elem())
+			a.value.result(slot, out.Elem())
 		}
 	}
 	out.EndList()
 }
 
 func (a *lists) append(dst []byte) []byte {
-	for g := range a.all {
-		l := &a.all[g]
-		dst = appendUvarint(dst, len(l.order))
-		for i, order := range l.order {
-			dst = append(appendVarint(dst, order), flag(l.null[i]))
-			if !l.null[i] {
-				dst = l.cells.append(dst, i)
+	for _, all := range a.groups {
+		dst = appendUvarint(dst, len(all))
+		for _, slot := range all {
+			dst = append(appendVarint(dst, a.order[slot]), flag(a.null[slot]))
+			if !a.null[slot] {
+				dst = a.value.append(dst, slot)
 			}
 		}
 	}
@@ -138,19 +94,16 @@ func (a *lists) read(r *Reader, n int) {
 			return
 		}
 		a.grow(g + 1)
-		l := &a.all[g]
-		for range values {
+		for i := range values {
 			order, null := r.Varint("order"), r.flag("flag")
-			last := len(l.order) - 1
-			if r.err != nil || last >= 0 && l.order[last] > order || last+1 >= a.spec.Limit {
+			all := a.groups[g]
+			if r.err != nil || i > 0 && a.order[all[i-1]] > order || i >= a.spec.Limit {
 				r.fail("values")
 				return
 			}
-			at := l.room(order, a.spec.Limit)
-			if l.null[at] = null; !null {
-				l.cells.read(r, at)
+			if slot, _ := a.enter(uint32(g), order, null); !null {
+				a.value.read(r, slot)
 			}
 		}
-		a.held += l.memory()
 	}
 }

@@ -1,38 +1,26 @@
 package agg
 
 import (
-	"slices"
-
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/build"
 )
 
-// ranking is the best values of one group, the best one first.
-type ranking struct {
-	value, order cells
+// rankings keeps the values of the rows with the smallest or largest orders, the best one of a group first.
+type rankings struct {
+	spec Spec
+	ranked
+	order cells
 	// times decide between equal orders: the earlier one is better.
 	times []int64
 }
 
-func (l *ranking) memory() int64 { return l.value.memory() + l.order.memory() + int64(8*cap(l.times)) }
-
-// rankings keeps the values of the rows with the smallest or largest orders.
-type rankings struct {
-	spec Spec
-	all  []ranking
-	held int64
+func newRankings(s Spec) *rankings {
+	return &rankings{spec: s, ranked: ranked{value: cells{of: s.Args[0]}}, order: cells{of: s.Args[1]}}
 }
 
-func (a *rankings) grow(n int) {
-	for len(a.all) < n {
-		a.all = append(a.all, ranking{value: cells{of: a.spec.Args[0]}, order: cells{of: a.spec.Args[1]}})
-	}
+func (a *rankings) memory() int64 {
+	return a.ranked.memory() + a.order.memory() + int64(8*cap(a.times))
 }
-
-// rankingSize is that of a ranking without values.
-const rankingSize = 280
-
-func (a *rankings) memory() int64 { return int64(rankingSize*cap(a.all)) + a.held }
 
 func (a *rankings) add(groups []uint32, args []*column.Column, rows []int32) {
 	value, order, time := args[0], args[1], args[2]
@@ -41,26 +29,24 @@ func (a *rankings) add(groups []uint32, args []*column.Column, rows []int32) {
 		if value.IsNull(r) || order.IsNull(r) || time.IsNull(r) {
 			continue
 		}
-		l := &a.all[g]
-		before := l.memory()
-		at := a.place(l, time.Int64s[r], func(i int) int { return l.order.compareRow(uint32(i), order, r) })
-		if l.room(at, a.spec.Limit, time.Int64s[r]) {
-			l.order.put(uint32(at), order, r)
-			l.value.put(uint32(at), value, r)
+		at := a.place(g, time.Int64s[r], func(slot uint32) int { return a.order.compareRow(slot, order, r) })
+		if slot, ok := a.enter(g, at, time.Int64s[r]); ok {
+			a.order.put(slot, order, r)
+			a.value.put(slot, value, r)
 		}
-		a.held += l.memory() - before
 	}
 }
 
 // place is where a value belongs, behind those that are better or the same.
-func (a *rankings) place(l *ranking, time int64, compared func(i int) int) int {
-	at := len(l.times)
+func (a *rankings) place(g uint32, time int64, compared func(slot uint32) int) int {
+	all := a.groups[g]
+	at := len(all)
 	for at > 0 {
-		c := compared(at - 1)
+		c := compared(all[at-1])
 		if a.spec.Func == MaxsBy {
 			c = -c
 		}
-		if c < 0 || c == 0 && l.times[at-1] <= time {
+		if c < 0 || c == 0 && a.times[all[at-1]] <= time {
 			break
 		}
 		at--
@@ -68,68 +54,59 @@ func (a *rankings) place(l *ranking, time int64, compared func(i int) int) int {
 	return at
 }
 
-// sorted reports whether value i is behind the one before it.
-func (a *rankings) sorted(l *ranking, i int) bool {
-	c := l.order.compare(uint32(i-1), &l.order, uint32(i))
+// sorted reports whether a value is behind the one before it.
+func (a *rankings) sorted(before, slot uint32) bool {
+	c := a.order.compare(before, &a.order, slot)
 	if a.spec.Func == MaxsBy {
 		c = -c
 	}
-	return c < 0 || c == 0 && l.times[i-1] <= l.times[i]
+	return c < 0 || c == 0 && a.times[before] <= a.times[slot]
 }
 
-// room makes room at a place; false if it is beyond the limit.
-func (l *ranking) room(at, limit int, time int64) bool {
-	if at >= limit {
-		return false
+// enter makes room at a place for a value of a time; false if it is beyond the limit.
+func (a *rankings) enter(g uint32, at int, time int64) (slot uint32, ok bool) {
+	if slot, ok = a.room(g, at, a.spec.Limit); !ok {
+		return slot, false
 	}
-	n := len(l.times)
-	if n == limit {
-		n--
-		l.times = l.times[:n]
-	}
-	l.times = slices.Insert(l.times, at, time)
-	l.value.insert(at, n)
-	l.order.insert(at, n)
-	return true
+	a.order.grow(int(a.slots))
+	a.times = extend(a.times, int(a.slots))
+	a.times[slot] = time
+	return slot, true
 }
 
 func (a *rankings) merge(other accumulator, groups, into []uint32) {
 	o := other.(*rankings)
 	for k, g := range into {
-		from, l := &o.all[groups[k]], &a.all[g]
-		before := l.memory()
-		for i, time := range from.times {
-			at := a.place(l, time, func(at int) int { return l.order.compare(uint32(at), &from.order, uint32(i)) })
-			if !l.room(at, a.spec.Limit, time) {
+		for _, theirs := range o.groups[groups[k]] {
+			at := a.place(g, o.times[theirs], func(slot uint32) int { return a.order.compare(slot, &o.order, theirs) })
+			slot, ok := a.enter(g, at, o.times[theirs])
+			if !ok {
 				break
 			}
-			l.order.copyFrom(uint32(at), &from.order, uint32(i))
-			l.value.copyFrom(uint32(at), &from.value, uint32(i))
+			a.order.copyFrom(slot, &o.order, theirs)
+			a.value.copyFrom(slot, &o.value, theirs)
 		}
-		a.held += l.memory() - before
 	}
 }
 
 // result is NULL for a group without values, as of MinBy.
 func (a *rankings) result(g int, out *build.Column) {
-	l := &a.all[g]
-	if len(l.times) == 0 {
+	if len(a.groups[g]) == 0 {
 		out.Null()
 		return
 	}
-	for i := range l.times {
-		l.value.result(i, out.Elem())
+	for _, slot := range a.groups[g] {
+		a.value.result(slot, out.Elem())
 	}
 	out.EndList()
 }
 
 func (a *rankings) append(dst []byte) []byte {
-	for g := range a.all {
-		l := &a.all[g]
-		dst = appendUvarint(dst, len(l.times))
-		for i, time := range l.times {
-			dst = l.order.append(appendVarint(dst, time), i)
-			dst = l.value.append(dst, i)
+	for _, all := range a.groups {
+		dst = appendUvarint(dst, len(all))
+		for _, slot := range all {
+			dst = a.order.append(appendVarint(dst, a.times[slot]), slot)
+			dst = a.value.append(dst, slot)
 		}
 	}
 	return dst
@@ -142,26 +119,24 @@ func (a *rankings) read(r *Reader, n int) {
 			return
 		}
 		a.grow(g + 1)
-		l := &a.all[g]
 		for i := range values {
 			time := r.Varint("time")
 			if r.err != nil || i >= a.spec.Limit {
 				r.fail("values")
 				return
 			}
-			l.room(i, a.spec.Limit, time)
-			l.order.read(r, i)
+			slot, _ := a.enter(uint32(g), i, time)
+			a.order.read(r, slot)
 			if r.err == nil {
-				l.value.read(r, i)
+				a.value.read(r, slot)
 			}
 			if r.err != nil {
 				return
 			}
-			if i > 0 && !a.sorted(l, i) {
+			if i > 0 && !a.sorted(a.groups[g][i-1], slot) {
 				r.fail("order of values")
 				return
 			}
 		}
-		a.held += l.memory()
 	}
 }

@@ -106,9 +106,9 @@ func (l *Layout) accumulator(s Spec) accumulator {
 	case First, Last, MinBy, MaxBy:
 		return newBest(s)
 	case List:
-		return &lists{spec: s}
+		return newLists(s)
 	case MinsBy, MaxsBy:
-		return &rankings{spec: s}
+		return newRankings(s)
 	case TopK:
 		return &frequent{spec: s, set: newSet(l, s.Args[0])}
 	}
