@@ -1,7 +1,6 @@
 package pipelines_test
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -46,59 +45,6 @@ func TestQueriesInsertIntoADeclaredStream(t *testing.T) {
 	if got, want := linesUnder(t, p.path("sums")), []string{
 		`{"window_start":"2026-01-01T00:00:00Z","kind":"click","n":3}`,
 		`{"window_start":"2026-01-01T00:00:00Z","kind":"view","n":4}`,
-	}; !slices.Equal(got, want) {
-		t.Errorf("sums:\n%s", strings.Join(got, "\n"))
-	}
-}
-
-// unionFile reads two streams in one query.
-const unionFile = `
-version: 1
-streams:
-  clicks: {schema: {ts: timestamp, v: bigint}, event_time: ts, watermark: 0s}
-  views: {schema: {at: timestamp, n: bigint}, event_time: at, watermark: 0s}
-  STREAM
-sources:
-  clicks: {type: file, paths: [DIR/clicks.ndjson], to: clicks}
-  views: {type: file, paths: [DIR/views.ndjson], to: views}
-queries:
-QUERIES
-sinks:
-  totals: {type: file, from: sums, dir: DIR/sums, format: ndjson}
-`
-
-// The message about a union of two streams has all that is needed to do without.
-func TestUnionOfStreamsRunsAsItsMessageSays(t *testing.T) {
-	p := &place{t: t, dir: t.TempDir()}
-	p.write("clicks.ndjson", `{"ts":"2026-01-01T00:00:01Z","v":1}
-{"ts":"2026-01-01T00:01:00Z","v":2}
-`)
-	p.write("views.ndjson", `{"at":"2026-01-01T00:00:05Z","n":4}
-{"at":"2026-01-01T00:00:09Z","n":0}
-`)
-	file := strings.ReplaceAll(unionFile, "DIR", p.dir)
-	p.write("p.yaml", strings.NewReplacer("STREAM", "", "QUERIES", `  sums:
-    sql: |
-      SELECT window_start, kind, SUM(n) AS total FROM (
-        SELECT ts, 'click' AS kind, v AS n FROM clicks UNION ALL SELECT at, 'view', n FROM views WHERE n > 0) AS u
-      GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE), kind`).Replace(file))
-	_, _, err := p.resolve()
-	const place = `p.yaml:14:92: queries.sums.sql: UNION ALL of the streams "clicks" and "views" needs a stream that both go to: `
-	if err == nil || !strings.Contains(err.Error(), place) {
-		t.Fatalf("%v\nwant %s", err, place)
-	}
-	said := regexp.MustCompile(`declare (merged: .*}) under streams:, make two queries of this one, "(.*)" and "(.*)", and read merged`).FindStringSubmatch(err.Error())
-	if said == nil {
-		t.Fatalf("the cure is not in %v", err)
-	}
-	query := func(name, sql string) string { return "  " + name + ":\n    sql: |\n      " + sql + "\n" }
-	p.write("p.yaml", strings.NewReplacer("STREAM", said[1], "QUERIES", query("one", said[2])+query("two", said[3])+
-		query("sums", "SELECT window_start, kind, SUM(n) AS total FROM merged GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE), kind")).Replace(file))
-	p.run()
-	if got, want := linesUnder(t, p.path("sums")), []string{
-		`{"window_start":"2026-01-01T00:00:00Z","kind":"click","total":1}`,
-		`{"window_start":"2026-01-01T00:00:00Z","kind":"view","total":4}`,
-		`{"window_start":"2026-01-01T00:01:00Z","kind":"click","total":2}`,
 	}; !slices.Equal(got, want) {
 		t.Errorf("sums:\n%s", strings.Join(got, "\n"))
 	}

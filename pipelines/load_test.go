@@ -212,7 +212,7 @@ func TestFileIsResolvedToItsGraph(t *testing.T) {
 	again, minutes := p.Queries[0], p.Queries[1]
 	wantChain(t, "minutes", minutes.Chain, "clicks", "at", 10*time.Second, "known", "dear")
 	wantChain(t, "again", again.Chain, "minutes", "window_start", 0)
-	if !minutes.Start.Latest || minutes.Shards != 2 || again.Shards != 1 || again.Watermark != time.Minute || minutes.Query.From() != "dear" {
+	if !minutes.Start.Latest || minutes.Shards != 2 || again.Shards != 1 || again.Watermark != time.Minute || minutes.Query.Inputs()[0] != "dear" {
 		t.Errorf("queries %+v %+v", again, minutes)
 	}
 	wantChain(t, "raw", p.Sinks[0].Chain, "clicks", "at", 10*time.Second)

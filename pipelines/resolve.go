@@ -252,9 +252,14 @@ func (l *loader) resolveQuery(n *node, path []*node) bool {
 		l.explain(at, err)
 		return false
 	}
+	if inputs := compiled.Inputs(); len(inputs) > 1 {
+		line, column := nameInText(at.Text(), inputs[1])
+		l.d.TextErrorf(at, line, column, "a query reads one stream, and %q is another one than %q; write a query for each, and INSERT INTO the same stream in both", inputs[1], inputs[0])
+		return false
+	}
 	q.Text, q.Query.Query, q.Start = q.spec.SQL, compiled, Start(q.spec.Start)
 	q.Shards, q.Watermark = q.spec.Shards, q.spec.Watermark.Std()
-	q.Chain = l.nodes[compiled.From()].chain
+	q.Chain = l.nodes[compiled.Inputs()[0]].chain
 	for _, name := range compiled.Tables() {
 		l.nodes[name].table.Spec.Uses++
 	}

@@ -129,8 +129,8 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 		common.Late = late.stream.TryWrite
 	}
 	common.Kind, common.Trigger, common.Memory = "query", queryTrigger, of.share
-	common.Feeds[0].Needs = q.Chain.Needs(q.Query.Needs())
-	common.Feeds[0].Input.Arrival = q.Query.ByArrival()
+	common.Feeds[0].Needs = q.Chain.Needs(q.Query.Needs(0))
+	common.Feeds[0].Input.Arrival = q.Query.ByArrival(0)
 	return func() (flow.Config, error) {
 		t := common
 		t.Processor = &flow.Query{

@@ -282,7 +282,7 @@ func (p *Pipeline) fixed(x *Stream, declared []string) []string {
 	names := []string{x.EventTime}
 	for _, q := range p.Queries {
 		if q.Chain.Root == x.Name {
-			names = append(names, q.Chain.Needs(q.Query.Needs())...)
+			names = append(names, q.Chain.Needs(q.Query.Needs(0))...)
 		}
 	}
 	for _, s := range p.Sinks {

@@ -15,7 +15,7 @@ type chainedPlan struct{ below, last plan }
 
 func (p *chainedPlan) output() *column.Schema { return p.last.output() }
 func (p *chainedPlan) eventTime() string      { return p.last.eventTime() }
-func (p *chainedPlan) needs() []string        { return p.below.needs() }
+func (p *chainedPlan) reads() []reading       { return p.below.reads() }
 
 func (p *chainedPlan) operator() Operator {
 	return &chained{below: p.below.operator(), last: p.last.operator()}

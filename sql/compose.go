@@ -10,11 +10,9 @@ import (
 // composer builds the plan of a statement from those of its SELECTs. They run in one task, one behind
 // the other; see docs/decisions/0015.
 type composer struct {
-	// arrival is set once a window goes by when records arrived.
-	arrival bool
 	resolve func(name string) (Input, bool)
-	// from is the stream that is read, nil before it was met.
-	from *ast.Table
+	// inputs are the streams met.
+	inputs []string
 	// tables are the reference tables met.
 	tables []string
 	// left bounds how many SELECTs a statement may come to when names of WITH are used again and again.
@@ -110,7 +108,7 @@ func (c *composer) core(q *ast.Query, s *ast.Select, known *withNames) (plan, er
 		return nil, err
 	}
 	if src.below != nil && whole(src.below) && hasOver(s) {
-		if s, err = c.number(&src, s); err != nil {
+		if s, err = c.numbered(&src, s); err != nil {
 			return nil, err
 		}
 	}
@@ -138,13 +136,13 @@ func planSelect(q *ast.Query, s *ast.Select, src source) (plan, error) {
 	case src.below == nil && src.joins == nil:
 		return outer, nil
 	case src.below == nil:
-		return fuse(src.joins, outer), nil
+		return fuse(src.in.number, src.joins, outer), nil
 	}
 	return stack(src, outer)
 }
 
 // planOne plans one SELECT over an input.
-func planOne(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (plan, error) {
+func planOne(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (single, error) {
 	switch {
 	case hasOver(s) && in.replace == nil:
 		return planOver(q, s, table, in)
@@ -187,10 +185,10 @@ func (c *composer) source(f ast.From, known *withNames) (source, error) {
 }
 
 func subquery(below plan, t *ast.Table) source {
-	return source{table: t, in: Input{Schema: below.output(), EventTime: below.eventTime()}, below: below}
+	return source{table: t, in: Input{Schema: below.output(), EventTime: below.eventTime(), number: noInput}, below: below}
 }
 
-// stream is a stream, of which a statement reads one.
+// stream is a stream, a transform or another query.
 func (c *composer) stream(t *ast.Table) (source, error) {
 	in, ok := c.resolve(t.Name)
 	switch {
@@ -198,11 +196,11 @@ func (c *composer) stream(t *ast.Table) (source, error) {
 		return source{}, t.Errorf("unknown stream %q; FROM takes the id of a stream, transform or query of the file", t.Name)
 	case in.Table:
 		return source{}, t.Errorf("%q is a reference table, of which no rows come by themselves; read a stream and join it: FROM stream JOIN %s ON …", t.Name, t.Name)
-	case c.from != nil && c.from.Name != t.Name:
-		return source{}, t.Errorf("a statement reads one stream, and %q is another one than %q; write a query for each, and INSERT INTO the same stream in both", t.Name, c.from.Name)
 	}
-	c.from, in.arrival = t, &c.arrival
-	return source{table: t, in: in}, nil
+	var err error
+	in.number, err = c.number(t)
+	in.arrival = true
+	return source{table: t, in: in}, err
 }
 
 // stateless reports whether a plan passes rows on one by one.
@@ -260,12 +258,12 @@ func whole(p plan) bool {
 }
 
 // stack puts a SELECT on top of its sub-query.
-func stack(src source, outer plan) (plan, error) {
+func stack(src source, outer single) (plan, error) {
 	if fusable(src.below) {
-		return fuse(append(stagesOf(src.below), src.joins...), outer), nil
+		return fuse(src.below.reads()[0].input, append(stagesOf(src.below), src.joins...), outer), nil
 	}
 	if src.joins != nil {
-		outer = fuse(src.joins, outer)
+		outer = fuse(noInput, src.joins, outer)
 	}
 	if merged, ok := merge(src.below, outer); ok {
 		return merged, nil

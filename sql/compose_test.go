@@ -10,6 +10,7 @@ import (
 var composed = []string{
 	"SELECT window_start, MAX(n) AS m FROM (SELECT window_start, COUNT(*) AS n FROM s GROUP BY TUMBLE(ts, INTERVAL '1' SECOND)) AS w GROUP BY TUMBLE(window_start, INTERVAL '1' MINUTE)",
 	"SELECT window_start, COUNT(*) AS n FROM s GROUP BY TUMBLE(ts, INTERVAL '1' SECOND) UNION ALL SELECT window_start, COUNT(*) AS n FROM s GROUP BY SESSION(ts, INTERVAL '1' SECOND)",
+	"SELECT window_start, COUNT(*) AS n FROM s GROUP BY TUMBLE(ts, INTERVAL '1' SECOND) UNION ALL SELECT window_start, COUNT(*) AS n FROM other GROUP BY TUMBLE(ts, INTERVAL '1' SECOND)",
 	"SELECT ts, COUNT(*) OVER (ORDER BY ts ROWS 3 PRECEDING) AS n FROM (SELECT ts FROM s UNION ALL SELECT ts FROM s) AS u",
 }
 

@@ -14,7 +14,9 @@ import (
 // before the operator of the last, which sees the rows of the stream with their origin.
 type fusedPlan struct {
 	stages []step
-	last   plan
+	last   single
+	// input is the number of what rows are of.
+	input int
 }
 
 // step is what rows of a stream go through one by one.
@@ -59,14 +61,18 @@ func prune(stages []step, needs []string) []step {
 	return stages
 }
 
-// fuse puts outer on top of steps.
-func fuse(stages []step, outer plan) plan {
-	return &fusedPlan{stages: prune(stages, outer.needs()), last: outer}
+// fuse puts outer on top of steps that rows of an input go through.
+func fuse(input int, stages []step, outer single) single {
+	return &fusedPlan{stages: prune(stages, outer.needs()), last: outer, input: input}
 }
 
 func (p *fusedPlan) output() *column.Schema { return p.last.output() }
 func (p *fusedPlan) eventTime() string      { return p.last.eventTime() }
 func (p *fusedPlan) needs() []string        { return p.stages[0].needs() }
+
+func (p *fusedPlan) reads() []reading {
+	return []reading{{input: p.input, columns: p.needs(), windows: p.last.reads()[0].windows}}
+}
 
 func (p *fusedPlan) operator() Operator {
 	o := &fused{wrapped: wrapped{p.last.operator()}}
@@ -207,7 +213,13 @@ func (o *fused) Add(b *column.Batch) (Taken, error) {
 	case err != nil:
 		return Taken{}, err
 	}
-	taken, err := o.Operator.Add(out)
+	return addMade(o.Operator, b, out, from)
+}
+
+// addMade adds to an operator what steps made of a batch, and says what became of that; from is which row
+// of b each is of, nil if they are under the same numbers.
+func addMade(o Operator, b, out *column.Batch, from []int32) (Taken, error) {
+	taken, err := o.Add(out)
 	if from == nil {
 		taken.Filtered += int64(b.Selected() - out.Selected())
 		return taken, err
@@ -239,7 +251,7 @@ type afterPlan struct {
 
 func (p *afterPlan) output() *column.Schema { return p.rows.output() }
 func (p *afterPlan) eventTime() string      { return p.rows.eventTime() }
-func (p *afterPlan) needs() []string        { return p.below.needs() }
+func (p *afterPlan) reads() []reading       { return p.below.reads() }
 
 func (p *afterPlan) operator() Operator {
 	return &after{wrapped: wrapped{p.below.operator()}, rows: newProjection(p.rows)}

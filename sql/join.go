@@ -275,7 +275,7 @@ type lookedPlan struct {
 
 func (p *lookedPlan) output() *column.Schema { return p.step.out }
 func (p *lookedPlan) eventTime() string      { return p.below.eventTime() }
-func (p *lookedPlan) needs() []string        { return p.below.needs() }
+func (p *lookedPlan) reads() []reading       { return p.below.reads() }
 
 func (p *lookedPlan) operator() Operator {
 	return &looked{wrapped: wrapped{p.below.operator()}, join: newJoiner(p.step)}
@@ -301,14 +301,4 @@ func (o *looked) Emit(watermark int64) (*column.Batch, error) {
 }
 
 // mergeable reports whether a plan is a union that a SELECT on top of it can be merged with.
-func mergeable(p plan) bool {
-	for {
-		r, ok := p.(*renamedPlan)
-		if !ok {
-			break
-		}
-		p = r.plan
-	}
-	u, ok := p.(*unionPlan)
-	return ok && !slices.ContainsFunc(u.terms, func(t plan) bool { return !fusable(t) })
-}
+func mergeable(p plan) bool { return pieces(p) != nil }

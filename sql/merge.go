@@ -8,65 +8,89 @@ import (
 	"github.com/millrace-io/millrace/engine/record"
 )
 
-// mergedPlan is a SELECT over UNION ALL of SELECTs without windows. Rows are merged row by row of the
+// mergedPlan is a SELECT over UNION ALL of SELECTs without windows. Rows are merged row by row of a
 // stream, so that nothing depends on how those were cut into batches.
 type mergedPlan struct {
-	terms  [][]step
+	terms [][]step
+	// inputs is the number of the input of each term.
+	inputs []int
 	schema *column.Schema
-	last   plan
+	last   single
 }
 
-// merge puts outer on top of a union; false if a term is not fusable.
-func merge(below, outer plan) (plan, bool) {
-	var relabel []*renamedPlan
-	for {
-		r, ok := below.(*renamedPlan)
-		if !ok {
-			break
-		}
-		relabel, below = append(relabel, r), r.plan
-	}
-	u, ok := below.(*unionPlan)
-	if !ok || slices.ContainsFunc(u.terms, func(t plan) bool { return !fusable(t) }) {
+// merge puts outer on top of a union; false if below is none, or a term of it is not fusable.
+func merge(below plan, outer single) (plan, bool) {
+	terms := pieces(below)
+	if terms == nil {
 		return nil, false
 	}
-	p := &mergedPlan{schema: u.output(), last: outer}
-	if len(relabel) > 0 {
-		p.schema = &relabel[0].schema
-	}
+	p := &mergedPlan{schema: below.output(), last: outer}
 	var read []int
 	for i, f := range p.schema.Fields {
 		if slices.Contains(outer.needs(), f.Name) {
 			read = append(read, i)
 		}
 	}
-	for _, t := range u.terms {
+	for _, t := range terms {
 		var needs []string
 		for _, i := range read {
 			needs = append(needs, t.output().Fields[i].Name)
 		}
 		p.terms = append(p.terms, prune(stagesOf(t), needs))
+		p.inputs = append(p.inputs, t.reads()[0].input)
 	}
 	return p, true
 }
 
-func (p *mergedPlan) output() *column.Schema { return p.last.output() }
-func (p *mergedPlan) eventTime() string      { return p.last.eventTime() }
-
-func (p *mergedPlan) needs() []string {
-	var out []string
-	for _, t := range p.terms {
-		for _, n := range t[0].needs() {
-			if !slices.Contains(out, n) {
-				out = append(out, n)
+// pieces is the terms of a union below whatever passes their rows on one by one, as plans over streams. It is
+// nil for a plan that cannot be taken apart like that.
+func pieces(p plan) []plan {
+	var out []plan
+	switch p := p.(type) {
+	case *unionPlan:
+		for _, t := range p.terms {
+			if !fusable(t) {
+				return nil
 			}
+			out = append(out, t)
+		}
+	case *renamedPlan:
+		for _, t := range pieces(p.plan) {
+			named := &renamedPlan{plan: t, schema: p.schema}
+			if i := t.output().Index(t.eventTime()); i >= 0 {
+				named.time = p.schema.Fields[i].Name
+			}
+			out = append(out, named)
+		}
+	case *mergedPlan:
+		if !fusable(p.last) {
+			return nil
+		}
+		for i, stages := range p.terms {
+			stages = slices.Clone(stages)
+			// What the first term calls its columns is what the SELECT on top knows.
+			last := *stages[len(stages)-1].(*rowPlan)
+			last.out.schema = *p.schema
+			stages[len(stages)-1] = &last
+			out = append(out, &fusedPlan{stages: stages, last: p.last, input: p.inputs[i]})
 		}
 	}
 	return out
 }
 
+func (p *mergedPlan) output() *column.Schema { return p.last.output() }
+func (p *mergedPlan) eventTime() string      { return p.last.eventTime() }
+
+func (p *mergedPlan) reads() []reading {
+	var out []reading
+	for i, t := range p.terms {
+		out = together(out, reading{input: p.inputs[i], columns: t[0].needs(), windows: p.last.reads()[0].windows})
+	}
+	return out
+}
+
 func (p *mergedPlan) operator() Operator {
-	o := &merged{wrapped: wrapped{p.last.operator()}, schema: p.schema}
+	o := &merged{wrapped: wrapped{p.last.operator()}, inputs: p.inputs, schema: p.schema}
 	for _, t := range p.terms {
 		var stages []runner
 		for _, s := range t {
@@ -81,13 +105,18 @@ func (p *mergedPlan) operator() Operator {
 type merged struct {
 	wrapped
 	terms  [][]runner
+	inputs []int
 	schema *column.Schema
 }
 
-// Add folds in the selected rows of b. A row of the stream is late if one that was made of it is.
+// Add folds in the selected rows of b: what the terms over its input make of them. A row of the stream is
+// late if one that was made of it is.
 func (o *merged) Add(b *column.Batch) (Taken, error) {
-	parts := make([]made, len(o.terms))
+	parts := make([]made, 0, len(o.terms))
 	for i, stages := range o.terms {
+		if o.inputs[i] != b.Origin.Input {
+			continue
+		}
 		part, from, err := through(stages, b)
 		switch {
 		case errors.Is(err, errWide):
@@ -95,7 +124,12 @@ func (o *merged) Add(b *column.Batch) (Taken, error) {
 		case err != nil:
 			return Taken{}, err
 		}
-		parts[i] = made{part, from}
+		parts = append(parts, made{part, from})
+	}
+	if len(parts) == 1 {
+		alone := *parts[0].Batch
+		alone.Schema = o.schema
+		return addMade(o.Operator, b, &alone, parts[0].from)
 	}
 	rows := b.Selection
 	if rows == nil {

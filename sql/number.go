@@ -31,11 +31,11 @@ type numbering struct {
 
 func (p *numberPlan) output() *column.Schema { return &p.schema }
 func (p *numberPlan) eventTime() string      { return p.below.eventTime() }
-func (p *numberPlan) needs() []string        { return p.below.needs() }
+func (p *numberPlan) reads() []reading       { return p.below.reads() }
 
-// number puts a numberPlan between a SELECT and its sub-query. The calls of the SELECT that it returns
+// numbered puts a numberPlan between a SELECT and its sub-query. The calls of the SELECT that it returns
 // stand for columns, and QUALIFY is its WHERE.
-func (c *composer) number(src *source, s *ast.Select) (*ast.Select, error) {
+func (c *composer) numbered(src *source, s *ast.Select) (*ast.Select, error) {
 	p := &numberPlan{below: src.below}
 	p.schema.Fields = slices.Clone(src.in.Schema.Fields)
 	scope := scopeOf(src.table, src.in)

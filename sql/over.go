@@ -14,8 +14,10 @@ import (
 // overPlan is a query with OVER: each row leaves once, with what its calls say of the rows before it.
 // The middle schema has the columns of the input and behind them one for each call.
 type overPlan struct {
-	out      outputs
-	in       *column.Schema
+	out outputs
+	in  *column.Schema
+	// input is the number of what rows are of.
+	input    int
 	time     string
 	event    int
 	lateness int64
@@ -56,6 +58,10 @@ type overFrame struct {
 
 func (p *overPlan) output() *column.Schema { return &p.out.schema }
 func (p *overPlan) eventTime() string      { return p.time }
+
+func (p *overPlan) reads() []reading {
+	return []reading{{input: p.input, columns: p.needs(), windows: byEvent}}
+}
 
 func (p *overPlan) needs() []string {
 	var all []*expr.Program
@@ -101,8 +107,8 @@ type overPlanner struct {
 	over *overPlan
 }
 
-func planOver(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (plan, error) {
-	p := &overPlanner{over: &overPlan{in: in.Schema}}
+func planOver(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (single, error) {
+	p := &overPlanner{over: &overPlan{in: in.Schema, input: in.number}}
 	p.planner = planner{plan: &windowPlan{in: in.Schema}, query: s, table: table, in: in, scope: scopeOf(table, in)}
 	p.clauses(q)
 	p.over.lateness = p.plan.lateness

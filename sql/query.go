@@ -15,19 +15,25 @@ type plan interface {
 	output() *column.Schema
 	// eventTime is the output column that later windows can go by, or "".
 	eventTime() string
-	needs() []string
+	// reads is what the query reads of its inputs, each once.
+	reads() []reading
 	operator() Operator
+}
+
+// single is the plan of a SELECT that takes rows one by one.
+type single interface {
+	plan
+	// needs is the columns that are read of its input or sub-query.
+	needs() []string
 }
 
 // Query is a compiled SELECT statement. It does not change; any goroutine may use it.
 type Query struct {
-	from string
-	plan plan
-	late *ast.Target
-	into *ast.Target
-	// arrival is set if windows go by when records arrived.
-	arrival bool
-	tables  []string
+	inputs []string
+	plan   plan
+	late   *ast.Target
+	into   *ast.Target
+	tables []string
 }
 
 // CompileQuery compiles a statement; resolve finds its inputs by name. An error is *Error, or Errors
@@ -45,10 +51,10 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 	if err != nil {
 		return nil, err
 	}
-	if union, ok := tree.Body.(*ast.Union); ok && c.arrival {
-		return nil, union.Errorf("windows of %s and UNION ALL do not go together; write a query for each", arrivalTime)
+	if err := c.oneTime(tree.Body.Position(), p); err != nil {
+		return nil, err
 	}
-	return &Query{from: c.from.Name, plan: p, late: tree.Late, into: tree.Into, arrival: c.arrival, tables: c.tables}, nil
+	return &Query{inputs: c.inputs, plan: p, late: tree.Late, into: tree.Into, tables: c.tables}, nil
 }
 
 // rowsOnly refuses clauses that have no meaning without windows.
@@ -133,14 +139,8 @@ func Names(text string) ([]string, error) {
 	return out, nil
 }
 
-// From is the input the query reads.
-func (q *Query) From() string { return q.from }
-
 // Late is the stream that late rows go to, and where the text names it; nil without LATE ROWS INTO.
 func (q *Query) Late() *ast.Target { return q.late }
-
-// ByArrival reports whether windows go by when records arrived, so that watermarks must, too.
-func (q *Query) ByArrival() bool { return q.arrival }
 
 // Output is the schema of the rows that the query emits.
 func (q *Query) Output() *column.Schema { return q.plan.output() }
@@ -148,9 +148,6 @@ func (q *Query) Output() *column.Schema { return q.plan.output() }
 // OutputEventTime is the output column that later windows can go by: window_start if it is
 // selected, or the input's event time if that is passed on, or "".
 func (q *Query) OutputEventTime() string { return q.plan.eventTime() }
-
-// Needs is the top-level input columns that the query reads.
-func (q *Query) Needs() []string { return q.plan.needs() }
 
 // Windowed reports whether rows leave only when the watermark lets them: when a window closes, or
 // when their turn has come in OVER.

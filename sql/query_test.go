@@ -31,14 +31,14 @@ func TestAQuerySaysWhatItReadsAndGives(t *testing.T) {
 	} {
 		q := compile(t, clickSchema, "ts", c.query)
 		needs := strings.Fields(c.needs)
-		got := slices.Clone(q.Needs())
+		got := slices.Clone(q.Needs(0))
 		slices.Sort(got)
 		slices.Sort(needs)
 		if !slices.Equal(got, needs) {
 			t.Errorf("%s: needs %v, want %v", c.query, got, needs)
 		}
-		if q.OutputEventTime() != c.eventTime || q.Windowed() != c.windowed || q.From() != "s" {
-			t.Errorf("%s: event time %q, windowed %v, from %q", c.query, q.OutputEventTime(), q.Windowed(), q.From())
+		if q.OutputEventTime() != c.eventTime || q.Windowed() != c.windowed || q.Inputs()[0] != "s" {
+			t.Errorf("%s: event time %q, windowed %v, from %q", c.query, q.OutputEventTime(), q.Windowed(), q.Inputs()[0])
 		}
 	}
 }

@@ -13,15 +13,21 @@ import (
 
 // rowPlan is a query without windows: WHERE and a select list, row by row.
 type rowPlan struct {
-	out   outputs
-	in    *column.Schema
-	time  string
+	out  outputs
+	in   *column.Schema
+	time string
+	// input is the number of what rows are of.
+	input int
 	where *expr.Program
 	items []*expr.Program
 }
 
 func (p *rowPlan) output() *column.Schema { return &p.out.schema }
 func (p *rowPlan) eventTime() string      { return p.time }
+
+func (p *rowPlan) reads() []reading {
+	return []reading{{input: p.input, columns: p.needs()}}
+}
 
 func (p *rowPlan) needs() []string {
 	all := p.items
@@ -31,9 +37,9 @@ func (p *rowPlan) needs() []string {
 	return names(p.in, all...)
 }
 
-func planRows(s *ast.Select, table *ast.Table, in Input) (plan, error) {
+func planRows(s *ast.Select, table *ast.Table, in Input) (single, error) {
 	scope := scopeOf(table, in)
-	p := &rowPlan{in: in.Schema}
+	p := &rowPlan{in: in.Schema, input: in.number}
 	var found ast.Found
 	if s.Where != nil {
 		var err error

@@ -28,7 +28,7 @@ type shapePlan struct {
 }
 
 func (p *shapePlan) output() *column.Schema { return &p.schema }
-func (p *shapePlan) needs() []string        { return p.below.needs() }
+func (p *shapePlan) reads() []reading       { return p.below.reads() }
 
 func (p *shapePlan) eventTime() string {
 	if name := p.below.eventTime(); p.schema.Index(name) >= 0 {

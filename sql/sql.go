@@ -18,8 +18,10 @@ type Input struct {
 	// Table is set for a reference table, which stands on the right side of a JOIN.
 	Table bool
 
-	// arrival is set for an input whose rows have an arrival time, once a window goes by that.
-	arrival *bool
+	// number is the place among Query.Inputs; arrival is set if rows have an arrival time. A sub-query has
+	// neither.
+	number  int
+	arrival bool
 	// replace finds the field that stands for a node, -1 for none; nil when there are no such nodes.
 	replace func(ast.Expr) (int, error)
 	// parts are the inputs that were joined, nil for one input.

@@ -25,7 +25,7 @@ func compile(t testing.TB, schema, eventTime, text string) *sql.Query {
 		t.Fatal(err)
 	}
 	q, err := sql.CompileQuery(text, func(name string) (sql.Input, bool) {
-		return sql.Input{Schema: s, EventTime: eventTime}, name == "s"
+		return sql.Input{Schema: s, EventTime: eventTime}, name == "s" || name == "other"
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package sql
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -11,9 +10,11 @@ import (
 	"github.com/millrace-io/millrace/sql/build"
 )
 
-// unionPlan is UNION ALL of SELECTs that read the same stream. Its rows leave term by term.
+// unionPlan is UNION ALL. Its rows leave term by term.
 type unionPlan struct {
 	terms []plan
+	// names are those of the inputs of each term.
+	names []string
 	time  string
 }
 
@@ -27,11 +28,6 @@ func (c *composer) union(u *ast.Union, known *withNames) (plan, error) {
 		if !ok {
 			q = &ast.Query{Pos: body.Position(), Body: body}
 		}
-		if i > 0 {
-			if err := c.oneStream(u.Terms[0], u.Terms[i], p.terms[0], known); err != nil {
-				return nil, err
-			}
-		}
 		term, err := c.inner(q, known)
 		if err != nil {
 			return nil, err
@@ -41,7 +37,13 @@ func (c *composer) union(u *ast.Union, known *withNames) (plan, error) {
 				return nil, err
 			}
 		}
-		p.terms = append(p.terms, term)
+		terms := pieces(term)
+		if terms == nil {
+			terms = []plan{term}
+		}
+		for _, t := range terms {
+			p.terms, p.names = append(p.terms, t), append(p.names, c.namesOf(t))
+		}
 	}
 	p.time = p.terms[0].eventTime()
 	place := p.output().Index(p.time)
@@ -88,22 +90,22 @@ func sameColumns(at ast.Pos, got, want *column.Schema) error {
 func (p *unionPlan) output() *column.Schema { return p.terms[0].output() }
 func (p *unionPlan) eventTime() string      { return p.time }
 
-func (p *unionPlan) needs() []string {
-	var out []string
+func (p *unionPlan) reads() []reading {
+	var out []reading
 	for _, t := range p.terms {
-		for _, n := range t.needs() {
-			if !slices.Contains(out, n) {
-				out = append(out, n)
-			}
-		}
+		out = together(out, t.reads()...)
 	}
 	return out
 }
 
 func (p *unionPlan) operator() Operator {
-	o := &union{schema: p.output()}
+	o := &union{schema: p.output(), names: p.names, left: column.MinWatermark}
 	for _, t := range p.terms {
-		o.terms = append(o.terms, t.operator())
+		var inputs []int
+		for _, r := range t.reads() {
+			inputs = append(inputs, r.input)
+		}
+		o.terms, o.inputs = append(o.terms, t.operator()), append(o.inputs, inputs)
 	}
 	return o
 }
@@ -112,13 +114,21 @@ func (p *unionPlan) operator() Operator {
 type union struct {
 	schema *column.Schema
 	terms  []Operator
+	// inputs are the numbers of those that each term reads, names what they are called.
+	inputs [][]int
+	names  []string
+	// left is the latest watermark that leave was called with.
+	left int64
 }
 
-// Add gives the rows to every term. A row is late if it is for one of them; it counts as filtered at
-// most as often as the term that filters least does.
+// Add gives the rows to every term that reads their input. A row is late if it is for one of them; it counts
+// as filtered at most as often as the term that filters least does.
 func (o *union) Add(b *column.Batch) (Taken, error) {
 	sum := Taken{Filtered: math.MaxInt64}
-	for _, t := range o.terms {
+	for i, t := range o.terms {
+		if !slices.Contains(o.inputs[i], b.Origin.Input) {
+			continue
+		}
 		taken, err := t.Add(b)
 		if err != nil {
 			return Taken{}, err
@@ -167,41 +177,6 @@ func (o *union) Emit(watermark int64) (*column.Batch, error) {
 	return build.Batch(o.schema, all), nil
 }
 
-// Snapshot encodes the states of the terms, each but the last with its length before it.
-func (o *union) Snapshot() ([]byte, error) {
-	out := []byte{chainVersion}
-	empty := true
-	for i, t := range o.terms {
-		state, err := t.Snapshot()
-		if err != nil {
-			return nil, err
-		}
-		empty = empty && len(state) == 0
-		if i < len(o.terms)-1 {
-			out = binary.AppendUvarint(out, uint64(len(state)))
-		}
-		out = append(out, state...)
-	}
-	if empty {
-		return nil, nil
-	}
-	return out, nil
-}
-
-// Restore sets the states of the terms.
-func (o *union) Restore(snapshot []byte) error {
-	parts, err := split(snapshot, len(o.terms))
-	if err != nil {
-		return err
-	}
-	for i, t := range o.terms {
-		if err := t.Restore(parts[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Memory is that of all terms.
 func (o *union) Memory() int64 {
 	n := int64(0)
@@ -230,6 +205,7 @@ func (o *union) frontier(watermark int64) int64 {
 }
 
 func (o *union) leave(watermark int64) {
+	o.left = max(o.left, watermark)
 	for _, t := range o.terms {
 		frontierOf(t).leave(watermark)
 	}

@@ -151,7 +151,7 @@ func (p *unnestedPlan) needed(columns []string) plan {
 
 func (p *unnestedPlan) output() *column.Schema { return p.step.out }
 func (p *unnestedPlan) eventTime() string      { return p.below.eventTime() }
-func (p *unnestedPlan) needs() []string        { return p.below.needs() }
+func (p *unnestedPlan) reads() []reading       { return p.below.reads() }
 
 func (p *unnestedPlan) operator() Operator {
 	return &unnested{wrapped: wrapped{p.below.operator()}, list: newUnnester(p.step)}

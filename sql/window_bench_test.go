@@ -72,7 +72,7 @@ func BenchmarkEvents(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			d := column.NewDecoder(schema, q.Needs(), column.Options{})
+			d := column.NewDecoder(schema, q.Needs(0), column.Options{})
 			rows, start := 0, cpu(b)
 			for b.Loop() {
 				op, emitted := q.New(), 0

@@ -19,6 +19,8 @@ type windowPlan struct {
 	out  outputs
 	in   *column.Schema
 	time string
+	// input is the number of what rows are of.
+	input int
 
 	// event is the field rows are placed by.
 	event  int
@@ -90,6 +92,14 @@ func (p *windowPlan) windowShape(dst []byte) []byte {
 func (p *windowPlan) output() *column.Schema { return &p.out.schema }
 func (p *windowPlan) eventTime() string      { return p.time }
 
+func (p *windowPlan) reads() []reading {
+	goes := byEvent
+	if p.event == arrivals {
+		goes = byArrival
+	}
+	return []reading{{input: p.input, columns: p.needs(), windows: goes}}
+}
+
 func (p *windowPlan) needs() []string {
 	all := append([]*expr.Program(nil), p.keys...)
 	for _, a := range append([]*expr.Program{p.where}, p.args...) {
@@ -132,8 +142,8 @@ type planner struct {
 	aggs []*ast.Call
 }
 
-func planWindows(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (plan, error) {
-	p := &planner{plan: &windowPlan{in: in.Schema}, query: s, table: table, in: in, scope: scopeOf(table, in)}
+func planWindows(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (single, error) {
+	p := &planner{plan: &windowPlan{in: in.Schema, input: in.number}, query: s, table: table, in: in, scope: scopeOf(table, in)}
 	var found ast.Found
 	p.clauses(q)
 	found.Add(p.where())
@@ -217,10 +227,9 @@ func (p *planner) noWindow() error {
 func (p *planner) placed(w *ast.Window) error {
 	event := p.in.Schema.Index(p.in.EventTime)
 	switch {
-	case p.byArrival(w) && p.in.arrival == nil:
+	case p.byArrival(w) && !p.in.arrival:
 		return w.Time.Position().Errorf("%s is of the records of a stream; a sub-query has none", arrivalTime)
 	case p.byArrival(w):
-		*p.in.arrival = true
 		p.plan.event, p.plan.window = arrivals, w
 		return p.assigner(w)
 	case p.in.EventTime == "" || event < 0:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -47,7 +48,7 @@ func (c *checkCommand) Run(a *app) error {
 		fmt.Fprintf(tw, "table\t%s\t%s %s\t%s\n", t.Name, t.Spec.Format, t.Spec.Source, columnsText(t.Spec.Schema))
 	}
 	for _, q := range p.Queries {
-		fmt.Fprintf(tw, "query\t%s\tfrom %s\t%s\n", q.Name, q.Query.From(), columnsText(q.Query.Output()))
+		fmt.Fprintf(tw, "query\t%s\tfrom %s\t%s\n", q.Name, strings.Join(q.Query.Inputs(), ", "), columnsText(q.Query.Output()))
 	}
 	for _, s := range p.Sinks {
 		fmt.Fprintf(tw, "sink\t%s\t%s from %s\t%s\n", s.Name, s.Component.Type, s.From, p.Guarantee(s))

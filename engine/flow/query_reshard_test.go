@@ -97,7 +97,7 @@ func (m *mill) run(ctx context.Context, turns int, chunk, memory int64) error {
 		Identity: id, Kind: "query",
 		Feeds: []flow.Feed{{
 			Input: flow.Input{Name: "clicks", Updated: updated, Ended: m.ended, Schema: keyedSchema, EventTime: "at", Delay: 2 * time.Second, Shards: m.shards},
-			Needs: m.query.Needs(), Start: m.start,
+			Needs: m.query.Needs(0), Start: m.start,
 		}},
 		Trigger: flow.Trigger{Rows: chunk}, Meta: plantMeta{m.backend.Meta(), m.plant},
 		Processor:   &flow.Query{Identity: id, Target: "p.q", Write: m.take, New: m.query.New, Windowed: true, Memory: memory, Dir: m.dir},
@@ -109,7 +109,7 @@ func (m *mill) run(ctx context.Context, turns int, chunk, memory int64) error {
 // straight is what a query makes of rows in one shard, in one batch and all in memory.
 func straight(t *testing.T, q *sql.Query, rows []string) []string {
 	t.Helper()
-	d := column.NewDecoder(keyedSchema, q.Needs(), column.Options{})
+	d := column.NewDecoder(keyedSchema, q.Needs(0), column.Options{})
 	for i, row := range rows {
 		if err := d.Add([]byte(row), record.Ordinal(i), 0); err != nil {
 			t.Fatal(err)

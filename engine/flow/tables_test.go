@@ -79,7 +79,7 @@ func (w *world) joining(text string, s *shelf, out *stream.Stream) flow.Config {
 		},
 	}
 	c := w.config(p)
-	c.Identity, c.Kind, c.Feeds[0].Needs, c.Trigger = p.Identity, "query", q.Needs(), flow.Trigger{}
+	c.Identity, c.Kind, c.Feeds[0].Needs, c.Trigger = p.Identity, "query", q.Needs(0), flow.Trigger{}
 	return c
 }
 

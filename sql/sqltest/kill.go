@@ -24,6 +24,7 @@ type committed struct {
 
 // input is rows of a shard, or new versions of reference tables.
 type input struct {
+	of     *stream
 	shard  record.ShardID
 	rows   [][]string
 	tables map[string]*column.Batch
@@ -46,13 +47,13 @@ func (r *runner) commit() error {
 
 // addKilled adds rows and kills the operator behind every so manieth. Every second kill is followed by a
 // commit, unless rows would leave with it.
-func (r *runner) addKilled(shard record.ShardID, rows [][]string) error {
+func (r *runner) addKilled(of *stream, shard record.ShardID, rows [][]string) error {
 	for len(rows) > 0 {
 		n := min(len(rows), r.way.KillEvery-r.last.rows%r.way.KillEvery)
-		if err := r.feed(shard, rows[:n]); err != nil {
+		if err := r.feed(of, shard, rows[:n]); err != nil {
 			return err
 		}
-		r.last.since = append(r.last.since, input{shard: shard, rows: rows[:n]})
+		r.last.since = append(r.last.since, input{of: of, shard: shard, rows: rows[:n]})
 		r.last.rows += n
 		rows = rows[n:]
 		if r.last.rows%r.way.KillEvery != 0 {
@@ -101,7 +102,7 @@ func (r *runner) kill() error {
 			}
 			continue
 		}
-		if err := r.feed(in.shard, in.rows); err != nil {
+		if err := r.feed(in.of, in.shard, in.rows); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package sqltest
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -71,10 +72,9 @@ type Way struct {
 
 // runner is a case being run.
 type runner struct {
-	way    Way
-	input  sql.Input
-	delay  int64
-	marked bool
+	way Way
+	// streams are those that can be read by name; s is there from the beginning.
+	streams map[string]*stream
 	// marks are the shards' watermarks.
 	marks map[record.ShardID]int64
 	query *sql.Query
@@ -94,13 +94,42 @@ type runner struct {
 }
 
 type pending struct {
+	of    *stream
 	shard record.ShardID
 	rows  [][]string
 }
 
+// stream is one that the query can read.
+type stream struct {
+	name string
+	sql.Input
+	// number is the place among the streams of the case, from which its shards have their numbers.
+	number int
+	delay  int64
+	marked bool
+}
+
+// stream finds one by name, s without a name.
+func (r *runner) stream(name string) (*stream, error) {
+	if name == "" {
+		name = "s"
+	}
+	if s := r.streams[name]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("there is no stream %s", name)
+}
+
+// of takes " of NAME" off an argument, which says which stream it is about.
+func (r *runner) of(arg string) (string, *stream, error) {
+	arg, name, _ := strings.Cut(arg, " of ")
+	s, err := r.stream(name)
+	return arg, s, err
+}
+
 // Run runs the case one way.
 func (c Case) Run(way Way) error {
-	r := &runner{way: way, marks: make(map[record.ShardID]int64), schemas: map[string]*column.Schema{}, tables: map[string]*column.Batch{}, drawer: NewDrawer()}
+	r := &runner{way: way, streams: map[string]*stream{"s": {name: "s"}}, marks: make(map[record.ShardID]int64), schemas: map[string]*column.Schema{}, tables: map[string]*column.Batch{}, drawer: NewDrawer()}
 	for _, s := range c.steps {
 		if err := r.step(s); err != nil {
 			return fmt.Errorf("line %d: %s: %w", s.line, s.word, err)
@@ -118,15 +147,29 @@ func (r *runner) step(s step) error {
 	switch s.word {
 	case "schema":
 		var err error
-		r.input.Schema, err = Schema(strings.Join(s.body, " "))
+		r.streams["s"].Schema, err = Schema(strings.Join(s.body, " "))
+		return err
+	case "stream":
+		of := &stream{name: s.arg, number: len(r.streams)}
+		r.streams[s.arg] = of
+		var err error
+		of.Schema, err = Schema(strings.Join(s.body, " "))
 		return err
 	case "table":
 		return r.table(s)
 	case "event_time":
-		r.input.EventTime = s.arg
+		name, of, err := r.of(s.arg)
+		if err == nil {
+			of.EventTime = name
+		}
+		return err
 	case "watermark":
-		seconds, err := strconv.Atoi(strings.TrimSuffix(s.arg, "s"))
-		r.delay, r.marked = int64(seconds)*1_000_000, true
+		delay, of, err := r.of(s.arg)
+		if err != nil {
+			return err
+		}
+		seconds, err := strconv.Atoi(strings.TrimSuffix(delay, "s"))
+		of.delay, of.marked = int64(seconds)*1_000_000, true
 		return err
 	case "query":
 		r.compile(strings.Join(s.body, "\n"))
@@ -155,7 +198,10 @@ func (r *runner) compile(text string) {
 		if schema := r.schemas[name]; schema != nil {
 			return sql.Input{Schema: schema, Table: true}, true
 		}
-		return r.input, name == "s"
+		if of := r.streams[name]; of != nil {
+			return of.Input, true
+		}
+		return sql.Input{}, false
 	})
 	if r.err == nil {
 		r.open()
@@ -213,12 +259,16 @@ func (r *runner) useTables() error {
 // rows keeps the rows back until another step follows, so that shards can change places.
 func (r *runner) rows(s step) error {
 	shard := 0
-	if s.arg != "" {
-		if _, err := fmt.Sscanf(s.arg, "shard %d", &shard); err != nil {
+	at, of, err := r.of(" " + s.arg)
+	if err != nil {
+		return err
+	}
+	if at = strings.TrimSpace(at); at != "" {
+		if _, err := fmt.Sscanf(at, "shard %d", &shard); err != nil {
 			return err
 		}
 	}
-	p := pending{shard: record.ShardID(shard)}
+	p := pending{of: of, shard: record.ShardID(shard | of.number<<26)}
 	for _, line := range s.body {
 		p.rows = append(p.rows, Cells(line))
 	}
@@ -243,7 +293,7 @@ func (r *runner) flush() error {
 			}
 		}
 		for _, rows := range parts {
-			if err := r.add(p.shard, rows); err != nil {
+			if err := r.add(p.of, p.shard, rows); err != nil {
 				return err
 			}
 		}
@@ -252,25 +302,28 @@ func (r *runner) flush() error {
 	return nil
 }
 
-func (r *runner) add(shard record.ShardID, rows [][]string) error {
+func (r *runner) add(of *stream, shard record.ShardID, rows [][]string) error {
 	switch {
 	case r.err != nil:
 		return r.err
 	case r.killing():
-		return r.addKilled(shard, rows)
+		return r.addKilled(of, shard, rows)
 	}
-	return r.feed(shard, rows)
+	return r.feed(of, shard, rows)
 }
 
 // feed adds a batch.
-func (r *runner) feed(shard record.ShardID, rows [][]string) error {
-	b, err := Batch(r.input.Schema, rows, r.way.Dict)
+func (r *runner) feed(of *stream, shard record.ShardID, rows [][]string) error {
+	b, err := Batch(of.Schema, rows, r.way.Dict)
 	if err != nil {
 		return err
 	}
-	b.Origin.Shard = shard
-	if r.marked {
-		r.mark(b)
+	b.Origin.Shard, b.Origin.Input = shard, slices.Index(r.query.Inputs(), of.name)
+	if b.Origin.Input < 0 {
+		return fmt.Errorf("the query does not read %s", of.name)
+	}
+	if of.marked {
+		r.mark(b, of)
 	}
 	if err := r.restart(); err != nil {
 		return err
@@ -286,8 +339,8 @@ func (r *runner) feed(shard record.ShardID, rows [][]string) error {
 }
 
 // mark gives each row the watermark of its shard before it.
-func (r *runner) mark(b *column.Batch) {
-	event := b.Columns[b.Schema.Index(r.input.EventTime)]
+func (r *runner) mark(b *column.Batch, of *stream) {
+	event := b.Columns[b.Schema.Index(of.EventTime)]
 	mark, ok := r.marks[b.Origin.Shard]
 	if !ok {
 		mark = column.MinWatermark
@@ -295,7 +348,7 @@ func (r *runner) mark(b *column.Batch) {
 	for i := range b.Rows {
 		b.Watermarks = append(b.Watermarks, mark)
 		if !event.IsNull(i) {
-			mark = max(mark, event.Int64s[i]-r.delay)
+			mark = max(mark, event.Int64s[i]-of.delay)
 		}
 	}
 	r.marks[b.Origin.Shard] = mark
@@ -399,7 +452,7 @@ func (r *runner) wantError(want string) error {
 
 // eval evaluates an expression over the row in its argument: "expression => cell" per line.
 func (r *runner) eval(s step) error {
-	b, err := Batch(r.input.Schema, [][]string{Cells(s.arg)}, r.way.Dict)
+	b, err := Batch(r.streams["s"].Schema, [][]string{Cells(s.arg)}, r.way.Dict)
 	if err != nil {
 		return err
 	}
@@ -409,7 +462,7 @@ func (r *runner) eval(s step) error {
 			return fmt.Errorf("line %d: expected expression => cell", s.line+i+1)
 		}
 		got := ""
-		if e, err := sql.CompileExpr(text, r.input.Schema); err != nil {
+		if e, err := sql.CompileExpr(text, r.streams["s"].Schema); err != nil {
 			got = err.Error()
 		} else if c, err := e.Eval(b); err != nil {
 			return err
