@@ -122,7 +122,7 @@ func (c *composer) core(q *ast.Query, s *ast.Select, known *withNames) (plan, er
 func planSelect(q *ast.Query, s *ast.Select, src source) (plan, error) {
 	if src.joins != nil && s.Where != nil {
 		var err error
-		if src.joins, err = filtered(s.Where, src); err != nil {
+		if src.joins, err = filtered(s, src); err != nil {
 			return nil, err
 		}
 		rest := *s

@@ -19,10 +19,10 @@ type filterStep struct {
 
 // filtered puts WHERE among the joins of a source: in front of them what is about the stream alone, which
 // saves looking for partners of rows that go anyway.
-func filtered(where ast.Expr, src source) ([]step, error) {
-	scope := scopeOf(src.table, src.in)
-	terms := []ast.Expr{where}
-	if l, ok := where.(*ast.Logic); ok && l.And {
+func filtered(s *ast.Select, src source) ([]step, error) {
+	scope := whereOf(s, scopeOf(src.table, src.in))
+	terms := []ast.Expr{s.Where}
+	if l, ok := s.Where.(*ast.Logic); ok && l.And {
 		terms = l.Terms
 	}
 	var before, behind []ast.Expr

@@ -70,6 +70,7 @@ func (c *composer) numbered(src *source, s *ast.Select) (*ast.Select, error) {
 	}
 	src.below = p
 	src.in.Schema = &p.schema
+	src.in.alias = aliases(s, scope)
 	src.in.replace = func(e ast.Expr) (int, error) {
 		c, ok := e.(*ast.Call)
 		if !ok || c.Over == nil {
@@ -91,7 +92,7 @@ func specOf(c *ast.Call, s *ast.Select) (*ast.Over, error) {
 			return w.Spec, nil
 		}
 	}
-	return nil, c.Over.Errorf("there is no WINDOW %s", c.Over.Name)
+	return nil, unknownWindow(c.Over, s)
 }
 
 func sameNumbering(a, b *ast.Call, scope *expr.Scope) bool {

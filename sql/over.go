@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sql/agg"
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/expr"
@@ -110,6 +111,7 @@ type overPlanner struct {
 func planOver(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (single, error) {
 	p := &overPlanner{over: &overPlan{in: in.Schema, input: in.number}}
 	p.planner = planner{plan: &windowPlan{in: in.Schema}, query: s, table: table, in: in, scope: scopeOf(table, in)}
+	p.scope.Hint = unseen(s, "SELECT")
 	p.clauses(q)
 	p.over.lateness = p.plan.lateness
 	switch {
@@ -229,7 +231,19 @@ func (p *overPlanner) spec(o *ast.Over) (*ast.Over, error) {
 			return w.Spec, nil
 		}
 	}
-	return nil, o.Errorf("unknown window %q; name it in WINDOW %s AS (…)", o.Name, o.Name)
+	return nil, unknownWindow(o, p.query)
+}
+
+// unknownWindow is the mistake of OVER name without such a WINDOW.
+func unknownWindow(o *ast.Over, s *ast.Select) error {
+	names := make([]string, len(s.Windows))
+	for i, w := range s.Windows {
+		names[i] = w.Name
+	}
+	if meant := config.Suggest(o.Name, names); meant != "" {
+		return o.Errorf("unknown window %q; did you mean %q?", o.Name, meant)
+	}
+	return o.Errorf("unknown window %q; name it in WINDOW %s AS (…)", o.Name, o.Name)
 }
 
 func (p *overPlanner) sameSpec(a, b *ast.Over) bool {
@@ -377,8 +391,9 @@ func (p *overPlanner) selectOver() error {
 	}
 	o.items = programs
 	if p.query.Qualify != nil {
-		var err error
-		if o.qualify, err = expr.Condition(p.query.Qualify, scope, "QUALIFY"); err != nil {
+		qualify := *scope
+		qualify.Alias = aliases(p.query, p.scope)
+		if o.qualify, err = expr.Condition(p.query.Qualify, &qualify, "QUALIFY"); err != nil {
 			return err
 		}
 		programs = append(slices.Clone(programs), o.qualify)

@@ -39,11 +39,14 @@ func (p *rowPlan) needs() []string {
 
 func planRows(s *ast.Select, table *ast.Table, in Input) (single, error) {
 	scope := scopeOf(table, in)
+	scope.Hint = unseen(s, "SELECT")
 	p := &rowPlan{in: in.Schema, input: in.number}
 	var found ast.Found
 	if s.Where != nil {
 		var err error
-		p.where, err = expr.Condition(s.Where, scope, "WHERE")
+		where := whereOf(s, scope)
+		where.Alias = in.alias
+		p.where, err = expr.Condition(s.Where, where, "WHERE")
 		found.Add(err)
 	}
 	for _, item := range s.Items {

@@ -24,6 +24,8 @@ type Input struct {
 	arrival bool
 	// replace finds the field that stands for a node, -1 for none; nil when there are no such nodes.
 	replace func(ast.Expr) (int, error)
+	// alias finds what a name of the select list stands for in a QUALIFY that became a WHERE.
+	alias func(*ast.Ident) ast.Expr
 	// parts are the inputs that were joined, nil for one input.
 	parts []expr.Part
 }

@@ -2,6 +2,7 @@ package sql
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -144,6 +145,7 @@ type planner struct {
 
 func planWindows(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (single, error) {
 	p := &planner{plan: &windowPlan{in: in.Schema, input: in.number}, query: s, table: table, in: in, scope: scopeOf(table, in)}
+	p.scope.Hint = unseen(s, "SELECT")
 	var found ast.Found
 	p.clauses(q)
 	found.Add(p.where())
@@ -170,7 +172,7 @@ func planWindows(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (singl
 
 func (p *planner) where() (err error) {
 	if p.query.Where != nil {
-		p.plan.where, err = expr.Condition(p.query.Where, p.scope, "WHERE")
+		p.plan.where, err = expr.Condition(p.query.Where, whereOf(p.query, p.scope), "WHERE")
 	}
 	return err
 }
@@ -238,7 +240,11 @@ func (p *planner) placed(w *ast.Window) error {
 		return w.Errorf("the event time %q is of type %s; windows need a timestamp", p.in.EventTime, p.in.Schema.Fields[event].Type)
 	}
 	if w.Time != nil {
-		placed, err := expr.Compile(w.Time, p.scope)
+		scope := *p.scope
+		scope.Hint = func(*ast.Ident) string {
+			return fmt.Sprintf("; windows go by the event time of %q; write %s(%s, …)", p.table.Name, w.Kind, p.in.EventTime)
+		}
+		placed, err := expr.Compile(w.Time, &scope)
 		if err != nil {
 			return err
 		}
@@ -340,7 +346,9 @@ func (p *planner) selectList() error {
 	scope := &expr.Scope{Schema: &p.plan.middle, Replace: p.replace}
 	var err error
 	if p.query.Having != nil {
-		if p.plan.having, err = expr.Condition(p.query.Having, scope, "HAVING"); err != nil {
+		having := *scope
+		having.Alias = p.alias
+		if p.plan.having, err = expr.Condition(p.query.Having, &having, "HAVING"); err != nil {
 			return err
 		}
 	}
@@ -365,6 +373,15 @@ func (p *planner) selectList() error {
 		}
 	}
 	return nil
+}
+
+// alias is what a name of the select list stands for in HAVING. A key comes first; a column that is no key
+// would have many values.
+func (p *planner) alias(id *ast.Ident) ast.Expr {
+	if pseudoField(id) >= 0 || slices.ContainsFunc(p.keys, func(k ast.Expr) bool { return same(k, id, p.scope) }) {
+		return nil
+	}
+	return called(p.query, id)
 }
 
 // replace finds the middle field that stands for a node of the select list.

@@ -20,6 +20,16 @@ type Name struct {
 type Ident struct {
 	Pos
 	Parts []Name
+	// Meant is the keyword that the name may be a misspelling of where it stands, mostly none.
+	Meant string
+}
+
+// Hint ends the message about a name that means nothing: with the keyword that was meant.
+func (id *Ident) Hint() string {
+	if id.Meant == "" {
+		return ""
+	}
+	return "; did you mean " + id.Meant + " instead of " + id.Parts[0].Text + "?"
 }
 
 // Number is a numeric literal with its sign.

@@ -12,12 +12,20 @@ type compiler struct {
 	scope *Scope
 	// used marks the fields of the schema that are read.
 	used []bool
+	// aliased is set within what an alias stands for.
+	aliased bool
 }
 
 // expr compiles one node.
 func (c *compiler) expr(e ast.Expr) (node, error) {
 	if done, ok := e.(*compiled); ok {
 		return done.node, nil
+	}
+	if x := c.alias(e); x != nil {
+		c.aliased = true
+		n, err := c.expr(x)
+		c.aliased = false
+		return n, err
 	}
 	field, err := c.replacement(e)
 	switch {
@@ -75,6 +83,15 @@ func (c *compiler) expr(e ast.Expr) (node, error) {
 		return c.call(e)
 	}
 	return c.condition(e)
+}
+
+// alias is what a name stands for that is an alias, else nil.
+func (c *compiler) alias(e ast.Expr) ast.Expr {
+	id, ok := e.(*ast.Ident)
+	if !ok || c.scope.Alias == nil || c.aliased {
+		return nil
+	}
+	return c.scope.Alias(id)
 }
 
 // replacement is the field that stands for e, or -1.
@@ -226,7 +243,16 @@ func (c *compiler) unknown(fields []column.Field, n ast.Name, found int, id *ast
 	for i, f := range fields {
 		names[i] = f.Name
 	}
-	return id.Errorf("unknown %s %q%s", what, n.Text, ast.DidYouMean(n.Text, names))
+	hint := ""
+	if len(id.Parts) == 1 {
+		if hint = id.Hint(); hint == "" && c.scope.Hint != nil {
+			hint = c.scope.Hint(id)
+		}
+	}
+	if hint == "" {
+		hint = ast.DidYouMean(n.Text, names)
+	}
+	return id.Errorf("unknown %s %q%s", what, n.Text, hint)
 }
 
 func (c *compiler) negate(e *ast.Negate) (node, error) {

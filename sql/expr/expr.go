@@ -30,7 +30,12 @@ type Scope struct {
 	Qualifiers []string
 	// Parts are the inputs of a join; with them Qualifiers are of no concern.
 	Parts []Part
-	// Replace is asked first about every node. It returns the index of the schema's field that
+	// Alias is asked first about every name. It returns what the name stands for, or nil; names in that
+	// are not asked about.
+	Alias func(*ast.Ident) ast.Expr
+	// Hint ends the message about a name that is no column; empty for nothing to say.
+	Hint func(*ast.Ident) string
+	// Replace is asked about every node, before anything else but Alias. It returns the index of the schema's field that
 	// stands for the node, or -1 to compile it in the usual way.
 	Replace func(ast.Expr) (int, error)
 }

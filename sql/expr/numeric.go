@@ -245,6 +245,9 @@ func unitOf(e ast.Expr) (string, error) {
 	}
 	unit, _, ok := temporal.Unit(s.Value)
 	if !ok {
+		if meant := temporal.NearUnit(s.Value); meant != "" {
+			return "", s.Errorf("unknown unit %q; did you mean %q?", s.Value, meant)
+		}
 		return "", s.Errorf("unknown unit %q; use microsecond to year", s.Value)
 	}
 	return unit, nil
@@ -255,13 +258,13 @@ func buildExtract(c *compiler, e *ast.Call) (node, error) {
 	if !ok {
 		return nil, e.Args[0].Position().Errorf("the part must be a word such as HOUR: EXTRACT(HOUR FROM x)")
 	}
+	if part := strings.ToLower(s.Value); !slices.Contains(temporal.Parts, part) {
+		return nil, s.Errorf("unknown part %q%s", part, ast.DidYouMean(part, temporal.Parts))
+	}
 	return c.part(strings.ToLower(s.Value), e.Args[1])
 }
 
 func (c *compiler) part(part string, e ast.Expr) (node, error) {
-	if !slices.Contains(temporal.Parts, part) {
-		return nil, e.Position().Errorf("unknown part %q%s", part, ast.DidYouMean(part, temporal.Parts))
-	}
 	switch part {
 	case "epoch":
 		return c.units(e, part, temporal.Second)

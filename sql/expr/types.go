@@ -1,7 +1,11 @@
 package expr
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/decimal"
 )
@@ -113,6 +117,11 @@ var typeNames = map[string]column.Type{
 	"date": date, "timestamp": timestamp, "datetime": timestamp, "timestamp without time zone": timestamp,
 }
 
+// knownTypes are the names of types in a fixed order.
+func knownTypes() []string {
+	return append(slices.Sorted(maps.Keys(typeNames)), "decimal", "numeric")
+}
+
 // typeOf resolves the type of a CAST.
 func typeOf(n ast.TypeName) (column.Type, error) {
 	if n.Elem != nil {
@@ -125,6 +134,8 @@ func typeOf(n ast.TypeName) (column.Type, error) {
 	}
 	t, ok := typeNames[n.Name]
 	switch {
+	case !ok && config.Suggest(n.Name, knownTypes()) != "":
+		return t, n.Errorf("unknown type %q; did you mean %q?", n.Name, config.Suggest(n.Name, knownTypes()))
 	case !ok:
 		return t, n.Errorf("unknown type %q; use boolean, int, bigint, float, double, decimal(p, s), varchar, binary, date, time, timestamp, uuid or json", n.Name)
 	case len(n.Params) > 0 && t.Kind == column.String:

@@ -47,7 +47,15 @@ func condition(c clause, n int, j *ast.Join) (int, error) {
 	case c.at(n).Is("USING"):
 		return using(c, n, j)
 	case !c.at(n).Is("ON"):
-		return 0, c.at(n).Errorf("expected ON and a condition after the join, found %s", c.at(n))
+		end := c.end
+		if n < len(c.tokens) {
+			end = c.tokens[n]
+		}
+		h := ""
+		if left, ok := j.Left.(*ast.Table); ok && unnest {
+			h = near(lex.Token{Kind: lex.Word, Text: left.Alias}, "CROSS")
+		}
+		return 0, end.Errorf("expected ON and a condition after the join, found %s%s", end, h)
 	}
 	end := n + 1
 	depth := 0
@@ -124,6 +132,9 @@ func input(c clause, i int) (ast.From, int, error) {
 		}
 		return nil, 0, t.Errorf("expected the name of a stream after FROM, found %s", t)
 	case next.Sym("("):
+		if h := near(t, "UNNEST"); h != "" {
+			return nil, 0, t.Errorf("unexpected %s%s", t, h)
+		}
 		return nil, 0, t.Errorf("the function %s in FROM is not supported; windows go into GROUP BY TUMBLE(…), lists into UNNEST(…)", strings.ToUpper(t.Text))
 	case next.Sym("."):
 		return nil, 0, next.Errorf("a stream has a name of one part; write it in double quotes if it contains a dot")

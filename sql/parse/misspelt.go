@@ -13,7 +13,16 @@ import (
 var guessed = []string{
 	"FROM", "WHERE", "GROUP", "HAVING", "WINDOW", "QUALIFY", "UNION", "ORDER", "LIMIT", "OFFSET", "EMIT", "ALLOWED", "LATE",
 	"JOIN", "LEFT", "INNER", "CROSS", "USING", "BETWEEN", "LIKE", "ILIKE", "REGEXP", "WHEN", "THEN", "ELSE", "DISTINCT",
+	"INTERVAL", "PARTITION", "PRECEDING", "UNBOUNDED", "CURRENT",
 }
+
+// The words that stand before a text or a number. They are short, but nothing else stands there.
+var (
+	beforeText   = []string{"INTERVAL", "DATE", "TIME", "TIMESTAMP", "ZONE", "LIKE", "ILIKE", "REGEXP", "ESCAPE", "AND"}
+	beforeNumber = []string{"INTERVAL", "ROWS", "LIMIT", "OFFSET", "BETWEEN", "AND", "THEN", "ELSE", "WHEN"}
+	// behindIs follow IS.
+	behindIs = []string{"NULL", "NOT", "TRUE", "FALSE", "UNKNOWN", "DISTINCT"}
+)
 
 // followed is what stands behind the first word of a clause. Without it the word is a name.
 var followed = map[string]string{
@@ -29,12 +38,61 @@ func hint(tokens []lex.Token, i int) string {
 			continue
 		}
 		word := strings.ToUpper(tokens[at].Text)
-		switch meant := config.Suggest(word, guessed); {
+		switch meant := meant(tokens, at, i); {
 		case at < i && followed[word] != "" && !tokens[i].Is("BY"):
 			return fmt.Sprintf("; expected %s after %s", followed[word], word)
 		case keywords[word], slices.Contains(guessed, word), followed[word] != "":
-		case meant != "":
-			return fmt.Sprintf("; did you mean %s instead of %s?", meant, tokens[at].Text)
+		case meant != "" && meant != word:
+			return instead(meant, tokens[at])
+		}
+	}
+	return ""
+}
+
+// meant is the keyword that the word at a place may be, by token i, which does not fit.
+func meant(tokens []lex.Token, at, i int) string {
+	word := strings.ToUpper(tokens[at].Text)
+	switch {
+	case at == i && i > 0 && (tokens[i-1].Is("IS") || tokens[i-1].Is("NOT")):
+		return config.Suggest(word, behindIs)
+	case at < i && tokens[i].Kind == lex.String:
+		return config.Suggest(word, beforeText)
+	case at < i && tokens[i].Kind == lex.Number:
+		return config.Suggest(word, beforeNumber)
+	case swapped(word, "AND"):
+		return "AND"
+	}
+	return config.Suggest(word, guessed)
+}
+
+// swapped reports whether a word has the letters of another one in another order.
+func swapped(word, other string) bool {
+	a, b := []byte(word), []byte(other)
+	slices.Sort(a)
+	slices.Sort(b)
+	return word != other && slices.Equal(a, b)
+}
+
+func instead(meant string, t lex.Token) string {
+	return fmt.Sprintf("; did you mean %s instead of %s?", meant, t.Text)
+}
+
+// near ends a message about a word in whose place there can only be some others.
+func near(t lex.Token, words ...string) string {
+	if t.Kind != lex.Word {
+		return ""
+	}
+	if meant := config.Suggest(t.Text, words); meant != "" && !t.Is(meant) {
+		return instead(meant, t)
+	}
+	return ""
+}
+
+// nearAny is near for the first of some tokens that is near to one of the words.
+func nearAny(tokens []lex.Token, words ...string) string {
+	for _, t := range tokens {
+		if h := near(t, words...); h != "" && !slices.ContainsFunc(words, t.Is) {
+			return h
 		}
 	}
 	return ""

@@ -43,7 +43,8 @@ func over(tokens []lex.Token, pos ast.Pos, end lex.Token, level int) (*ast.Over,
 			step++
 		}
 		if step == len(order) {
-			return nil, tokens[at].Errorf("expected PARTITION BY, ORDER BY, then ROWS or RANGE, found %s", tokens[at])
+			return nil, tokens[at].Errorf("expected PARTITION BY, ORDER BY, then ROWS or RANGE, found %s%s", tokens[at],
+				near(tokens[at], "PARTITION", "ORDER", "ROWS", "RANGE"))
 		}
 		stop := at + 1
 		for depth := 0; stop < len(tokens); stop++ {
@@ -153,5 +154,5 @@ func (c clause) endsElsewhere() error {
 			return t.Errorf("FOLLOWING is not supported: the rows that follow have not come yet; a frame ends at CURRENT ROW")
 		}
 	}
-	return c.first().Errorf("expected … PRECEDING [AND CURRENT ROW], found %s", c.first())
+	return c.first().Errorf("expected … PRECEDING [AND CURRENT ROW], found %s%s", c.first(), nearAny(c.tokens, "PRECEDING", "UNBOUNDED", "CURRENT", "BETWEEN"))
 }

@@ -91,6 +91,9 @@ func (r *rewriter) clauseOf(i int) (int, error) {
 		}
 		return 0, nil
 	}
+	if h := near(t, "OVER", "FILTER", "WITHIN"); h != "" && next.Sym("(") && !keywords[strings.ToUpper(t.Text)] {
+		return 0, t.Errorf("unexpected %s%s", t, h)
+	}
 	switch {
 	case t.Is("OVER") && (next.Kind == lex.Word || next.Kind == lex.Quoted) && !keywords[strings.ToUpper(next.Text)]:
 		r.wrap(t, leaf{form: overForm, text: "OVER", over: &ast.Over{Pos: t.Pos, Name: next.Text}})

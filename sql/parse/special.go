@@ -162,13 +162,17 @@ func (r *rewriter) interval(i int) (int, error) {
 		return 0, nil
 	}
 	n, word := 2, ""
+	_, isUnit := strconv.ParseFloat(strings.TrimSpace(amount.Text), 64)
 	if _, _, ok := temporal.Unit(unit.Text); unit.Kind == lex.Word && ok {
 		n, word = 3, unit.Text
 		if r.at(i + 3).Is("TO") {
 			return 0, unit.Errorf("INTERVAL … %s TO … is not supported; write INTERVAL '1 hour 30 minutes'", strings.ToUpper(unit.Text))
 		}
-	} else if amount.Kind == lex.Number {
-		return 0, unit.Errorf("expected a unit such as MINUTE after INTERVAL %s, found %s", amount.Text, unit)
+	} else if isUnit == nil {
+		if meant := temporal.NearUnit(unit.Text); unit.Kind == lex.Word && meant != "" {
+			return 0, unit.Errorf("unknown unit %s; did you mean %s?", unit, strings.ToUpper(meant))
+		}
+		return 0, unit.Errorf("expected a unit such as MINUTE after INTERVAL %s, found %s", amount, unit)
 	}
 	v, err := temporal.ParseInterval(amount.Text, word)
 	if err != nil {
@@ -235,6 +239,9 @@ func (r *rewriter) typeName(i int) (*ast.TypeName, int, error) {
 	first := r.at(i)
 	if first.Kind != lex.Word || keywords[strings.ToUpper(first.Text)] {
 		return nil, 0, first.Errorf("expected a type, found %s", first)
+	}
+	if next := r.at(i + 1); (next.Is("WITH") || next.Is("WITHOUT")) && wordsOf[strings.ToLower(first.Text)] == nil {
+		return nil, 0, first.Errorf("unknown type %s%s", first, near(first, "TIMESTAMP", "TIME"))
 	}
 	name, n := &ast.TypeName{Pos: first.Pos, Name: strings.ToLower(first.Text)}, 1
 	for _, more := range wordsOf[name.Name] {

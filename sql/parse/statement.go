@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -232,7 +233,7 @@ func term(tokens []lex.Token, level int, found *ast.Found) (ast.Body, []clause, 
 		}
 		return inner, cut(rest, level), nil
 	case !first.Is("SELECT"):
-		return nil, nil, first.Errorf("expected SELECT, found %s", first)
+		return nil, nil, first.Errorf("expected SELECT, found %s%s", first, near(first, "SELECT", "WITH", "INSERT"))
 	}
 	return core(cut(tokens, level), found)
 }
@@ -243,6 +244,7 @@ var coreOrder = []string{"SELECT", "FROM", "WHERE", "GROUP", "HAVING", "WINDOW",
 func core(all []clause, found *ast.Found) (ast.Body, []clause, error) {
 	parts := make(map[string]clause, len(coreOrder))
 	at := 0
+	var before []lex.Token
 	for len(all) > 0 {
 		c := all[0]
 		word := strings.ToUpper(c.word.Text)
@@ -255,11 +257,11 @@ func core(all []clause, found *ast.Found) (ast.Body, []clause, error) {
 		}
 		if next == len(coreOrder) {
 			if slices.Contains(coreOrder, word) {
-				return nil, nil, misplaced(c.word, word)
+				return nil, nil, cmp.Or(misspeltUnion(c.word, before), misplaced(c.word, word))
 			}
 			break
 		}
-		parts[word], at, all = c, next+1, all[1:]
+		parts[word], at, all, before = c, next+1, all[1:], c.tokens
 	}
 	if _, ok := parts["FROM"]; !ok {
 		end := parts["SELECT"].end
@@ -267,6 +269,21 @@ func core(all []clause, found *ast.Found) (ast.Body, []clause, error) {
 	}
 	s := lowerCore(parts, found)
 	return s, all, nil
+}
+
+// misspeltUnion is the mistake of a second SELECT behind something like UNON ALL, else nil.
+func misspeltUnion(t lex.Token, before []lex.Token) error {
+	n := len(before)
+	if n > 0 && before[n-1].Is("ALL") {
+		n--
+	}
+	if n == 0 || !t.Is("SELECT") {
+		return nil
+	}
+	if h := near(before[n-1], "UNION"); h != "" {
+		return before[n-1].Errorf("expected UNION ALL between two SELECT, found %s%s", before[n-1], h)
+	}
+	return nil
 }
 
 func misplaced(t lex.Token, word string) error {
@@ -292,6 +309,7 @@ func lowerCore(parts map[string]clause, found *ast.Found) *ast.Select {
 	note := func(err error) { found.Add(err) }
 	var err error
 	s.Items, err = items.list(true)
+	misspeltDistinct(s.Items, items.tokens)
 	note(err)
 	s.From, err = from(parts["FROM"])
 	note(err)
@@ -309,6 +327,16 @@ func lowerCore(parts map[string]clause, found *ast.Found) *ast.Select {
 	s.Qualify, err = parts["QUALIFY"].one("QUALIFY")
 	note(err)
 	return s
+}
+
+// misspeltDistinct marks a first item such as DISTICT that has what may be meant to be selected for its name.
+func misspeltDistinct(items []ast.Item, tokens []lex.Token) {
+	if len(items) == 0 || len(tokens) < 2 || tokens[0].Kind != lex.Word || tokens[1].Kind != lex.Word && tokens[1].Kind != lex.Quoted {
+		return
+	}
+	if id, ok := items[0].Expr.(*ast.Ident); ok && len(id.Parts) == 1 && !tokens[1].Is("AS") && near(tokens[0], "DISTINCT") != "" {
+		id.Meant = "DISTINCT"
+	}
 }
 
 // trailing parses the clauses behind the body.
@@ -445,8 +473,14 @@ func orders(tokens []lex.Token, end lex.Token, level int) ([]ast.Order, error) {
 		if n := len(part); n > 2 && part[n-2].Is("NULLS") && (part[n-1].Is("FIRST") || part[n-1].Is("LAST")) {
 			nulls, o.NullsFirst, part = true, part[n-1].Is("FIRST"), part[:n-2]
 		}
-		if n := len(part); n > 1 && (part[n-1].Is("ASC") || part[n-1].Is("DESC")) {
+		switch n := len(part); {
+		case n < 2:
+		case part[n-1].Is("ASC"), part[n-1].Is("DESC"):
 			o.Desc, part = part[n-1].Is("DESC"), part[:n-1]
+		case part[n-2].Is("NULLS"):
+			return nil, part[n-1].Errorf("expected FIRST or LAST after NULLS, found %s", part[n-1])
+		case endsOperand(part, n-2) && near(part[n-1], "DESC", "ASC") != "":
+			return nil, part[n-1].Errorf("unexpected %s%s", part[n-1], near(part[n-1], "DESC", "ASC"))
 		}
 		if !nulls {
 			o.NullsFirst = o.Desc

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/lex"
 	"github.com/millrace-io/millrace/sql/temporal"
@@ -22,6 +23,17 @@ var shapes = map[string]struct {
 	"STAGGER":  {ast.Stagger, 1, "STAGGER takes the event time and a length: STAGGER(event_time, INTERVAL '1' MINUTE)"},
 }
 
+// windowNames are the keys of shapes.
+var windowNames = []string{"TUMBLE", "HOP", "SESSION", "CUMULATE", "STAGGER"}
+
+// nearWindow is the window that the first word of an entry may mean.
+func nearWindow(part []lex.Token) string {
+	if len(part) == 0 {
+		return ""
+	}
+	return config.Suggest(part[0].Text, windowNames)
+}
+
 // groupBy parses the entries of GROUP BY, one of which may be a window.
 func groupBy(s *ast.Select, c clause) error {
 	c, err := c.behind("BY")
@@ -31,9 +43,11 @@ func groupBy(s *ast.Select, c clause) error {
 	var found ast.Found
 	for _, part := range commas(c.tokens) {
 		end := after(c.tokens, part, c.end)
+		other := false
 		if len(part) > 2 && part[0].Kind == lex.Word && part[1].Sym("(") {
 			word := strings.ToUpper(part[0].Text)
 			_, known := shapes[word]
+			other = !known
 			switch {
 			case word == "ROLLUP" || word == "CUBE":
 				found.Add(part[0].Errorf("%s is not supported; write one query per grouping", word))
@@ -48,6 +62,10 @@ func groupBy(s *ast.Select, c clause) error {
 			}
 		}
 		e, err := clause{tokens: part, end: end, present: true, level: c.level}.one("GROUP BY")
+		if meant := nearWindow(part); err != nil && other && meant != "" {
+			// What it takes is not that of a function.
+			err = part[0].Errorf("unknown window %s; did you mean %s?", part[0], meant)
+		}
 		found.Add(err)
 		s.GroupBy = append(s.GroupBy, e)
 	}
@@ -84,6 +102,12 @@ func window(part []lex.Token, word string, level int) (*ast.Window, error) {
 			if err := zone(w, arg, end); err != nil {
 				return nil, err
 			}
+		case len(arg) == 3 && arg[2].Kind == lex.String && (first.Is("TIME") || arg[1].Is("ZONE")):
+			wrong := first
+			if first.Is("TIME") {
+				wrong = arg[1]
+			}
+			return nil, wrong.Errorf("expected TIME ZONE 'name', found %s", wrong)
 		default:
 			offset := first.Is("OFFSET")
 			if offset {

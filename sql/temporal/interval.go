@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/millrace-io/millrace/engine/config"
 )
 
 // Micros of the units with a fixed length.
@@ -56,6 +58,15 @@ func Unit(name string) (string, Interval, bool) {
 	return name, i, ok
 }
 
+// unitNames are the keys of units and their plurals.
+var unitNames = []string{
+	"microsecond", "millisecond", "second", "minute", "hour", "day", "week", "month", "quarter", "year",
+	"microseconds", "milliseconds", "seconds", "minutes", "hours", "days", "weeks", "months", "quarters", "years",
+}
+
+// NearUnit is the unit that a misspelt word most likely means, "" when none is near.
+func NearUnit(word string) string { return config.Suggest(word, unitNames) }
+
 // ParseInterval reads text as a number of the unit, or, when unit is empty, as pairs of numbers
 // and units: "5 minutes", "1 hour 30 minutes".
 func ParseInterval(text, unit string) (Interval, error) {
@@ -73,6 +84,9 @@ func ParseInterval(text, unit string) (Interval, error) {
 	for i := 0; i < len(words); i += 2 {
 		_, u, ok := Unit(words[i+1])
 		if !ok {
+			if meant := NearUnit(words[i+1]); meant != "" {
+				return Interval{}, fmt.Errorf("unknown unit %q; did you mean %q?", words[i+1], meant)
+			}
 			return Interval{}, fmt.Errorf("unknown unit %q; an interval is in microseconds, milliseconds, seconds, minutes, hours, days, weeks, months or years", words[i+1])
 		}
 		part, err := times(words[i], u)

@@ -1,11 +1,15 @@
 package temporal
 
 import (
+	_ "embed"
 	"fmt"
+	"strings"
 	"time"
 	// The zones are in the binary (0.4 MiB): the smallest containers have none, and a window must not
 	// depend on what the machine has installed.
 	_ "time/tzdata"
+
+	"github.com/millrace-io/millrace/engine/config"
 )
 
 // Zone is a time zone. It may be used by any goroutine.
@@ -13,14 +17,34 @@ type Zone struct{ loc *time.Location }
 
 // LoadZone finds a zone by its name, such as Europe/Berlin or UTC.
 func LoadZone(name string) (*Zone, error) {
-	if name == "" || name == "Local" {
-		return nil, fmt.Errorf("%q is no time zone; write a name such as 'Europe/Berlin' or 'UTC'", name)
-	}
 	loc, err := time.LoadLocation(name)
-	if err != nil {
+	switch {
+	case name == "" || name == "Local", err != nil && nearZone(name) == "":
 		return nil, fmt.Errorf("%q is no time zone; write a name such as 'Europe/Berlin' or 'UTC'", name)
+	case err != nil:
+		return nil, fmt.Errorf("%q is no time zone; did you mean '%s'?", name, nearZone(name))
 	}
 	return &Zone{loc: loc}, nil
+}
+
+// zones are the names of the IANA database, a line each.
+//
+//go:embed zones.txt
+var zones string
+
+// nearZone is the time zone that a misspelt name most likely means, "" when none is near. The name of a
+// place alone will do; abbreviations are all near to each other.
+func nearZone(name string) string {
+	names := strings.Fields(zones)
+	for _, z := range names {
+		if strings.EqualFold(z[strings.LastIndexByte(z, '/')+1:], strings.ReplaceAll(name, " ", "_")) {
+			return z
+		}
+	}
+	if len(name) < 5 {
+		return ""
+	}
+	return config.Suggest(name, names)
 }
 
 // Local is what a clock in the zone shows at an instant, in microseconds like a timestamp. It
