@@ -23,7 +23,7 @@ type authFlags struct {
 	Auth      string   `help:"How clients are known: open (not at all), keys (signatures), mtls (certificates); auto is open as long as there are no users, then keys, and mtls with --client-ca." enum:"auto,open,keys,mtls" default:"auto"`
 	AccessKey []string `help:"KEY:SECRET that may do everything, or @FILE with one in each line. millrace user add makes keys that may do less." placeholder:"KEY:SECRET" sep:"none"`
 	Insecure  bool     `help:"Let anybody who reaches the address do anything."`
-	Audit     string   `help:"Log of all calls that are not about records; off is none. By default DIR/audit/audit.log." placeholder:"FILE"`
+	Audit     string   `help:"Log of who did what, without what was done with records; off is none. By default DIR/audit/audit.log." placeholder:"FILE"`
 }
 
 // mode is what the flags ask for. clientCA says that clients have to show certificates.

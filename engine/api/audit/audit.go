@@ -1,8 +1,8 @@
 // Package audit keeps a log of who asked for what: a line of JSON for each call that looks at or changes more than
-// records. Bodies, records and secrets are never in it.
+// records, and for those about records that were refused. Bodies, records and secrets are never in it.
 //
 // The invariant to remember: the log takes bounded space. Files are rotated by size, the oldest go, and what nobody
-// is known to have sent is limited, so that strangers cannot push out what others did.
+// is known to have sent, or comes as often as records do, is limited, so that it cannot push out what others did.
 package audit
 
 import (
@@ -37,15 +37,17 @@ type Entry struct {
 	Change bool `json:"change"`
 	// Outcome is ok, or the type of the error.
 	Outcome string `json:"outcome"`
-	// Omitted is how many lines of unknown senders were left out since the one before.
+	// Omitted is how many lines were left out since the one before: of unknown senders, or about records.
 	Omitted int `json:"omitted,omitempty"`
+	// Records says that the call is about records, which come by the thousand.
+	Records bool `json:"-"`
 }
 
 const (
 	// maxText bounds what a stranger may write into a line.
 	maxText = 256
-	// strangers is how many lines of unknown senders are kept in every window.
-	strangers = 60
+	// perWindow is how many failed calls of unknown senders are kept in every window, and as many about records.
+	perWindow = 60
 	window    = time.Minute
 )
 
@@ -65,10 +67,10 @@ type Log struct {
 	mu   sync.Mutex // guards what follows
 	file *os.File
 	size int64
-	// since is when the window began, left how many strangers' lines it has room for.
-	since   time.Time
-	left    int
-	omitted int
+	// since is when the window began; strangers and records are how many lines it has room for.
+	since              time.Time
+	strangers, records int
+	omitted            int
 }
 
 // Open opens a log, or makes it with its directory. Others than its owner cannot read it.
@@ -139,14 +141,21 @@ func (l *Log) Record(e Entry) error {
 // admit reports whether a line is kept, and notes in it what was not.
 func (l *Log) admit(e *Entry) bool {
 	if e.Time.Sub(l.since).Abs() >= window {
-		l.since, l.left = e.Time, strangers
+		l.since, l.strangers, l.records = e.Time, perWindow, perWindow
 	}
-	if !e.Verified && e.Outcome != "ok" {
-		if l.left == 0 {
+	var left *int
+	switch {
+	case !e.Verified && e.Outcome != "ok":
+		left = &l.strangers
+	case e.Records:
+		left = &l.records
+	}
+	if left != nil {
+		if *left == 0 {
 			l.omitted++
 			return false
 		}
-		l.left--
+		*left--
 	}
 	e.Omitted, l.omitted = l.omitted, 0
 	return true

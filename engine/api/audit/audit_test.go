@@ -89,7 +89,23 @@ func TestStrangersCannotFillTheLog(t *testing.T) {
 	must(t, l.Record(Entry{Time: now.Add(window), Outcome: "InvalidSignatureException"}))
 	must(t, l.Close())
 	got := lines(t, name)
-	if len(got) != strangers+2 || got[strangers].Omitted != 1000-strangers || got[strangers+1].Omitted != 0 || len(got[0].AccessKey) > maxText+3 {
+	if len(got) != perWindow+2 || got[perWindow].Omitted != 1000-perWindow || got[perWindow+1].Omitted != 0 || len(got[0].AccessKey) > maxText+3 {
+		t.Errorf("%d lines, %+v", len(got), got[len(got)-2:])
+	}
+}
+
+// A program without the right to put goes on trying.
+func TestRefusedPutsFillNeitherTheLogNorTheRoomOfStrangers(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a")
+	l, err := Open(name, Options{})
+	must(t, err)
+	for range 1000 {
+		must(t, l.Record(Entry{Time: now, Verified: true, Records: true, Outcome: "AccessDeniedException"}))
+	}
+	must(t, l.Record(Entry{Time: now, Outcome: "InvalidSignatureException"}))
+	must(t, l.Record(Entry{Time: now.Add(window), Verified: true, Records: true, Outcome: "AccessDeniedException"}))
+	must(t, l.Close())
+	if got := lines(t, name); len(got) != perWindow+2 || got[perWindow].Omitted != 1000-perWindow || got[perWindow].Verified {
 		t.Errorf("%d lines, %+v", len(got), got[len(got)-2:])
 	}
 }

@@ -103,15 +103,17 @@ func (c *call) decide(action, on string, resource *policy.Document) error {
 	return &wire.Fault{Type: "AccessDeniedException", Message: d.Refusal(&r)}
 }
 
-// record puts the call into the audit log, if it belongs there.
+// record puts the call into the audit log, if it belongs there. One about records does when its sender was not known,
+// or had no right.
 func (c *call) record(f *wire.Fault) {
 	right, ok := rights[c.operation]
-	if c.s.o.Audit == nil || !ok || right.data {
+	refused := f != nil && (!c.known || f.Type == "AccessDeniedException")
+	if c.s.o.Audit == nil || !ok || right.data && !refused {
 		return
 	}
 	e := audit.Entry{
 		Time: c.s.o.Now().UTC(), RequestID: c.id, AccessKey: c.who.AccessKey, Verified: c.known && c.who.User != nil, From: c.from.String(), TLS: c.secure,
-		Action: "kinesis:" + c.operation, Resource: c.resource, Change: right.change, Outcome: "ok",
+		Action: "kinesis:" + c.operation, Resource: c.resource, Change: right.change, Outcome: "ok", Records: right.data,
 	}
 	if c.who.User != nil {
 		e.User = c.who.User.Name

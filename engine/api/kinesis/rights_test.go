@@ -347,7 +347,9 @@ func TestAuditLogTellsWhoDidWhat(t *testing.T) {
 	r.mustAs("root", "ListStreams", `{}`)
 	r.as("nobody", "DeleteStream", `{"StreamName":"s"}`)
 	r.as("nobody", "PutRecord", `{"StreamName":"s","Data":"c2VjcmV0","PartitionKey":"k"}`)
+	r.as("nobody", "PutRecord", `{"StreamName":"s"}`)
 	r.do("DeleteStream", `{"StreamName":"s"}`)
+	r.do("PutRecord", `{"StreamName":"s","Data":"c2VjcmV0","PartitionKey":"k"}`)
 	r.as("root", "DeleteStream", `{"StreamName":"x"}`)
 	if err := r.o.Audit.Close(); err != nil {
 		t.Fatal(err)
@@ -360,7 +362,9 @@ func TestAuditLogTellsWhoDidWhat(t *testing.T) {
 		{User: "root", Verified: true, Action: "kinesis:CreateStream", Resource: arnOfS, Change: true, Outcome: "ok"},
 		{User: "root", Verified: true, Action: "kinesis:ListStreams", Resource: "*", Outcome: "ok"},
 		{User: "nobody", Verified: true, Action: "kinesis:DeleteStream", Resource: arnOfS, Change: true, Outcome: "AccessDeniedException"},
+		{User: "nobody", Verified: true, Action: "kinesis:PutRecord", Resource: arnOfS, Outcome: "AccessDeniedException"},
 		{Action: "kinesis:DeleteStream", Change: true, Outcome: "MissingAuthenticationTokenException"},
+		{Action: "kinesis:PutRecord", Outcome: "MissingAuthenticationTokenException"},
 		{User: "root", Verified: true, Action: "kinesis:DeleteStream", Resource: "arn:aws:kinesis:us-east-1:000000000000:stream/x", Change: true, Outcome: "ResourceNotFoundException"},
 	}
 	lines := bufio.NewScanner(strings.NewReader(string(text)))

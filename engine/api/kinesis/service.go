@@ -42,7 +42,7 @@ type Options struct {
 	Memory int64
 	// Stored is told how many records a request stored; nil means nobody counts.
 	Stored func(records int)
-	// Audit gets an entry of each call that is not about records; nil means none.
+	// Audit gets an entry of each call that is not about records, and of refused ones that are; nil means none.
 	Audit *audit.Log
 	Now   func() time.Time
 	Log   *slog.Logger
