@@ -284,3 +284,57 @@ func TestFilesThatCannotRunTogetherAreNamed(t *testing.T) {
 		t.Errorf("code %d, %s", exit.Code, exit.Stderr)
 	}
 }
+
+// TestKinesisSourceKnowsClientsByTheirCertificates has the source make its own certificate.
+func TestKinesisSourceKnowsClientsByTheirCertificates(t *testing.T) {
+	a := newAuthority(t)
+	address, err := rig.FreeAddress()
+	must(t, err)
+	p := pipeline(t, "door.yaml", `version: 1
+streams: {events: {schema: {id: bigint}}}
+sources:
+  aws: {type: kinesis, listen: "${env:LISTEN}", tls: auto, client_ca: "${env:CLIENTS}"}
+sinks:
+  out: {type: file, from: events, path: out.ndjson, buffer: {age: 1s}}
+users:
+  ingest: {policy: producer, certificates: [ingest.example.com]}
+  owner: {policy: full-access}
+`, "LISTEN="+address, "CLIENTS="+a.file)
+	s := &server{t: t, address: address, data: p.data}
+	s.process = p.start()
+	must(t, rig.Until(within(t, 30*time.Second), "the certificate", func() bool {
+		return !s.process.Running() || strings.Contains(s.process.Stderr(), "clients must be told to trust it")
+	}))
+	if !s.process.Running() {
+		t.Fatal(s.process.Stderr())
+	}
+	put := func(c *kinesis.Client) error {
+		_, err := c.PutRecord(t.Context(), &kinesis.PutRecordInput{StreamName: aws.String("events"), Data: []byte(`{"id":7}`), PartitionKey: aws.String("k")})
+		return err
+	}
+	nobody := key{"any", "thing"}
+	ingest := s.secure(nobody, a.client(t, "ingest.example.com"))
+	soon(t, "the API", "", func() error { _, err := ingest.ListStreams(t.Context(), &kinesis.ListStreamsInput{}); return err })
+	must(t, put(ingest))
+	refused(t, put(s.secure(nobody, a.client(t, "stranger"))), "UnrecognizedClientException")
+	if err := put(s.secure(nobody)); err == nil {
+		t.Error("a client without a certificate was let in")
+	}
+	owner := s.secure(nobody, a.client(t, "owner"))
+	if n, err := readable(t.Context(), owner, "events"); n != 1 || err != nil {
+		t.Errorf("%d records, %v", n, err)
+	}
+	_, err = ingest.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: aws.String("events")})
+	refused(t, err, "AccessDeniedException")
+	must(t, rig.Until(within(t, 30*time.Second), "the row", func() bool {
+		rows, _ := os.ReadFile(filepath.Join(p.dir, "out.ndjson"))
+		return string(rows) == "{\"id\":7}\n"
+	}))
+	s.audited("ingest", "kinesis:DeleteStream", "AccessDeniedException")
+	s.process.Terminate()
+	exit, err := s.process.Wait(within(t, 30*time.Second))
+	must(t, err)
+	if exit.Code != 0 {
+		t.Errorf("exit code %d, %s", exit.Code, exit.Stderr)
+	}
+}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -53,7 +52,7 @@ func (f *tlsFlags) open(a *app, data, listen string) (*cert.Server, error) {
 		if err != nil {
 			return nil, err
 		}
-		if files, made, err = cert.Auto(dir, f.names(listen), time.Now()); err != nil {
+		if files, made, err = cert.Auto(dir, cert.HostNames(listen, f.TLSName...), time.Now()); err != nil {
 			return nil, err
 		}
 	}
@@ -70,20 +69,6 @@ func (f *tlsFlags) open(a *app, data, listen string) (*cert.Server, error) {
 		fmt.Fprintf(a.stderr, "certificate %s\n  SHA-256 %s\n  %s\n", files.Certificate, s.Fingerprint(), state)
 	}
 	return s, nil
-}
-
-// names are those by which clients may call the server.
-func (f *tlsFlags) names(listen string) []string {
-	names := append([]string{"localhost", "127.0.0.1", "::1"}, f.TLSName...)
-	if host, _, err := net.SplitHostPort(listen); err == nil && host != "" {
-		if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
-			names = append(names, host)
-		}
-	}
-	if host, err := os.Hostname(); err == nil && host != "" {
-		names = append(names, host)
-	}
-	return names
 }
 
 // wrapped is a listener that speaks TLS with the certificates; l itself without them.

@@ -2,6 +2,7 @@ package kinesis
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -58,7 +59,10 @@ func directory(t *testing.T, maxDisk int64) (data string, local *control.Local) 
 type running struct {
 	t       *testing.T
 	address string
+	data    string
 	stored  atomic.Int64
+	// trust is what a client speaks TLS with; nil without.
+	trust *tls.Config
 }
 
 func run(t *testing.T, change func(*Config), maxDisk int64, declared ...users.Fixed) *running {
@@ -72,6 +76,7 @@ func run(t *testing.T, change func(*Config), maxDisk int64, declared ...users.Fi
 		t.Fatal(err)
 	}
 	data, local := directory(t, maxDisk)
+	r.data = data
 	cfg := defaults()
 	cfg.Listen = r.address
 	if change != nil {
@@ -99,32 +104,42 @@ func run(t *testing.T, change func(*Config), maxDisk int64, declared ...users.Fi
 // ask sends a request, once the source is there.
 func (r *running) ask(operation, body string, keys auth.Credentials) (status int, answer string) {
 	r.t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		q, err := http.NewRequest("POST", "http://"+r.address, strings.NewReader(body))
-		if err != nil {
+		status, answer, err := r.send(operation, body, keys)
+		if err == nil {
+			return status, answer
+		}
+		if time.Now().After(deadline) {
 			r.t.Fatal(err)
 		}
-		q.Header.Set("Content-Type", "application/x-amz-json-1.1")
-		q.Header.Set("X-Amz-Target", "Kinesis_20131202."+operation)
-		if err := auth.Sign(q, []byte(body), keys, "us-east-1", "kinesis", time.Now()); err != nil {
-			r.t.Fatal(err)
-		}
-		a, err := client.Do(q)
-		if err != nil {
-			if time.Now().After(deadline) {
-				r.t.Fatal(err)
-			}
-			<-time.After(10 * time.Millisecond)
-			continue
-		}
-		defer a.Body.Close()
-		text, err := io.ReadAll(a.Body)
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		return a.StatusCode, string(text)
+		<-time.After(10 * time.Millisecond)
 	}
+}
+
+// send sends a request once.
+func (r *running) send(operation, body string, keys auth.Credentials) (status int, answer string, err error) {
+	r.t.Helper()
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: r.trust}}
+	scheme := "http://"
+	if r.trust != nil {
+		scheme = "https://"
+	}
+	q, err := http.NewRequest("POST", scheme+r.address, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	q.Header.Set("Content-Type", "application/x-amz-json-1.1")
+	q.Header.Set("X-Amz-Target", "Kinesis_20131202."+operation)
+	if err := auth.Sign(q, []byte(body), keys, "us-east-1", "kinesis", time.Now()); err != nil {
+		r.t.Fatal(err)
+	}
+	a, err := client.Do(q)
+	if err != nil {
+		return 0, "", err
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	return a.StatusCode, string(text), err
 }
 
 const put = `{"StreamName":"s","Records":[{"Data":"eA==","PartitionKey":"k"},{"Data":"eQ==","PartitionKey":"k"}]}`
@@ -177,12 +192,16 @@ func TestFullStreamsTellClientsToWait(t *testing.T) {
 
 func TestMistakesAreFoundBeforeItRuns(t *testing.T) {
 	for want, change := range map[string]func(*Config){
-		"is no address": func(c *Config) { c.Listen = "4567" },
-		`"80000"`:       func(c *Config) { c.Listen = "127.0.0.1:80000"; c.Account = "80000" },
-		"twelve digits": func(c *Config) { c.Account = "1" },
-		"is no region":  func(c *Config) { c.Region = "us east" },
-		"add tls_key":   func(c *Config) { c.TLSCert = "x" },
-		"add tls_cert":  func(c *Config) { c.TLSKey = "x" },
+		"is no address":                      func(c *Config) { c.Listen = "4567" },
+		`"80000"`:                            func(c *Config) { c.Listen = "127.0.0.1:80000"; c.Account = "80000" },
+		"twelve digits":                      func(c *Config) { c.Account = "1" },
+		"is no region":                       func(c *Config) { c.Region = "us east" },
+		"add tls_key":                        func(c *Config) { c.TLSCert = "x" },
+		"add tls_cert":                       func(c *Config) { c.TLSKey = "x" },
+		"tls: tls: auto makes a certificate": func(c *Config) { c.TLS, c.TLSCert, c.TLSKey = "auto", "x", "y" },
+		"tls_names are for tls: auto":        func(c *Config) { c.TLSCert, c.TLSKey, c.TLSNames = "x", "y", []string{"z"} },
+		"client_ca: client_ca is about TLS":  func(c *Config) { c.ClientCA = "x" },
+		"auth: auth: mtls needs client_ca":   func(c *Config) { c.Auth, c.TLS = "mtls", "auto" },
 	} {
 		c := defaults()
 		change(&c)
@@ -204,5 +223,9 @@ func TestMistakesAreFoundBeforeItRuns(t *testing.T) {
 	}
 	if c.Insecure = true; c.Exposed() {
 		t.Error("insecure is not taken at its word")
+	}
+	c.Insecure, c.TLS, c.ClientCA = false, "auto", "x"
+	if c.Exposed() {
+		t.Error("one that asks for certificates is exposed")
 	}
 }

@@ -66,7 +66,7 @@ func (s *source) serve(ctx context.Context, v *auth.Verifier, log *audit.Log) er
 		return stopped(ctx, err)
 	}
 	url := "http://" + l.Addr().String()
-	if s.cfg.TLSCert != "" {
+	if s.cfg.encrypted() {
 		url = "https://" + l.Addr().String()
 	}
 	s.env.Log.Info("serving Kinesis Data Streams", "url", url, "region", s.cfg.Region, "account", s.cfg.Account,
@@ -84,10 +84,10 @@ func stopped(ctx context.Context, err error) error {
 }
 
 func (s *source) listen(ctx context.Context) (net.Listener, error) {
-	if s.cfg.TLSCert == "" {
+	if !s.cfg.encrypted() {
 		return door.Listen(ctx, s.cfg.Listen)
 	}
-	certificates, err := cert.Open(cert.Files{Certificate: s.cfg.TLSCert, Key: s.cfg.TLSKey}, s.env.Now, s.env.Log)
+	certificates, err := s.certificates()
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +96,27 @@ func (s *source) listen(ctx context.Context) (net.Listener, error) {
 		return nil, err
 	}
 	return tls.NewListener(l, certificates.Config()), nil
+}
+
+// certificates are those of the configuration, or one that is made once for the data directory.
+func (s *source) certificates() (*cert.Server, error) {
+	files, made := cert.Files{Certificate: s.cfg.TLSCert, Key: s.cfg.TLSKey}, false
+	if s.cfg.auto() {
+		dir, err := filepath.Abs(filepath.Join(s.data, "tls"))
+		if err != nil {
+			return nil, err
+		}
+		if files, made, err = cert.Auto(dir, cert.HostNames(s.cfg.Listen, s.cfg.TLSNames...), s.env.Now()); err != nil {
+			return nil, err
+		}
+	}
+	files.ClientCA = s.cfg.ClientCA
+	certificates, err := cert.Open(files, s.env.Now, s.env.Log)
+	if err == nil && made {
+		// Nobody gets in before somebody has done something.
+		s.env.Log.Warn("a new certificate was made; clients must be told to trust it, for example by AWS_CA_BUNDLE", "certificate", files.Certificate, "sha256", certificates.Fingerprint())
+	}
+	return certificates, err
 }
 
 func (s *source) options(v *auth.Verifier, log *audit.Log) kinesis.Options {
@@ -118,9 +139,12 @@ func (s *source) verifier(ctx context.Context) (*auth.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &auth.Verifier{Mode: auth.Auto, Service: "kinesis", Users: directory, Now: s.env.Now}
+	v := &auth.Verifier{Mode: s.cfg.mode(), Service: "kinesis", Users: directory, Now: s.env.Now}
 	if s.cfg.Exposed() && v.Demands() == auth.Open {
 		return nil, fmt.Errorf("other machines reach %s, and there are no users; add users: to the file, or insecure: true if everybody may do anything", s.cfg.Listen)
+	}
+	if v.Demands() != auth.Open && !directory.Any() {
+		s.env.Log.Warn("there are no users yet, so all requests are refused; add users: to the file, or make one by `millrace user add`")
 	}
 	return v, nil
 }

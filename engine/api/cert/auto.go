@@ -50,6 +50,21 @@ func Auto(dir string, names []string, now time.Time) (files Files, made bool, er
 	return files, true, nil
 }
 
+// HostNames are those by which clients may call a server that listens on an address: this machine, its name, the
+// address, and more.
+func HostNames(listen string, more ...string) []string {
+	names := append([]string{"localhost", "127.0.0.1", "::1"}, more...)
+	if host, _, err := net.SplitHostPort(listen); err == nil && host != "" {
+		if ip := net.ParseIP(host); ip == nil || !ip.IsUnspecified() {
+			names = append(names, host)
+		}
+	}
+	if host, err := os.Hostname(); err == nil && host != "" {
+		names = append(names, host)
+	}
+	return names
+}
+
 // leaf is the certificate in a file.
 func leaf(name string) (*x509.Certificate, error) {
 	text, err := os.ReadFile(name)
