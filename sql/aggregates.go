@@ -175,8 +175,15 @@ func (p *planner) arguments(c *ast.Call, name string, s *agg.Spec) ([]*expr.Prog
 	}
 	s.Out = of
 	by, err := p.orderOf(c, name, s)
-	if err != nil || len(c.Args) < 3 {
+	if err != nil || s.Func != agg.MinBy && s.Func != agg.MaxBy {
 		return []*expr.Program{arg, by}, err
+	}
+	if len(c.Args) < 3 {
+		if p.in.Schema.Index(p.in.EventTime) < 0 {
+			return []*expr.Program{arg, by}, nil
+		}
+		time, err := p.eventTime(c, name)
+		return []*expr.Program{arg, by, time}, err
 	}
 	// The best values, of which those with equal orders go by time.
 	if s.Func == agg.MinBy {
