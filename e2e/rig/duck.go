@@ -46,6 +46,16 @@ func (d *Duck) Row(ctx context.Context, query string, into ...any) error {
 
 // Lines returns the rows of a query as text, values parted by a bar.
 func (d *Duck) Lines(ctx context.Context, query string) ([]string, error) {
+	rows, err := d.Cells(ctx, query)
+	var lines []string
+	for _, row := range rows {
+		lines = append(lines, strings.Join(row, "|"))
+	}
+	return lines, err
+}
+
+// Cells returns the rows of a query, each value as text.
+func (d *Duck) Cells(ctx context.Context, query string) ([][]string, error) {
 	rows, err := d.db.QueryContext(ctx, query)
 	if err != nil {
 		return nil, fmt.Errorf("%w in %s", err, query)
@@ -55,7 +65,7 @@ func (d *Duck) Lines(ctx context.Context, query string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	var lines []string
+	var out [][]string
 	values, into := make([]any, len(columns)), make([]any, len(columns))
 	for i := range into {
 		into[i] = &values[i]
@@ -68,7 +78,7 @@ func (d *Duck) Lines(ctx context.Context, query string) ([]string, error) {
 		for i, v := range values {
 			texts[i] = fmt.Sprint(v)
 		}
-		lines = append(lines, strings.Join(texts, "|"))
+		out = append(out, texts)
 	}
-	return lines, rows.Err()
+	return out, rows.Err()
 }

@@ -60,12 +60,16 @@ func rows(r *rand.Rand, n int) [][]string {
 	return out
 }
 
+// macros are functions that DuckDB has not.
+const macros = "CREATE OR REPLACE MACRO fin(x) AS CASE WHEN isfinite(x) THEN x END; " +
+	"CREATE OR REPLACE MACRO remainder(x, y) AS CASE WHEN y = -1 THEN x - x ELSE TRY(x % y) END; " +
+	"CREATE OR REPLACE MACRO flooredms(x) AS (epoch_us(x) - (epoch_us(x) % 1000 + 1000) % 1000) // 1000; " +
+	"CREATE OR REPLACE MACRO below(x, y) AS x - (x % y + y) % y; "
+
 // table is the statements that make the same table t in DuckDB, with the place of each row in id.
 func table(rows [][]string) string {
 	var b strings.Builder
-	b.WriteString("CREATE OR REPLACE MACRO fin(x) AS CASE WHEN isfinite(x) THEN x END; " +
-		"CREATE OR REPLACE MACRO remainder(x, y) AS CASE WHEN y = -1 THEN x - x ELSE TRY(x % y) END; " +
-		"CREATE OR REPLACE MACRO flooredms(x) AS (epoch_us(x) - (epoch_us(x) % 1000 + 1000) % 1000) // 1000; CREATE OR REPLACE TABLE t (id BIGINT")
+	b.WriteString(macros + "CREATE OR REPLACE TABLE t (id BIGINT")
 	for _, c := range columns {
 		fmt.Fprintf(&b, ", %s %s", c.name, c.duck)
 	}
@@ -75,20 +79,29 @@ func table(rows [][]string) string {
 			b.WriteString(", ")
 		}
 		fmt.Fprintf(&b, "(%d", i)
-		for k, cell := range row {
-			switch {
-			case cell == "null":
-				b.WriteString(", NULL")
-			case cell[0] == '[' && columns[k].name == "lt":
-				b.WriteString(", ['" + strings.ReplaceAll(strings.ReplaceAll(strings.Trim(cell, "[]"), ",", "','"), "'null'", "NULL") + "']")
-			case cell[0] == '[':
-				b.WriteString(", " + cell)
-			default:
-				b.WriteString(", '" + strings.Trim(cell, "'") + "'")
-			}
-		}
+		values(&b, row)
 		b.WriteString(")")
 	}
-	// The empty list of texts was written as a list of one empty text.
-	return strings.ReplaceAll(strings.ReplaceAll(b.String(), "['null',", "[NULL,"), ", ['']", ", []::VARCHAR[]")
+	return noEmptyText(b.String())
+}
+
+// values writes the cells of all columns, each behind a comma.
+func values(b *strings.Builder, row []string) {
+	for k, cell := range row {
+		switch {
+		case cell == "null":
+			b.WriteString(", NULL")
+		case cell[0] == '[' && columns[k].name == "lt":
+			b.WriteString(", ['" + strings.ReplaceAll(strings.ReplaceAll(strings.Trim(cell, "[]"), ",", "','"), "'null'", "NULL") + "']")
+		case cell[0] == '[':
+			b.WriteString(", " + cell)
+		default:
+			b.WriteString(", '" + strings.Trim(cell, "'") + "'")
+		}
+	}
+}
+
+// noEmptyText makes empty lists of texts, which were written as lists of one empty text, empty.
+func noEmptyText(statement string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(statement, "['null',", "[NULL,"), ", ['']", ", []::VARCHAR[]")
 }

@@ -1,0 +1,225 @@
+package sqldiff
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/millrace-io/millrace/e2e/rig"
+	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql"
+)
+
+var (
+	firstSeed = flag.Uint64("seed", 0, "the first seed of random statements")
+	seeds     = flag.Uint64("seeds", 0, "how many seeds; 0 is 60, or 2,000 with MILLRACE_PROVE")
+)
+
+const perWorld = 12
+
+// statements is what one seed has: a world, and DuckDB with its events.
+type statements struct {
+	*testing.T
+	duck  *rig.Duck
+	world *world
+	seed  uint64
+}
+
+// TestStatementsAgreeWithDuckDB plays random statements over random events: however rows are cut into batches, come from shards,
+// are read again after kills and leave memory, the rows are those of DuckDB, and every row is accounted for.
+func TestStatementsAgreeWithDuckDB(t *testing.T) {
+	n := *seeds
+	if n == 0 {
+		n = 60
+		if os.Getenv("MILLRACE_PROVE") != "" {
+			n = 2000
+		}
+	}
+	duck, err := rig.OpenDuck(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { duck.Close() })
+	var sum struct{ compared, empty, late int }
+	for seed := *firstSeed; seed < *firstSeed+n && !t.Failed(); seed++ {
+		r := rand.New(rand.NewPCG(seed, 80))
+		w, err := newWorld(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := duck.Exec(t.Context(), w.table()); err != nil {
+			t.Fatal(err)
+		}
+		o := &statements{T: t, duck: duck, world: w, seed: seed}
+		for range perWorld {
+			rows, late := o.check(newWriter(&grammar{r}, w).write(), r)
+			sum.compared++
+			if rows == 0 {
+				sum.empty++
+			}
+			if late > 0 {
+				sum.late++
+			}
+		}
+	}
+	t.Logf("%d statements, %d without rows, %d with late rows", sum.compared, sum.empty, sum.late)
+	if !t.Failed() && (sum.empty*3 > sum.compared || sum.late*20 < sum.compared) {
+		t.Error("too few statements with rows, or with late ones")
+	}
+}
+
+// check plays a statement twice and compares both with DuckDB.
+func (o *statements) check(s statement, r *rand.Rand) (rows int, late int64) {
+	o.Helper()
+	input := sql.Input{Schema: o.world.schema, EventTime: "ts"}
+	q, err := sql.CompileQuery(s.ours, func(name string) (sql.Input, bool) { return input, name == "s" })
+	if err != nil {
+		if !strings.Contains(err.Error(), "decimals; cast an operand") {
+			o.Errorf("seed %d: %s: %v", o.seed, s.ours, err)
+		}
+		return 1, 0
+	}
+	want, ok := o.answer(s, q.Output())
+	if !ok {
+		return 0, 0
+	}
+	wantLate, wantFiltered := o.fates(s)
+	var exact [][]string
+	for range 2 {
+		p := newPlay(o.world, q, nil, r)
+		got, taken, err := p.run()
+		if err != nil {
+			o.Errorf("seed %d: %s: %v", o.seed, s.ours, err)
+			return 0, 0
+		}
+		o.ledger(s, taken, wantLate, wantFiltered)
+		late = taken.late
+		arrange(q.Output(), got)
+		if line := differ(q.Output(), got, want, s.within); line != "" {
+			o.Errorf("seed %d: %s\n%s\n%d rows, DuckDB has %d; %s", o.seed, s.ours, s.duck, len(got), len(want), line)
+			return 0, 0
+		}
+		if p.spills {
+			continue
+		}
+		// The same to the last bit.
+		if exact != nil {
+			if i := slices.IndexFunc(got, func(row []string) bool { return !contains(exact, row) }); i >= 0 {
+				o.Errorf("seed %d: %s\nhas %v in one play and not in the other", o.seed, s.ours, got[i])
+			}
+		}
+		exact = got
+	}
+	return len(want), late
+}
+
+func contains(rows [][]string, row []string) bool {
+	return slices.ContainsFunc(rows, func(other []string) bool { return slices.Equal(row, other) })
+}
+
+// answer is what DuckDB says.
+func (o *statements) answer(s statement, out *column.Schema) (rows [][]string, ok bool) {
+	o.Helper()
+	var cells, names []string
+	for i, f := range out.Fields {
+		names = append(names, fmt.Sprintf("y%d", i))
+		cells = append(cells, deepText(f.Type, names[i], 0)+fmt.Sprintf(" AS z%d", i))
+	}
+	lines, err := o.duck.Cells(o.Context(), fmt.Sprintf("SELECT %s FROM (%s) AS q(%s)", strings.Join(cells, ", "), s.duck, strings.Join(names, ", ")))
+	if err != nil {
+		o.Errorf("seed %d: %s\nDuckDB: %v", o.seed, s.ours, err)
+		return nil, false
+	}
+	arrange(out, lines)
+	return lines, true
+}
+
+// fates is what DuckDB says of rows that come to nothing; -1 where it cannot.
+func (o *statements) fates(s statement) (late, filtered int64) {
+	o.Helper()
+	or := func(query string) string {
+		if query == "" {
+			return "-1"
+		}
+		return "(" + query + ")"
+	}
+	if err := o.duck.Row(o.Context(), "SELECT "+or(s.late)+", "+or(s.filtered), &late, &filtered); err != nil {
+		o.Errorf("seed %d: %v", o.seed, err)
+	}
+	return late, filtered
+}
+
+// ledger wants every row accounted for, as DuckDB does.
+func (o *statements) ledger(s statement, taken tally, late, filtered int64) {
+	o.Helper()
+	total := int64(0)
+	for _, events := range o.world.shards {
+		total += int64(len(events))
+	}
+	if taken.read != total || taken.aggregated+taken.filtered+taken.late != total {
+		o.Errorf("seed %d: %s\nof %d rows: %+v", o.seed, s.ours, total, taken)
+	}
+	if late >= 0 && taken.late != late || filtered >= 0 && taken.filtered != filtered {
+		o.Errorf("seed %d: %s\n%d rows are late and %d filtered, want %d and %d by\n%s\n%s", o.seed, s.ours, taken.late, taken.filtered, late, filtered, s.late, s.filtered)
+	}
+}
+
+// arrange sorts rows, doubles that differ a little among equals.
+func arrange(out *column.Schema, rows [][]string) {
+	key := func(row []string) string {
+		var b strings.Builder
+		for i, f := range out.Fields {
+			cell := row[i]
+			if x, err := strconv.ParseFloat(cell, 64); err == nil && (f.Type.Kind == column.Double || f.Type.Kind == column.Decimal) {
+				cell = strconv.FormatFloat(x, 'e', 5, 64)
+			}
+			b.WriteString(cell + "\x00")
+		}
+		return b.String()
+	}
+	slices.SortStableFunc(rows, func(a, b []string) int { return strings.Compare(key(a), key(b)) })
+}
+
+// differ says where two lists of rows part; "" if they do not.
+func differ(out *column.Schema, got, want [][]string, within map[int]tolerance) string {
+	for i := range min(len(got), len(want)) {
+		for c, f := range out.Fields {
+			if !close(f.Type.Kind, got[i][c], want[i][c], within[c]) {
+				return fmt.Sprintf("the first that differs is\n%v, want\n%v, in column %d", got[i], want[i], c)
+			}
+		}
+	}
+	switch {
+	case len(got) > len(want):
+		return fmt.Sprintf("too many from %v on", got[len(want)])
+	case len(got) < len(want):
+		return fmt.Sprintf("missing from %v on", want[len(got)])
+	}
+	return ""
+}
+
+// close compares cells.
+func close(k column.Kind, got, want string, within tolerance) bool {
+	if within != (tolerance{}) || k == column.Double {
+		a, err1 := strconv.ParseFloat(got, 64)
+		b, err2 := strconv.ParseFloat(want, 64)
+		if err1 == nil && err2 == nil {
+			return math.Abs(a-b) <= max(within.relative, 1e-9)*max(math.Abs(a), math.Abs(b), 1e-3) || math.Abs(a-b) <= within.absolute
+		}
+	}
+	if k == column.Decimal {
+		a, ok1 := new(big.Rat).SetString(got)
+		b, ok2 := new(big.Rat).SetString(want)
+		if ok1 && ok2 {
+			return a.Cmp(b) == 0
+		}
+	}
+	return got == want
+}
