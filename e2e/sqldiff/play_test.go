@@ -137,7 +137,7 @@ func (p *play) read(n int) error {
 		b.Origin.Ordinals = append(b.Origin.Ordinals, record.Ordinal(p.now.next[s]+i))
 		b.Origin.Arrivals = append(b.Origin.Arrivals, e.arrival)
 		mark := e.mark
-		if p.query.ByArrival() {
+		if p.query.ByArrival(0) {
 			mark = e.arrival * 1000
 		}
 		b.Watermarks = append(b.Watermarks, mark)
@@ -162,7 +162,7 @@ func (p *play) mark() int64 {
 		latest := int64(column.MinWatermark)
 		for _, e := range events[:p.now.next[s]] {
 			switch {
-			case p.query.ByArrival():
+			case p.query.ByArrival(0):
 				latest = max(latest, e.arrival*1000)
 			case e.timed:
 				latest = max(latest, e.at-p.world.delay)
