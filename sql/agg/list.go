@@ -75,35 +75,28 @@ func (a *lists) result(g int, out *build.Column) {
 }
 
 func (a *lists) append(dst []byte) []byte {
-	for _, all := range a.groups {
-		dst = appendUvarint(dst, len(all))
-		for _, slot := range all {
+	return a.frame(dst, func(dst []byte, slots []uint32) []byte {
+		for _, slot := range slots {
 			dst = append(appendVarint(dst, a.order[slot]), flag(a.null[slot]))
 			if !a.null[slot] {
 				dst = a.value.append(dst, slot)
 			}
 		}
-	}
-	return dst
+		return dst
+	})
 }
 
 func (a *lists) read(r *Reader, n int) {
-	for g := range n {
-		values := r.Count("values")
-		if r.err != nil {
-			return
-		}
-		a.grow(g + 1)
+	a.unframe(r, n, a.spec.Limit, func(g uint32, values int) {
 		for i := range values {
 			order, null := r.Varint("order"), r.flag("flag")
-			all := a.groups[g]
-			if r.err != nil || i > 0 && a.order[all[i-1]] > order || i >= a.spec.Limit {
+			if all := a.groups[g]; r.err != nil || i > 0 && a.order[all[i-1]] > order {
 				r.fail("values")
 				return
 			}
-			if slot, _ := a.enter(uint32(g), order, null); !null {
+			if slot, _ := a.enter(g, order, null); !null {
 				a.value.read(r, slot)
 			}
 		}
-	}
+	})
 }

@@ -38,3 +38,27 @@ func (a *ranked) room(g uint32, at, limit int) (slot uint32, ok bool) {
 	a.held += int64(4 * (cap(a.groups[g]) - before))
 	return slot, true
 }
+
+// frame appends the values of each group behind how many they are. write appends those of some slots.
+func (a *ranked) frame(dst []byte, write func(dst []byte, slots []uint32) []byte) []byte {
+	for _, all := range a.groups {
+		dst = write(appendUvarint(dst, len(all)), all)
+	}
+	return dst
+}
+
+// unframe takes what frame wrote for n groups of up to limit values. take reads so many values into group g, and
+// tells r what it finds wrong.
+func (a *ranked) unframe(r *Reader, n, limit int, take func(g uint32, values int)) {
+	for g := range n {
+		values := r.Count("values")
+		if values > limit {
+			r.fail("values")
+		}
+		if r.err != nil {
+			return
+		}
+		a.grow(g + 1)
+		take(uint32(g), values)
+	}
+}

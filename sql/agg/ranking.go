@@ -102,41 +102,25 @@ func (a *rankings) result(g int, out *build.Column) {
 }
 
 func (a *rankings) append(dst []byte) []byte {
-	for _, all := range a.groups {
-		dst = appendUvarint(dst, len(all))
-		for _, slot := range all {
+	return a.frame(dst, func(dst []byte, slots []uint32) []byte {
+		for _, slot := range slots {
 			dst = a.order.append(appendVarint(dst, a.times[slot]), slot)
 			dst = a.value.append(dst, slot)
 		}
-	}
-	return dst
+		return dst
+	})
 }
 
 func (a *rankings) read(r *Reader, n int) {
-	for g := range n {
-		values := r.Count("values")
-		if r.err != nil {
-			return
-		}
-		a.grow(g + 1)
-		for i := range values {
-			time := r.Varint("time")
-			if r.err != nil || i >= a.spec.Limit {
-				r.fail("values")
+	a.unframe(r, n, a.spec.Limit, func(g uint32, values int) {
+		for i := 0; i < values && r.err == nil; i++ {
+			slot, _ := a.enter(g, i, r.Varint("time"))
+			if a.order.read(r, slot); r.err != nil {
 				return
 			}
-			slot, _ := a.enter(uint32(g), i, time)
-			a.order.read(r, slot)
-			if r.err == nil {
-				a.value.read(r, slot)
-			}
-			if r.err != nil {
-				return
-			}
-			if i > 0 && !a.sorted(a.groups[g][i-1], slot) {
+			if a.value.read(r, slot); r.err == nil && i > 0 && !a.sorted(a.groups[g][i-1], slot) {
 				r.fail("order of values")
-				return
 			}
 		}
-	}
+	})
 }
