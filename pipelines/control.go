@@ -28,7 +28,11 @@ func openData(ctx context.Context, o Options) (*disk.Backend, error) {
 	timeout := time.NewTimer(lockPatience)
 	defer timeout.Stop()
 	for {
-		b, err := disk.Open(files, o.Data, disk.Options{Now: o.Now, Log: o.Log, Keys: Keyring})
+		var b *disk.Backend
+		err := untilRoom(ctx, o, func() (err error) {
+			b, err = disk.Open(files, o.Data, disk.Options{Now: o.Now, Log: o.Log, Keys: Keyring})
+			return err
+		})
 		var locked *disk.LockedError
 		if !errors.As(err, &locked) {
 			return b, err

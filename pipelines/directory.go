@@ -47,7 +47,11 @@ func (d *Directory) Open(ctx context.Context, p *Pipeline, o Options) (*Run, err
 	}
 	if len(d.runs) == 0 {
 		// Nobody else can be alive, so the leases of a process that was killed are free.
-		if _, err := checkpoint.Vacate(ctx, d.backend.Meta()); err != nil {
+		err := untilRoom(ctx, o, func() error {
+			_, err := checkpoint.Vacate(ctx, d.backend.Meta())
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 	}

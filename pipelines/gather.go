@@ -19,7 +19,11 @@ const gatherEvery = 20 * time.Millisecond
 // gather lets the sources run until the streams whose schema is not known have enough records, and returns
 // what they did by their names.
 func (p *Pipeline) gather(ctx context.Context, o ResolveOptions) (map[string]SourceStatus, error) {
-	missing, err := p.unsampled(ctx, o.Run)
+	var missing []*Stream
+	err := untilRoom(ctx, o.Run, func() (err error) {
+		missing, err = p.unsampled(ctx, o.Run)
+		return err
+	})
 	if err != nil || len(missing) == 0 {
 		return nil, err
 	}
@@ -37,12 +41,11 @@ func (p *Pipeline) gather(ctx context.Context, o ResolveOptions) (map[string]Sou
 	}
 	o.Say("waiting for records to infer the schema of " + strings.Join(names, ", "))
 	enough := make(chan struct{})
-	options := o.Run
-	options.Stop = enough
-	r, err := Open(ctx, &part, options)
+	r, err := Open(ctx, &part, o.Run)
 	if err != nil {
 		return nil, err
 	}
+	r.o.Stop = enough
 	done := make(chan struct{})
 	var watching sync.WaitGroup
 	stopped := false

@@ -34,6 +34,7 @@ var (
 	descSourceUp     = desc("source_up", "1 while a source works, 0 while it retries or has failed.", "source")
 	descRows         = desc("step_rows_total", "Rows of a step by what became of them.", "task", "step", "outcome")
 	descUp           = desc("task_up", "1 while a sink or query works, 0 while it retries or has failed.", "task")
+	descDiskFull     = desc("task_disk_full", "1 while a sink or query waits for room on a disk.", "task")
 	descLag          = desc("task_lag_records", "Records a task has yet to read in a shard.", "task", "shard")
 	descLagTime      = desc("task_lag_seconds", "Age of the first record a task has yet to read in a shard; 0 when there is none.", "task", "shard")
 	descUndelivered  = desc("oldest_undelivered_seconds", "Age of the oldest record a sink or query has yet to deliver; 0 when there is none.", "task")
@@ -116,6 +117,7 @@ func collectTable(t table.Status, gauge func(*prometheus.Desc, float64, ...strin
 
 func collectTask(t flow.Status, gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, int64, ...string)) {
 	gauge(descUp, truth(t.Error == ""), t.Name)
+	gauge(descDiskFull, truth(t.DiskFull), t.Name)
 	gauge(descUndelivered, t.OldestUndelivered, t.Name)
 	for _, step := range t.Steps {
 		for _, o := range outcomes(step.Counts) {

@@ -135,7 +135,7 @@ func (r *Run) openStreams(ctx context.Context) error {
 			return err
 		}
 		r.govern(s)
-		if err := r.followSchema(ctx, s); err != nil {
+		if err := untilRoom(ctx, r.o, func() error { return r.followSchema(ctx, s) }); err != nil {
 			return err
 		}
 	}
@@ -209,7 +209,11 @@ func (r *Run) openStream(ctx context.Context, id string, spec streams.Spec) erro
 	if spec.Settings.Mode == "" {
 		spec.Settings.Mode, spec.Settings.Limits = streams.Provisioned, streams.NoLimits
 	}
-	s, err := streams.Open(ctx, r.backend, spec)
+	var s *streams.Stream
+	err := untilRoom(ctx, r.o, func() (err error) {
+		s, err = streams.Open(ctx, r.backend, spec)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -227,7 +231,7 @@ func (r *Run) Wait(ctx context.Context) error {
 		g.Go(func() error { return r.haltOn(t.work(ctx)) })
 	}
 	for _, s := range r.sources {
-		g.Go(func() error { return r.haltOn(s.run(reading, r.halt)) })
+		g.Go(func() error { return r.haltOn(s.run(reading, r.o, r.halt)) })
 	}
 	finished := make(chan struct{})
 	var watching sync.WaitGroup

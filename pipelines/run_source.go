@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/api/users"
 	"github.com/millrace-io/millrace/engine/flow"
+	"github.com/millrace-io/millrace/engine/vfs"
 	"github.com/millrace-io/millrace/sources"
 )
 
@@ -108,33 +109,35 @@ func (r *Run) sourceEnv(s *sourceRun) sources.Env {
 
 // run reads until the input ends. A source that ends because it was stopped has not ended: what
 // follows must not close windows.
-func (s *sourceRun) run(ctx context.Context, halt <-chan struct{}) error {
+func (s *sourceRun) run(ctx context.Context, o Options, halt <-chan struct{}) error {
 	if s.skipped.Load() {
 		return nil
 	}
 	err := s.source.Run(ctx, &s.writer)
-	s.mu.Lock()
-	s.now.State, s.now.Error = "done", ""
-	if err != nil {
-		s.now.State, s.now.Error = "failed", err.Error()
-	}
-	s.mu.Unlock()
+	s.done(err)
 	if err != nil {
 		return fmt.Errorf("source %q: %w", s.spec.Name, err)
 	}
 	select {
 	case <-halt:
 	default:
-		return s.end(ctx)
+		return s.end(ctx, o)
 	}
 	return nil
 }
 
 // end tells that the input has ended, once all of it can be read: with a weaker sync mode that is
 // later than when it was acknowledged.
-func (s *sourceRun) end(ctx context.Context) error {
+func (s *sourceRun) end(ctx context.Context, o Options) error {
 	for _, f := range s.feeds {
-		err := f.stream.Sync(ctx)
+		err := untilRoom(ctx, o, func() error {
+			err := f.stream.Sync(ctx)
+			if vfs.IsFull(err) {
+				s.fault(flow.WaitingForRoom(err))
+			}
+			return err
+		})
+		s.done(err)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -147,6 +150,16 @@ func (s *sourceRun) end(ctx context.Context) error {
 		f.leave()
 	}
 	return nil
+}
+
+// done notes that the source reads no more.
+func (s *sourceRun) done(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.now.State, s.now.Error = "done", ""
+	if err != nil {
+		s.now.State, s.now.Error = "failed", err.Error()
+	}
 }
 
 func (s *sourceRun) fault(err error) {

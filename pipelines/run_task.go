@@ -43,7 +43,7 @@ func (r *Run) openTasks(ctx context.Context) error {
 			return fmt.Errorf("sink %q: %w", s.Name, err)
 		}
 	}
-	return r.keepGenerations(ctx)
+	return untilRoom(ctx, r.o, func() error { return r.keepGenerations(ctx) })
 }
 
 // share is the memory of each query and sink.
@@ -91,7 +91,7 @@ func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
 		late.join()
 		c.outputs = append(c.outputs, late)
 	}
-	return r.openConsumer(c, 1, func(int) (flow.Config, error) {
+	return r.openConsumer(ctx, c, 1, func(int) (flow.Config, error) {
 		t, err := open()
 		t.Recorded = r.recordedQuery(q, share)
 		return t, err
@@ -104,7 +104,8 @@ func (r *Run) reset(ctx context.Context, open func() (flow.Config, error)) error
 	if err != nil {
 		return err
 	}
-	err = errors.Join(flow.StartOver(ctx, config), config.Processor.Close())
+	err = untilRoom(ctx, r.o, func() error { return flow.StartOver(ctx, config) })
+	err = errors.Join(err, config.Processor.Close())
 	if errors.Is(err, checkpoint.ErrPending) {
 		return fmt.Errorf("start over: %w; run once without --reset to deliver it", err)
 	}
@@ -142,6 +143,7 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 			Windowed: q.Query.Windowed(),
 			Memory:   of.share,
 			Dir:      r.stateDir(of.name),
+			FS:       r.o.FS,
 		}
 		t.Feeds = slices.Clone(common.Feeds)
 		return t, openSteps(&t.Feeds[0], q.Chain, 1)
@@ -155,7 +157,7 @@ func (r *Run) openSink(ctx context.Context, s *Sink, share int64) error {
 		return err
 	}
 	c := &consumerRun{}
-	return r.openConsumer(c, s.Parallelism, func(task int) (flow.Config, error) {
+	return r.openConsumer(ctx, c, s.Parallelism, func(task int) (flow.Config, error) {
 		t, sink, err := open(task)
 		if err != nil {
 			return t, err
@@ -222,10 +224,14 @@ func openSteps(f *flow.Feed, c Chain, lanes int) error {
 }
 
 // openConsumer makes a consumer of streams.
-func (r *Run) openConsumer(c *consumerRun, tasks int, open func(task int) (flow.Config, error)) error {
-	consumer, err := flow.NewConsumer(flow.ConsumerConfig{
-		Tasks: tasks, Open: open,
-		Worker: fmt.Sprintf("pid-%d", os.Getpid()), Expiry: cmp.Or(r.o.Lease, leaseExpiry),
+func (r *Run) openConsumer(ctx context.Context, c *consumerRun, tasks int, open func(task int) (flow.Config, error)) error {
+	var consumer *flow.Consumer
+	err := untilRoom(ctx, r.o, func() (err error) {
+		consumer, err = flow.NewConsumer(flow.ConsumerConfig{
+			Tasks: tasks, Open: open,
+			Worker: fmt.Sprintf("pid-%d", os.Getpid()), Expiry: cmp.Or(r.o.Lease, leaseExpiry),
+		})
+		return err
 	})
 	if err != nil {
 		return err

@@ -46,18 +46,23 @@ func Resolve(ctx context.Context, path string, c Components, o ResolveOptions) (
 	if err != nil {
 		return nil, err
 	}
-	backend, err := openData(ctx, o.Run)
-	if err != nil {
-		return nil, err
-	}
-	s := settling{o: o, backend: backend, streams: map[string]*versions.Stream{}, next: map[string]versions.Version{}, locks: map[string]Lock{}}
-	p, err = s.settle(ctx, path, c, p)
-	if err == nil {
-		for _, x := range p.Sources {
-			x.gathered = did[x.Name]
+	var settled *Pipeline
+	err = untilRoom(ctx, o.Run, func() error {
+		backend, err := openData(ctx, o.Run)
+		if err != nil {
+			return err
 		}
+		s := settling{o: o, backend: backend, streams: map[string]*versions.Stream{}, next: map[string]versions.Version{}, locks: map[string]Lock{}}
+		settled, err = s.settle(ctx, path, c, p)
+		return errors.Join(err, backend.Close())
+	})
+	if err != nil {
+		return settled, err
 	}
-	return p, errors.Join(err, backend.Close())
+	for _, x := range settled.Sources {
+		x.gathered = did[x.Name]
+	}
+	return settled, nil
 }
 
 // settling brings schemas up to date.

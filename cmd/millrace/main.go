@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/millrace-io/millrace/engine/vfs"
 )
 
 // Exit codes.
@@ -102,6 +104,9 @@ func (a *app) exit(err error) int {
 	case errors.As(err, &usage):
 		fmt.Fprintln(a.stderr, err)
 		return exitUsage
+	}
+	if vfs.IsFull(err) {
+		err = fmt.Errorf("%w; free space there or enlarge the disk, then start it again: what was stored is safe", err)
 	}
 	fmt.Fprintln(a.stderr, "millrace:", err)
 	return exitFailed

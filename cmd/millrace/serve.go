@@ -49,7 +49,7 @@ func (c *serveCommand) Run(a *app) error {
 	}
 	ctx, stop, release := signals(a)
 	defer release()
-	h, err := c.open(ctx, a)
+	h, err := c.open(ctx, a, stop)
 	if err != nil {
 		return err
 	}

@@ -31,8 +31,19 @@ type host struct {
 	halt chan struct{}
 }
 
-// open opens the data directory and what the files need in it.
-func (c *serveCommand) open(ctx context.Context, a *app) (*host, error) {
+// open opens the data directory and what the files need in it. It gives up when stop is closed.
+func (c *serveCommand) open(ctx context.Context, a *app, stop <-chan struct{}) (*host, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer cancel()
+	watching.Go(func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	h := &host{halt: make(chan struct{})}
 	options := pipelines.Options{Data: c.Data, Serve: true, Stop: h.halt, Stdout: a.stdout, Log: a.log, Now: time.Now}
 	list, err := c.load(ctx, a, options)

@@ -100,6 +100,17 @@ func (l *Lease) renew(ctx context.Context) error {
 	return nil
 }
 
+// outlast keeps a lease that cannot be renewed for want of room on the disk: nobody can take it over there
+// either. If somebody else finds a moment with room, the next renewal sees it, and until then the fences of
+// documents hold.
+func (l *Lease) outlast() {
+	l.state.Lock()
+	defer l.state.Unlock()
+	if l.lapse != nil && l.lost == nil {
+		l.lapse.Reset(l.table.expiry)
+	}
+}
+
 // release gives the shard to who asked for it, or to anybody.
 func (l *Lease) release(ctx context.Context) error {
 	to := ""

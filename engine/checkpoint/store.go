@@ -1,6 +1,7 @@
 package checkpoint
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,6 +30,8 @@ type Store struct {
 	key      string
 	doc      Document
 	revision uint64
+	// tried is what a change that failed may have stored all the same.
+	tried []byte
 	// outside is set while there may be states kept outside the document.
 	outside bool
 }
@@ -127,18 +130,32 @@ func (s *Store) save(ctx context.Context, doc Document) error {
 		return fmt.Errorf("checkpoint %s: %w", s.key, err)
 	}
 	revision, err := s.meta.CAS(ctx, s.key, value, s.revision)
+	if errors.Is(err, stream.ErrConflict) && s.tried != nil && bytes.Equal(value, s.tried) {
+		revision, err = s.own(ctx, value, err)
+	}
 	if errors.Is(err, stream.ErrConflict) {
 		return fmt.Errorf("checkpoint %s: %w: %w", s.key, ErrTaken, err)
 	}
 	if err != nil {
+		s.tried = value
 		return fmt.Errorf("checkpoint %s: %w", s.key, err)
 	}
-	s.doc, s.revision = doc, revision
+	s.doc, s.revision, s.tried = doc, revision, nil
 	if err := s.tidy(ctx); err != nil && !vfs.IsFull(err) {
 		return err
 	}
 	// The document is stored. What a full disk did not let go of is removed after the next change.
 	return nil
+}
+
+// own returns the revision of the document if it is what the store wrote itself with a change that reported an
+// error, else the conflict. Nobody else writes under the same fence.
+func (s *Store) own(ctx context.Context, value []byte, conflict error) (uint64, error) {
+	stored, revision, err := s.meta.Get(ctx, s.key)
+	if err == nil && !bytes.Equal(stored, value) {
+		err = conflict
+	}
+	return revision, err
 }
 
 // outline moves a large state of a chunk into a document of its own and returns what stands for

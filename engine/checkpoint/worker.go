@@ -13,6 +13,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/vfs"
 )
 
 const (
@@ -83,6 +84,8 @@ type Worker struct {
 	resting map[record.ShardID]time.Time
 	target  int
 	leases  int
+	// trouble is why the last look at the leases did not come to its end.
+	trouble error
 	// childless is set while a shard has ended whose children are not known yet. It belongs to
 	// Run, like hurry, the time until the next look then.
 	childless bool
@@ -182,10 +185,32 @@ func (w *Worker) loop(ctx context.Context, handle Handler) error {
 				return err
 			}
 			w.table.counts.errors.Add(1)
-			w.log.Warn("look after leases", "error", err)
+			// Whoever works under a lease says itself that the disk is full.
+			if w.note(err) && (!vfs.IsFull(err) || len(w.held()) == 0) {
+				w.log.Warn("look after leases", "error", err)
+			}
+		} else {
+			w.note(nil)
 		}
 		timer.Reset(w.nextRound())
 	}
+}
+
+// note keeps what the last look ended with, and returns whether that is another error than before.
+func (w *Worker) note(err error) bool {
+	w.shards.Lock()
+	defer w.shards.Unlock()
+	news := err != nil && (w.trouble == nil || w.trouble.Error() != err.Error())
+	w.trouble = err
+	return news
+}
+
+// Trouble is why the worker could not look after its leases the last time; nil if it could. It tries
+// again until it can.
+func (w *Worker) Trouble() error {
+	w.shards.Lock()
+	defer w.shards.Unlock()
+	return w.trouble
 }
 
 // nextRound spreads the workers, which may have been started together. A shard is sealed just
@@ -331,8 +356,14 @@ func (w *Worker) renew(ctx context.Context, l *Lease) {
 	if l.err() != nil {
 		return
 	}
-	if err := l.renew(ctx); err != nil {
+	err := l.renew(ctx)
+	if err != nil {
 		w.table.counts.errors.Add(1)
+	}
+	if vfs.IsFull(err) {
+		l.outlast()
+	}
+	if err != nil && !vfs.IsFull(err) {
 		w.log.Warn("renew lease", "shard", l.shard.String(), "error", err)
 	}
 }

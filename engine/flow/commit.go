@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
@@ -76,15 +74,14 @@ func (t *Task) deliver(ctx context.Context, plan Plan) error {
 	return t.published(plan)
 }
 
-// record changes the document. A full disk delays that and ends nothing: whoever filled it may be
-// another program, and nothing is lost by waiting for room.
+// record changes the document. A full disk delays that and ends nothing.
 func (t *Task) record(ctx context.Context, change func(ctx context.Context) error) error {
 	err := change(ctx)
 	if !vfs.IsFull(err) {
 		return err
 	}
 	var final error
-	err = t.insist(ctx, t.Grace, func(ctx context.Context) error {
+	err = t.insist(ctx, 0, func(ctx context.Context) error {
 		final = change(ctx)
 		if vfs.IsFull(final) {
 			return final
@@ -105,6 +102,7 @@ func (t *Task) published(plan Plan) error {
 	}
 	t.openChunk()
 	t.status.committed(t.store.Document(), plan, t.ledger)
+	t.hasRoom()
 	return nil
 }
 
@@ -217,11 +215,13 @@ func (t *Task) watermarks() map[record.ShardID]int64 {
 func (t *Task) insist(ctx context.Context, grace time.Duration, f func(ctx context.Context) error) error {
 	ctx, release := t.untilStopped(ctx, grace)
 	defer release()
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, 15*time.Second
-	for {
+	wait := newWait()
+	for full := false; ; {
 		err := f(ctx)
 		if err == nil || IsPermanent(err) {
+			if full {
+				t.hasRoom()
+			}
 			t.status.fault(nil)
 			return err
 		}
@@ -232,12 +232,14 @@ func (t *Task) insist(ctx context.Context, grace time.Duration, f func(ctx conte
 		if isClosed(t.Stop) {
 			pause = min(pause, time.Second)
 		}
-		t.status.fault(err)
-		t.Log.Warn(err.Error(), "task", t.Identity.Name, "retry_in", pause.Round(time.Millisecond).String())
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return gaveUp(ctx, err)
+		if full = vfs.IsFull(err); full {
+			t.noRoom(err)
+		} else {
+			t.status.fault(err)
+			t.Log.Warn(err.Error(), "task", t.Identity.Name, "retry_in", pause.Round(time.Millisecond).String())
+		}
+		if err := t.pause(ctx, pause, err); err != nil {
+			return err
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/engine/vfs"
 )
 
 // ConsumerConfig makes a consumer.
@@ -52,6 +53,9 @@ type Consumer struct {
 	drained map[int]bool
 	done    bool
 	err     error
+	// full is set while the consumer waits for room on the disk before it has a task.
+	full    error
+	worker  *checkpoint.Worker
 	history history
 }
 
@@ -105,9 +109,9 @@ func (c *Consumer) Drained() bool {
 }
 
 func (c *Consumer) run(ctx context.Context) error {
-	before, err := c.group.Prepare(ctx, c.common.Meta, checkpoint.Setup{Start: startOf(c.common.Feeds), Redo: c.redo})
-	if errors.Is(err, checkpoint.ErrPending) && isClosed(c.common.Stop) {
-		c.common.Log.Warn(errStopped.Error(), "consumer", c.common.Identity.Name)
+	before, err := c.prepare(ctx)
+	if (errors.Is(err, checkpoint.ErrPending) || vfs.IsFull(err)) && isClosed(c.common.Stop) {
+		c.common.Log.Warn(errStopped.Error(), "consumer", c.common.Identity.Name, "error", err)
 		return nil
 	}
 	if err != nil {
@@ -123,6 +127,9 @@ func (c *Consumer) run(ctx context.Context) error {
 	if err != nil {
 		return c.named(err)
 	}
+	c.mu.Lock()
+	c.worker = worker
+	c.mu.Unlock()
 	finished, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -226,6 +233,9 @@ func (c *Consumer) lookAround(ctx context.Context) bool {
 		return false
 	}
 	docs, err := checkpoint.ReadTasks(ctx, c.common.Meta, c.group.Documents())
+	if vfs.IsFull(err) {
+		return false // the worker's trouble, too
+	}
 	if err != nil {
 		c.common.Log.Warn("see whether all tasks are done", "consumer", c.common.Identity.Name, "error", err)
 		return false
@@ -263,54 +273,6 @@ func (c *Consumer) open(task int) (Config, error) {
 	return c.Open(task)
 }
 
-// redo delivers what a task had planned before the number of tasks changed.
-func (c *Consumer) redo(ctx context.Context, task int) error {
-	config, err := c.Open(task)
-	if err != nil {
-		return err
-	}
-	config.RedoOnly = true
-	return NewTask(config).Run(ctx)
-}
-
-// handle runs a task under its lease.
-func (c *Consumer) handle(ctx context.Context, l *checkpoint.Lease) error {
-	number := int(l.Shard())
-	config, err := c.open(number)
-	if err != nil {
-		c.fail(c.named(err))
-		return nil
-	}
-	config.Tasks, config.Stop, config.HandOver = c.Tasks, c.halted, l.Asked()
-	task := NewTask(config)
-	c.begin(number, task)
-	err = task.Run(ctx)
-	switch {
-	case ctx.Err() != nil:
-		c.retire(ctx, number, task)
-		return err
-	case errors.Is(err, checkpoint.ErrTaken):
-		c.common.Log.Warn("somebody else has taken a task over", "consumer", c.common.Identity.Name, "task", number, "error", err)
-		c.retire(ctx, number, task)
-		return nil
-	case err != nil:
-		c.fail(err)
-		return nil
-	case !task.Drained():
-		if !isClosed(c.halted) {
-			c.retire(ctx, number, task)
-		}
-		return nil
-	}
-	c.settle(number)
-	// Nobody else needs to look at a task that is done, so its lease is kept until all are.
-	select {
-	case <-l.Asked():
-	case <-ctx.Done():
-	}
-	return nil
-}
-
 func (c *Consumer) begin(number int, task *Task) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -320,7 +282,7 @@ func (c *Consumer) begin(number int, task *Task) {
 	c.tasks[number] = task
 }
 
-// retire forgets a task that goes on elsewhere, but for what it did here.
+// retire forgets a task, nil if it could not be made, that goes on elsewhere, but for what it did here.
 func (c *Consumer) retire(ctx context.Context, number int, task *Task) {
 	doc, err := checkpoint.Read(context.WithoutCancel(ctx), c.common.Meta, c.group.Key(number))
 	c.mu.Lock()
@@ -328,7 +290,9 @@ func (c *Consumer) retire(ctx context.Context, number int, task *Task) {
 	if err == nil {
 		c.history.docs[number] = doc
 	}
-	c.history.fold(task.Status())
+	if task != nil {
+		c.history.fold(task.Status())
+	}
 	delete(c.tasks, number)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
+	"github.com/millrace-io/millrace/engine/vfs"
 )
 
 // history is what a consumer did that its present tasks do not know of.
@@ -93,10 +94,24 @@ func (c *Consumer) Status() Status {
 	}
 	slices.SortFunc(out.Shards, func(a, b ShardStatus) int { return cmp.Compare(a.Shard, b.Shard) })
 	out.State = c.state(out.State)
+	c.addTrouble(&out)
 	if c.err != nil {
 		out.State, out.Error = "failed", c.err.Error()
 	}
 	return out
+}
+
+// addTrouble adds what keeps the consumer from having tasks.
+func (c *Consumer) addTrouble(out *Status) {
+	err := c.full
+	if err == nil && len(c.tasks) == 0 && c.worker != nil && !c.done {
+		if err = c.worker.Trouble(); vfs.IsFull(err) {
+			err = WaitingForRoom(err)
+		}
+	}
+	if err != nil {
+		out.State, out.Error, out.DiskFull = "retrying", err.Error(), vfs.IsFull(err)
+	}
 }
 
 // blank is the status of a consumer that has done nothing yet, as far as tasks have it in common.
@@ -127,6 +142,7 @@ func (s *Status) addPlace(o Status) {
 	if slices.Index(severity, o.State) > slices.Index(severity, s.State) {
 		s.State, s.Error = o.State, o.Error
 	}
+	s.DiskFull = s.DiskFull || o.DiskFull
 	s.Shards = append(s.Shards, o.Shards...)
 	s.Figures = s.Figures.add(o.Figures)
 	s.OldestUndelivered = max(s.OldestUndelivered, o.OldestUndelivered)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
+	"github.com/millrace-io/millrace/engine/vfs"
 	"github.com/millrace-io/millrace/sql"
 )
 
@@ -33,6 +34,8 @@ type Query struct {
 
 	// Dir is where large state is kept; empty keeps all of it in the task's document.
 	Dir string
+	// FS is the file system of Dir; nil means the operating system's.
+	FS vfs.FS
 
 	// figures are those of the last chunk's end, or of the last look at the memory.
 	figures atomic.Pointer[Figures]
@@ -80,13 +83,20 @@ func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 	q.output.reset()
 	defer q.watch()
 	if q.Dir != "" && q.parts == nil {
-		p, err := openParts(q.Dir, q.cure())
+		p, err := openParts(q.files(), q.Dir, q.cure())
 		if err != nil {
 			return q.fail(err)
 		}
 		q.parts = p
 	}
 	return q.restore(state)
+}
+
+func (q *Query) files() vfs.FS {
+	if q.FS == nil {
+		return vfs.Private{}
+	}
+	return q.FS
 }
 
 // restore sets a new operator to a state, nil for none.

@@ -24,6 +24,8 @@ type Status struct {
 	// Error says why it retries or failed.
 	State string `json:"state"`
 	Error string `json:"error,omitempty"`
+	// DiskFull is set while it waits for room on a disk.
+	DiskFull bool `json:"disk_full,omitempty"`
 	// Parallelism is how many tasks share the shards of a sink, or lanes those of a query.
 	Parallelism int `json:"parallelism"`
 	// Guarantee of a sink, once it started.
@@ -176,7 +178,9 @@ func (s *status) baseline(doc checkpoint.Document, ledger []checkpoint.Step) {
 func (s *status) started() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.now.State = "running"
+	if !s.now.DiskFull { // else what the last run had no room for is yet to be done
+		s.now.State = "running"
+	}
 }
 
 // describe takes what a sink says of itself and returns its guarantee.
@@ -202,7 +206,9 @@ func (s *status) fault(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.now.State, s.now.Error = "running", ""
+		if !s.now.DiskFull {
+			s.now.State, s.now.Error = "running", ""
+		}
 		return
 	}
 	s.now.State, s.now.Error = "retrying", err.Error()
@@ -212,7 +218,7 @@ func (s *status) fault(err error) {
 func (s *status) end(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.now.State, s.now.Error = "done", ""
+	s.now.State, s.now.Error, s.now.DiskFull = "done", "", false
 	if err != nil {
 		s.now.State, s.now.Error = "failed", err.Error()
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
+	"github.com/millrace-io/millrace/engine/vfs"
 )
 
 // Input is what a task reads.
@@ -172,7 +173,8 @@ func NewTask(c Config) *Task {
 }
 
 // Run works until the input has ended and is delivered, or until Stop. It returns nil in both
-// cases. Errors are those that trying again cannot cure; ctx ends it at once.
+// cases. Errors are those that trying again cannot cure, and that of a full disk (vfs.IsFull), after which another
+// task can go on from the document; ctx ends it at once.
 func (t *Task) Run(ctx context.Context) error {
 	err := t.run(ctx)
 	if cerr := t.Processor.Close(); err == nil {
@@ -184,6 +186,10 @@ func (t *Task) Run(ctx context.Context) error {
 	}
 	if p := (processorError{}); err != nil && !errors.As(err, &p) {
 		err = fmt.Errorf("%s %q: %w", t.Kind, t.Identity.Name, err)
+	}
+	if vfs.IsFull(err) && ctx.Err() == nil {
+		t.noRoom(err)
+		return err
 	}
 	t.status.end(err)
 	return err
@@ -244,12 +250,16 @@ func (t *Task) Drained() bool { return t.drained.Load() }
 // open takes the document over and prepares to read from its positions.
 func (t *Task) open(ctx context.Context) error {
 	key := Key(t.Identity)
-	store, err := checkpoint.Open(ctx, t.Meta, key, t.start())
+	var store *checkpoint.Store
+	err := t.record(ctx, func(ctx context.Context) (err error) {
+		store, err = checkpoint.Open(ctx, t.Meta, key, t.start())
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	t.store = store
-	if err := t.number(ctx); err != nil {
+	if err := t.record(ctx, t.number); err != nil {
 		return err
 	}
 	for _, f := range t.feeds {
@@ -331,6 +341,9 @@ func (t *Task) turn(ctx context.Context) (done bool, err error) {
 	}
 	if read {
 		return false, ctx.Err()
+	}
+	if !t.moved() {
+		t.hasRoom() // there is nothing to be written
 	}
 	return false, t.wait(ctx, updated)
 }

@@ -88,24 +88,28 @@ func (s *shelf) fetch(ctx context.Context, from Source, tag string) (*fetched, e
 	sum := sha256.New()
 	c := &fetched{file: f}
 	if c.tag, err = from.Fetch(ctx, tag, io.MultiWriter(f, sum)); err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, c.drop())
 	}
 	if tag != "" && c.tag == tag {
-		return nil, f.Close()
+		return nil, c.drop()
 	}
 	c.hash = hex.EncodeToString(sum.Sum(nil))
 	c.size, err = f.Seek(0, io.SeekEnd)
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, errors.Join(err, c.drop())
 	}
 	return c, nil
 }
 
-func (c *fetched) drop() error { return c.file.Close() }
+// drop gives the room on the disk back.
+func (c *fetched) drop() error { return errors.Join(c.file.Close(), os.Remove(c.file.Name())) }
 
 // keep makes a content a version, durably, and the latest one.
 func (s *shelf) keep(ctx context.Context, c *fetched, d document, revision uint64) error {
-	if err := errors.Join(c.file.Sync(), c.file.Close()); err != nil {
+	if err := c.file.Sync(); err != nil {
+		return errors.Join(err, c.drop())
+	}
+	if err := c.file.Close(); err != nil {
 		return err
 	}
 	if err := os.Rename(filepath.Join(s.dir, fetchName), s.path(d.Number)); err != nil {

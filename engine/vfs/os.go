@@ -19,14 +19,14 @@ var _ FS = OS{}
 
 // Create implements FS.
 func (OS) Create(name string) (File, error) {
-	return open(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	return open(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o666)
 }
 
 // Open implements FS.
-func (OS) Open(name string) (File, error) { return open(name, os.O_RDONLY) }
+func (OS) Open(name string) (File, error) { return open(name, os.O_RDONLY, 0) }
 
 // OpenReadWrite implements FS.
-func (OS) OpenReadWrite(name string) (File, error) { return open(name, os.O_RDWR) }
+func (OS) OpenReadWrite(name string) (File, error) { return open(name, os.O_RDWR, 0) }
 
 // Rename implements FS.
 func (OS) Rename(oldName, newName string) error { return os.Rename(oldName, newName) }
@@ -108,10 +108,23 @@ func (OS) FreeSpace(dir string) (free, total int64, err error) {
 	return int64(s.Bavail) * int64(s.Bsize), int64(s.Blocks) * int64(s.Bsize), nil
 }
 
+// Private is OS with new files and directories that nobody but their owner can read.
+type Private struct{ OS }
+
+var _ FS = Private{}
+
+// Create implements FS.
+func (Private) Create(name string) (File, error) {
+	return open(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+}
+
+// MkdirAll implements FS.
+func (Private) MkdirAll(dir string) error { return os.MkdirAll(dir, 0o700) }
+
 type osFile struct{ *os.File }
 
-func open(name string, flag int) (File, error) {
-	f, err := os.OpenFile(name, flag, 0o666)
+func open(name string, flag int, mode os.FileMode) (File, error) {
+	f, err := os.OpenFile(name, flag, mode)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path"
 	"syscall"
 )
 
@@ -80,6 +82,30 @@ func WriteAllAt(f File, pieces [][]byte, offset int64) error {
 	return nil
 }
 
+// Mkdir creates a directory that survives a crash, with its parents.
+func Mkdir(fsys FS, dir string) error {
+	var missing []string
+	for d := dir; ; d = path.Dir(d) {
+		_, err := fsys.List(d)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || d == path.Dir(d) {
+			return err
+		}
+		missing = append(missing, d)
+	}
+	if err := fsys.MkdirAll(dir); err != nil {
+		return err
+	}
+	for _, d := range missing {
+		if err := fsys.SyncDir(path.Dir(d)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // LockedError reports that another process holds a lock.
 type LockedError struct {
 	Path string
@@ -89,7 +115,14 @@ type LockedError struct {
 
 func (e *LockedError) Error() string { return fmt.Sprintf("%s is locked by %s", e.Path, e.Owner) }
 
-// IsFull reports whether err says that there is no space left.
+// NearlyFullError reports that what a disk has left is kept for what has to be written.
+type NearlyFullError struct{ Dir string }
+
+func (e *NearlyFullError) Error() string { return fmt.Sprintf("the disk of %s is nearly full", e.Dir) }
+
+// IsFull reports whether err says that there is no space left, on the disk or of a quota: other
+// errors do not go away by waiting.
 func IsFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	var nearly *NearlyFullError
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.As(err, &nearly)
 }

@@ -137,7 +137,7 @@ func Open(fs vfs.FS, dir string, o Options) (*Backend, error) {
 	b := &Backend{fs: fs, dir: dir, options: o.withDefaults(), streams: map[string]*streamDir{}}
 	b.buffers.New = func() any { return new([]byte) }
 	b.requests.New = newRequest
-	if err := mkdir(fs, dir); err != nil {
+	if err := vfs.Mkdir(fs, dir); err != nil {
 		return nil, fmt.Errorf("create data directory %s: %w", dir, err)
 	}
 	lock, err := fs.Lock(path.Join(dir, "LOCK"), owner())
@@ -153,7 +153,7 @@ func Open(fs vfs.FS, dir string, o Options) (*Backend, error) {
 
 func (b *Backend) prepare() error {
 	for _, d := range []string{"streams", "meta", "trash"} {
-		if err := mkdir(b.fs, path.Join(b.dir, d)); err != nil {
+		if err := vfs.Mkdir(b.fs, path.Join(b.dir, d)); err != nil {
 			return err
 		}
 	}
@@ -391,7 +391,7 @@ func (b *Backend) claimSpace(bytes int64) error {
 	}
 	err := b.refreshFull()
 	if err == nil && b.underway.Load() > b.spare.Load() {
-		err = fmt.Errorf("%w: the disk of %s is nearly full", stream.ErrFull, b.dir)
+		err = fmt.Errorf("%w: %w", stream.ErrFull, &vfs.NearlyFullError{Dir: b.dir})
 	}
 	if err != nil {
 		b.underway.Add(-bytes)
@@ -411,7 +411,7 @@ func (b *Backend) checkFull() error {
 		return err
 	}
 	if b.full.Load() {
-		return fmt.Errorf("%w: the disk of %s is nearly full", stream.ErrFull, b.dir)
+		return fmt.Errorf("%w: %w", stream.ErrFull, &vfs.NearlyFullError{Dir: b.dir})
 	}
 	return nil
 }

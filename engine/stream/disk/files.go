@@ -25,30 +25,6 @@ func keyOf(name string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(name, "="), "+", "/")
 }
 
-// mkdir creates a directory that survives a crash, with its parents.
-func mkdir(fsys vfs.FS, dir string) error {
-	var missing []string
-	for d := dir; ; d = path.Dir(d) {
-		_, err := fsys.List(d)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, fs.ErrNotExist) || d == path.Dir(d) {
-			return err
-		}
-		missing = append(missing, d)
-	}
-	if err := fsys.MkdirAll(dir); err != nil {
-		return err
-	}
-	for _, d := range missing {
-		if err := fsys.SyncDir(path.Dir(d)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // writeFile replaces a file so that after a crash it is the old or the new one, whole.
 func writeFile(fsys vfs.FS, name string, content []byte) error {
 	f, err := fsys.Create(name + tmpSuffix)
@@ -60,6 +36,10 @@ func writeFile(fsys vfs.FS, name string, content []byte) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
+		if vfs.IsFull(err) {
+			// It would take the room that others need; the next attempt begins anew anyway.
+			_ = fsys.Remove(name + tmpSuffix)
+		}
 		return err
 	}
 	if err := fsys.Rename(name+tmpSuffix, name); err != nil {
