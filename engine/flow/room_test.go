@@ -178,8 +178,8 @@ func TestADiskThatIsFullForAWhileAnywhereInACommitChangesNothing(t *testing.T) {
 		leastOps, step int
 	}{
 		{name: "one piece", text: sumPerKey, rows: 5000, keys: 1500, memory: 64 << 20, leastOps: 40, step: 1},
-		{name: "key groups", text: strings.Replace(sumPerKey, "TUMBLE", "SESSION", 1), rows: 15_000, keys: 15_000, memory: 64 << 20, leastOps: 250, step: 37},
-		{name: "runs", text: sumPerKey, rows: 5000, keys: 2500, memory: 32 << 10, leastOps: 500, step: 23},
+		{name: "key groups", text: strings.Replace(sumPerKey, "TUMBLE", "SESSION", 1), rows: 15_000, keys: 15_000, memory: 64 << 20, leastOps: 250, step: 71},
+		{name: "runs", text: sumPerKey, rows: 5000, keys: 2500, memory: 32 << 10, leastOps: 500, step: 31},
 	} {
 		t.Run(q.name, func(t *testing.T) {
 			var want []string
