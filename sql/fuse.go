@@ -263,7 +263,7 @@ type after struct {
 	rows *projection
 }
 
-// Emit returns what is left of the rows of the operator below.
+// Emit returns what is left of the rows of the operator below, valid until the next call.
 func (o *after) Emit(watermark int64) (*column.Batch, error) {
 	b, err := o.Operator.Emit(watermark)
 	if err != nil || b == nil {
@@ -272,6 +272,9 @@ func (o *after) Emit(watermark int64) (*column.Batch, error) {
 	left, _, err := o.rows.apply(b)
 	if err != nil {
 		return nil, err
+	}
+	if left.Selection == nil && left.Rows > 0 {
+		return left, nil
 	}
 	return compact(left), nil
 }

@@ -127,9 +127,20 @@ func (o *panes) emit(w leaving, final bool, middle []*build.Column) (done bool, 
 	return true, nil
 }
 
+// leavingRow is how many bytes a row that leaves may take, in the mean, before fewer leave at once than the limit
+// says. A row may be a list of many.
+const leavingRow = 256
+
 // full reports whether as many rows are to leave as may at once.
 func (o *panes) full(middle []*build.Column) bool {
-	return o.limit > 0 && middle[windowFinal].Len() >= o.limit
+	if o.limit == 0 {
+		return false
+	}
+	bytes := int64(0)
+	for _, c := range middle {
+		bytes += c.Bytes()
+	}
+	return middle[windowFinal].Len() >= o.limit || bytes >= int64(o.limit)*leavingRow
 }
 
 // Limit sets after how many rows Emit leaves the rest for the next one.

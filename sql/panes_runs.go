@@ -147,12 +147,22 @@ func (b *bucket) groups() int64 {
 
 // sectioned reports whether the groups of a window are too many to be in memory at once.
 func (o *panes) sectioned(w leaving) bool {
-	n, runs := int64(0), false
+	n, bytes, runs := int64(0), int64(0), false
 	for _, b := range w.buckets {
 		n += b.groups()
+		bytes += b.memory()
 		runs = runs || len(b.runs) > 0
 	}
-	return runs || o.keep != nil && o.limit > 0 && n > int64(o.limit)
+	return runs || o.keep != nil && o.limit > 0 && (n > int64(o.limit) || bytes > int64(o.limit)*leavingRow && n > o.few())
+}
+
+// few is up to how many groups leave at once, whatever memory they take: dividing them is no use, or is done by
+// the values that they count, which do not leave.
+func (o *panes) few() int64 {
+	if o.plan.layout.Divisible() {
+		return fewGroups
+	}
+	return agg.KeyGroups
 }
 
 // inSections gives a window's groups section by section, from one on, until take says that it is enough; it

@@ -38,7 +38,8 @@ type Operator interface {
 	Ready(watermark int64) bool
 	// Emit returns and forgets the final rows at a watermark (microseconds since the epoch;
 	// column.MaxWatermark closes everything), in an order that depends on nothing but the rows.
-	// Rows that belong to windows emitted once are late from then on. Nil when there are none.
+	// Rows that belong to windows emitted once are late from then on. Nil when there are none; the batch is
+	// valid until the next call.
 	Emit(watermark int64) (*column.Batch, error)
 	// Snapshot encodes the state; Restore sets it.
 	Snapshot() ([]byte, error)
@@ -74,7 +75,8 @@ type Parted interface {
 
 // Limited is an Operator that need not emit everything at once.
 type Limited interface {
-	// Limit sets after about how many rows Emit leaves the rest for the next one, and stays Ready.
+	// Limit sets after about how many rows, or as many times leavingRow bytes, Emit leaves the rest for the
+	// next one, and stays Ready.
 	Limit(rows int)
 }
 
