@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/table"
@@ -153,14 +154,14 @@ func (e *explainer) query(q *Query, again bool) *outline.Node {
 	n.Detail("parallelism", "1")
 	n.Detail("output", "stream with %d %s", q.Shards, plural(q.Shards, "shard"))
 	if q.Query.Windowed() {
-		n.Detail("rows leave", "when the watermark lets them, which is %s behind the latest event of the slowest shard", config.Duration(q.Chain.Delay))
+		n.Detail("rows leave", "when the watermark lets them, which is %s", q.watermarks())
 	} else {
 		n.Detail("rows leave", "as they come")
 	}
 	if at := q.Query.OutputEventTime(); at != "" {
 		n.Detail("event time", "%s, watermark %s", at, config.Duration(q.Watermark))
 	}
-	plan, err := q.Query.Describe(q.Text, q.Chain.Delay)
+	plan, err := q.Query.Describe(q.Text, q.delay())
 	if err != nil {
 		e.err = fmt.Errorf("query %q: %w", q.Name, err)
 		return n
@@ -172,6 +173,33 @@ func (e *explainer) query(q *Query, again bool) *outline.Node {
 	e.connect(plan)
 	n.Inputs = []*outline.Node{plan}
 	return n
+}
+
+// delay is how far the slowest of the query's watermarks is behind.
+func (q *Query) delay() time.Duration {
+	longest := time.Duration(0)
+	for _, c := range q.Chains {
+		longest = max(longest, c.Delay)
+	}
+	return longest
+}
+
+// watermarks says where the watermark of the query's input is.
+func (q *Query) watermarks() string {
+	if len(q.Chains) == 1 {
+		return fmt.Sprintf("%s behind the latest event of the slowest shard", config.Duration(q.Chains[0].Delay))
+	}
+	var each []string
+	for i, name := range q.Query.Inputs() {
+		switch c := q.Chains[i]; {
+		case q.Query.ByArrival(i):
+			each = append(each, "at the latest arrival in "+name)
+		case c.EventTime == "":
+		default:
+			each = append(each, fmt.Sprintf("%s behind the latest event in %s", config.Duration(c.Delay), name))
+		}
+	}
+	return "that of the slowest shard: " + strings.Join(each, ", ")
 }
 
 // capacity says what a query's memory is enough for.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
@@ -78,14 +79,14 @@ func (l *loader) pipeline() *Pipeline {
 		if tables := l.describeTables(q.Query.Query); len(tables) > 0 {
 			cfg = append(tables, q.Text)
 		}
-		q.Generation, q.recorded = generation(q.Chain, "query", cfg), l.recordQuery(q)
+		q.Generation, q.recorded = generation("query", cfg, q.Chains...), l.recordQuery(q)
 		p.Queries = append(p.Queries, &q.Query)
 	}
 	for _, s := range l.sinks {
 		if s.Schema == nil {
 			continue
 		}
-		s.Generation, s.recorded = generation(s.Chain, s.Component.Type, s.Config), l.recordSink(s)
+		s.Generation, s.recorded = generation(s.Component.Type, s.Config, s.Chain), l.recordSink(s)
 		p.Sinks = append(p.Sinks, &s.Sink)
 	}
 	return p
@@ -93,7 +94,16 @@ func (l *loader) pipeline() *Pipeline {
 
 // generation is a hash of all in the file that a consumer's output depends on. Secrets count as
 // equal, so a new password does not make a new generation.
-func generation(c Chain, kind string, cfg any) string {
+func generation(kind string, cfg any, chains ...Chain) string {
+	if len(chains) > 1 {
+		var each []string
+		for _, c := range chains {
+			each = append(each, generation(kind, cfg, c))
+		}
+		sum := sha256.Sum256([]byte(strings.Join(each, " ")))
+		return hex.EncodeToString(sum[:8])
+	}
+	c := chains[0]
 	type step struct {
 		Type   string
 		Config any

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
@@ -23,7 +24,9 @@ type generationDocument struct {
 	File string `json:"file"`
 	// Evolving are the streams in it whose records decide on the schema.
 	Evolving []string `json:"evolving,omitempty"`
-	Type     string   `json:"type,omitempty"`
+	// Inputs are those of a query that reads several.
+	Inputs []recordedInput `json:"inputs,omitempty"`
+	Type   string          `json:"type,omitempty"`
 	// Own are the keys that File lacks; those that hold secrets are references, or not here.
 	Own []ownKey `json:"own,omitempty"`
 }
@@ -36,7 +39,7 @@ func generationKey(pipeline, consumer, generation string) string {
 
 // keepGeneration stores a configuration before anything can be planned with it.
 func (r *Run) keepGeneration(ctx context.Context, consumer, generation string, rec recorded) error {
-	value, err := json.Marshal(generationDocument{Version: generationVersion, File: rec.File, Evolving: rec.Evolving, Type: rec.Type, Own: rec.Own})
+	value, err := json.Marshal(generationDocument{Version: generationVersion, File: rec.File, Evolving: rec.Evolving, Inputs: rec.Inputs, Type: rec.Type, Own: rec.Own})
 	if err != nil {
 		return err
 	}
@@ -70,7 +73,7 @@ func (r *Run) readGeneration(ctx context.Context, consumer, generation string) (
 	if d.Version != generationVersion {
 		return recorded{}, fmt.Errorf("configuration %s: version %d; this program reads version %d", key, d.Version, generationVersion)
 	}
-	return recorded{File: d.File, Evolving: d.Evolving, Type: d.Type, Own: d.Own}, nil
+	return recorded{File: d.File, Evolving: d.Evolving, Inputs: d.Inputs, Type: d.Type, Own: d.Own}, nil
 }
 
 // dropGenerations removes the configurations that are neither those of the present file nor those of
@@ -129,7 +132,7 @@ func (r *Run) replaceable(ctx context.Context, consumer, generation string) bool
 // restore loads the pipeline of a record as it was when a chunk was planned. present is what the
 // consumer has in the file now, nil if that is nothing.
 func (r *Run) restore(ctx context.Context, rec recorded, present *recorded, planned checkpoint.Pending) (*Pipeline, error) {
-	schemas, err := r.schemasAt(ctx, rec.Evolving, planned.Plan.Cut.Schema)
+	schemas, err := r.schemasAt(ctx, rec, planned.Plan.Cut)
 	if err != nil {
 		return nil, err
 	}
@@ -142,9 +145,9 @@ func (r *Run) restore(ctx context.Context, rec recorded, present *recorded, plan
 
 // schemasAt are the schemas that records decide on: the version that a chunk was planned with if a
 // stream has one of that number, else the latest.
-func (r *Run) schemasAt(ctx context.Context, evolving []string, number int64) (map[string]versions.Version, error) {
+func (r *Run) schemasAt(ctx context.Context, rec recorded, cut flow.Cut) (map[string]versions.Version, error) {
 	schemas := map[string]versions.Version{}
-	for _, name := range evolving {
+	for _, name := range rec.Evolving {
 		f := r.feeds[name]
 		if f == nil {
 			continue
@@ -154,7 +157,7 @@ func (r *Run) schemasAt(ctx context.Context, evolving []string, number int64) (m
 			return nil, err
 		}
 		at := v.Current()
-		if number > 0 {
+		if number := rec.planned(name, cut); number > 0 {
 			planned, err := v.At(ctx, number)
 			if err == nil {
 				at = planned
@@ -199,7 +202,9 @@ func (r *Run) recordedSink(of consumerOf, present *recorded, task int) flow.Reco
 			return flow.Config{}, fmt.Errorf("the configuration that is recorded has %d sinks", len(p.Sinks))
 		}
 		s, past := p.Sinks[0], of
-		past.pipeline, past.chain, past.generation, past.past = p, s.Chain, planned.Generation, true
+		past.pipeline, past.generation, past.past = p, planned.Generation, true
+		past.inputs = slices.Clone(of.inputs)
+		past.inputs[0].chain = s.Chain
 		open, err := r.sinkTask(ctx, past, s)
 		if err != nil {
 			return flow.Config{}, err
@@ -221,7 +226,7 @@ func (r *Run) recordedQuery(q *Query, share int64) flow.Recorded {
 				continue
 			}
 			open, err := r.queryTask(ctx, consumerOf{
-				pipeline: p, name: q.Name, input: r.feeds[x.Chain.Root], chain: x.Chain, generation: planned.Generation, past: true, share: share,
+				pipeline: p, name: q.Name, inputs: r.inputs(x), generation: planned.Generation, past: true, share: share,
 			}, x)
 			if err != nil {
 				return flow.Config{}, err

@@ -30,7 +30,7 @@ func FuzzLoad(f *testing.F) {
 			return
 		}
 		for _, q := range p.Queries {
-			if q.Query == nil || q.Chain.Schema == nil || q.Query.Output() == nil {
+			if q.Query == nil || q.Chains[0].Schema == nil || q.Query.Output() == nil {
 				t.Errorf("query %s is not whole", q.Name)
 			}
 		}

@@ -210,8 +210,8 @@ func TestFileIsResolvedToItsGraph(t *testing.T) {
 		t.Errorf("source %+v", p.Sources[0])
 	}
 	again, minutes := p.Queries[0], p.Queries[1]
-	wantChain(t, "minutes", minutes.Chain, "clicks", "at", 10*time.Second, "known", "dear")
-	wantChain(t, "again", again.Chain, "minutes", "window_start", 0)
+	wantChain(t, "minutes", minutes.Chains[0], "clicks", "at", 10*time.Second, "known", "dear")
+	wantChain(t, "again", again.Chains[0], "minutes", "window_start", 0)
 	if !minutes.Start.Latest || minutes.Shards != 2 || again.Shards != 1 || again.Watermark != time.Minute || minutes.Query.Inputs()[0] != "dear" {
 		t.Errorf("queries %+v %+v", again, minutes)
 	}

@@ -1,6 +1,8 @@
 package pipelines
 
 import (
+	"cmp"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
@@ -35,8 +37,8 @@ var (
 	descRows         = desc("step_rows_total", "Rows of a step by what became of them.", "task", "step", "outcome")
 	descUp           = desc("task_up", "1 while a sink or query works, 0 while it retries or has failed.", "task")
 	descDiskFull     = desc("task_disk_full", "1 while a sink or query waits for room on a disk.", "task")
-	descLag          = desc("task_lag_records", "Records a task has yet to read in a shard.", "task", "shard")
-	descLagTime      = desc("task_lag_seconds", "Age of the first record a task has yet to read in a shard; 0 when there is none.", "task", "shard")
+	descLag          = desc("task_lag_records", "Records a task has yet to read in a shard.", "task", "stream", "shard")
+	descLagTime      = desc("task_lag_seconds", "Age of the first record a task has yet to read in a shard; 0 when there is none.", "task", "stream", "shard")
 	descUndelivered  = desc("oldest_undelivered_seconds", "Age of the oldest record a sink or query has yet to deliver; 0 when there is none.", "task")
 	descWatermark    = desc("task_watermark_seconds", "Watermark of a task's input in seconds since the epoch.", "task")
 	descObjects      = desc("sink_objects_total", "Objects a task has delivered.", "task")
@@ -115,6 +117,21 @@ func collectTable(t table.Status, gauge func(*prometheus.Desc, float64, ...strin
 	}
 }
 
+// furthest is the shards of a task, which are in order, each once: of one that is read more than once, the place
+// that is further behind.
+func furthest(shards []flow.ShardStatus) []flow.ShardStatus {
+	out := make([]flow.ShardStatus, 0, len(shards))
+	for _, sh := range shards {
+		n := len(out) - 1
+		if n < 0 || out[n].Stream != sh.Stream || out[n].Shard != sh.Shard {
+			out = append(out, sh)
+			continue
+		}
+		out[n].Lag, out[n].Behind = max(out[n].Lag, sh.Lag), max(out[n].Behind, sh.Behind)
+	}
+	return out
+}
+
 func collectTask(t flow.Status, gauge func(*prometheus.Desc, float64, ...string), counter func(*prometheus.Desc, int64, ...string)) {
 	gauge(descUp, truth(t.Error == ""), t.Name)
 	gauge(descDiskFull, truth(t.DiskFull), t.Name)
@@ -124,9 +141,9 @@ func collectTask(t flow.Status, gauge func(*prometheus.Desc, float64, ...string)
 			counter(descRows, o.rows, t.Name, step.Name, o.name)
 		}
 	}
-	for _, sh := range t.Shards {
-		gauge(descLag, float64(sh.Lag), t.Name, sh.Shard)
-		gauge(descLagTime, sh.Behind, t.Name, sh.Shard)
+	for _, sh := range furthest(t.Shards) {
+		gauge(descLag, float64(sh.Lag), t.Name, cmp.Or(sh.Stream, t.From), sh.Shard)
+		gauge(descLagTime, sh.Behind, t.Name, cmp.Or(sh.Stream, t.From), sh.Shard)
 	}
 	if t.Watermark != nil {
 		gauge(descWatermark, float64(t.Watermark.UnixMicro())/1e6, t.Name)

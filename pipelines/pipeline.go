@@ -108,8 +108,9 @@ type Query struct {
 	Name  string
 	Text  string     `json:"-"`
 	Query *sql.Query `json:"-"`
-	Chain Chain
-	Start Start
+	// Chains are those of Query.Inputs.
+	Chains []Chain
+	Start  Start
 	// Shards of the output.
 	Shards int
 	// Watermark is how far the watermark of the output stays behind its latest event.

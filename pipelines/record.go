@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column/versions"
 	"github.com/millrace-io/millrace/engine/config"
+	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/sinks"
 )
 
@@ -18,11 +19,36 @@ type recorded struct {
 	File string
 	// Evolving are the streams in it whose records decide on the schema.
 	Evolving []string
+	// Inputs are those of a query that has several.
+	Inputs []recordedInput
 	// Type of a sink.
 	Type string
 	// Own are the keys of a sink that are taken from the present file when its record is used, so that
 	// credentials may change and stores move.
 	Own []ownKey
+}
+
+// recordedInput is what an input of a query is called there, and the stream that its rows are of.
+type recordedInput struct {
+	Name   string `json:"name"`
+	Stream string `json:"stream"`
+}
+
+// planned is the version of a stream's schema that a chunk was planned with, 0 if that is not known.
+func (r recorded) planned(stream string, cut flow.Cut) int64 {
+	for i, in := range r.Inputs {
+		switch {
+		case in.Stream != stream:
+		case i > 0:
+			return cut.Schemas[in.Name]
+		default:
+			return cut.Schema
+		}
+	}
+	if len(r.Inputs) > 0 {
+		return 0
+	}
+	return cut.Schema
 }
 
 // ownKey is a key with its value in YAML. Present may hold a secret, and is not stored.
@@ -118,7 +144,13 @@ func (r *recorder) file() []byte {
 func (l *loader) recordQuery(q *query) recorded {
 	r := recorder{l: l}
 	r.need(q.Name)
-	return recorded{File: string(r.file()), Evolving: r.evolving}
+	out := recorded{File: string(r.file()), Evolving: r.evolving}
+	if len(q.Chains) > 1 {
+		for i, name := range q.Query.Query.Inputs() {
+			out.Inputs = append(out.Inputs, recordedInput{Name: name, Stream: q.Chains[i].Root})
+		}
+	}
+	return out
 }
 
 func (l *loader) recordSink(s *sink) recorded {

@@ -129,7 +129,7 @@ func (d *redrive) work(ctx context.Context) error {
 func (d *redrive) task(ctx context.Context) (flow.Config, sinks.Sink, error) {
 	r, s := d.run, d.sink
 	of := consumerOf{
-		pipeline: r.pipeline, name: objects.Redriven(s.Name), input: d.feed, label: d.name, chain: s.Chain,
+		pipeline: r.pipeline, name: objects.Redriven(s.Name), inputs: []inputOf{{name: d.name, feed: d.feed, label: d.name, chain: s.Chain}},
 		generation: s.Generation, share: r.share(),
 	}
 	open, err := r.sinkTask(ctx, of, s)

@@ -1,6 +1,7 @@
 package pipelines
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -252,14 +253,11 @@ func (l *loader) resolveQuery(n *node, path []*node) bool {
 		l.explain(at, err)
 		return false
 	}
-	if inputs := compiled.Inputs(); len(inputs) > 1 {
-		line, column := nameInText(at.Text(), inputs[1])
-		l.d.TextErrorf(at, line, column, "a query reads one stream, and %q is another one than %q; write a query for each, and INSERT INTO the same stream in both", inputs[1], inputs[0])
-		return false
-	}
 	q.Text, q.Query.Query, q.Start = q.spec.SQL, compiled, Start(q.spec.Start)
 	q.Shards, q.Watermark = q.spec.Shards, q.spec.Watermark.Std()
-	q.Chain = l.nodes[compiled.Inputs()[0]].chain
+	for _, name := range compiled.Inputs() {
+		q.Chains = append(q.Chains, l.nodes[name].chain)
+	}
 	for _, name := range compiled.Tables() {
 		l.nodes[name].table.Spec.Uses++
 	}
@@ -285,7 +283,7 @@ func (l *loader) resolveInto(q *query, at *config.Node, compiled *sql.Query) boo
 		say("%q is a %s; INSERT INTO takes a stream", into.Name, n.kind)
 	case n.stream.Schema == nil:
 		say("stream %q has no schema to insert into; add schema: {field: type} to it", into.Name)
-	case l.feeds(into.Name, q.Chain.Root, nil):
+	case slices.ContainsFunc(q.Chains, func(c Chain) bool { return l.feeds(into.Name, c.Root, nil) }):
 		say("what is inserted into %q comes back to this query; insert into a stream that it does not read", into.Name)
 	default:
 		if err := compiled.InsertInto(n.stream.Schema); err != nil {
@@ -307,17 +305,37 @@ func (l *loader) streamNames() []string {
 	return names
 }
 
+// reads reports whether the query reads a stream or another query, be it through transforms.
+func (q *Query) reads(root string) bool {
+	return slices.ContainsFunc(q.Chains, func(c Chain) bool { return c.Root == root })
+}
+
+// unlike is a stream whose records have other columns than those of the query's first, "" if there is none.
+func (q *Query) unlike() string {
+	first := q.Chains[0].Schema
+	for _, c := range q.Chains[1:] {
+		other := func(f column.Field) bool {
+			i := c.Schema.Index(f.Name)
+			return i < 0 || !c.Schema.Fields[i].Type.Equal(f.Type)
+		}
+		if len(c.Schema.Fields) != len(first.Fields) || slices.ContainsFunc(first.Fields, other) {
+			return c.Root
+		}
+	}
+	return ""
+}
+
 // feeds reports whether rows of a stream get into another one by way of queries that insert.
 func (l *loader) feeds(from, to string, seen []string) bool {
 	if from == to {
 		return true
 	}
 	for _, q := range l.queries {
-		if q.Chain.Root == from && q.Into != "" && !slices.Contains(seen, q.Into) && l.feeds(q.Into, to, append(seen, q.Into)) {
-			return true
+		if !q.reads(from) {
+			continue
 		}
 		// A query that is read by others feeds what they insert into.
-		if q.Chain.Root == from && q.Into == "" && !slices.Contains(seen, q.Name) && l.feeds(q.Name, to, append(seen, q.Name)) {
+		if out := cmp.Or(q.Into, q.Name); !slices.Contains(seen, out) && l.feeds(out, to, append(seen, out)) {
 			return true
 		}
 	}
@@ -332,8 +350,8 @@ func inserts(n *node) string {
 	return fmt.Sprintf("the rows of query %q go to stream %q; read that", n.id, n.query.Into)
 }
 
-// resolveLate finds the stream that late rows of a query go to. They are records of the stream that
-// the query reads in the end.
+// resolveLate finds the stream that late rows of a query go to. They are records of the streams that
+// the query reads in the end, so these must have the same columns.
 func (l *loader) resolveLate(q *query, at *config.Node, line, column int, name string) bool {
 	n := l.nodes[name]
 	switch {
@@ -345,8 +363,11 @@ func (l *loader) resolveLate(q *query, at *config.Node, line, column int, name s
 		l.d.TextErrorf(at, line, column, "%s", config.Unknown("stream", name, "streams", streams))
 	case n.stream == nil:
 		l.d.TextErrorf(at, line, column, "%q is a %s; late rows go to a stream", name, n.kind)
-	case name == q.Chain.Root:
+	case q.reads(name):
 		l.d.TextErrorf(at, line, column, "the query reads %q itself; late rows go to a stream of their own", name)
+	case q.unlike() != "":
+		l.d.TextErrorf(at, line, column, "late rows are written as the records they came in, and those of %q and %q have different columns; leave LATE ROWS INTO out (they are dead letters then), or write a query for each",
+			q.Chains[0].Root, q.unlike())
 	default:
 		q.Late = name
 		n.stream.writers++

@@ -185,17 +185,18 @@ func (r *Run) warnOfRenaming(ctx context.Context) error {
 // deadRetention is how long dead letters are kept.
 const deadRetention = 30 * 24 * time.Hour
 
-// retention of a query's output is that of the stream it reads in the end.
+// retention of a query's output is that of the streams it reads in the end, the longest of them.
 func (r *Run) retention(q *Query) time.Duration {
-	for {
-		i := slices.IndexFunc(r.pipeline.Queries, func(x *Query) bool { return x.Name == q.Chain.Root })
-		if i < 0 {
-			break
+	longest := time.Duration(0)
+	for _, c := range q.Chains {
+		if s := r.pipeline.stream(c.Root); s != nil {
+			longest = max(longest, s.Retention)
+			continue
 		}
-		q = r.pipeline.Queries[i]
+		i := slices.IndexFunc(r.pipeline.Queries, func(x *Query) bool { return x.Name == c.Root })
+		longest = max(longest, r.retention(r.pipeline.Queries[i]))
 	}
-	i := slices.IndexFunc(r.pipeline.Streams, func(s *Stream) bool { return s.Name == q.Chain.Root })
-	return r.pipeline.Streams[i].Retention
+	return longest
 }
 
 // internalName names a stream that belongs to a pipeline. Ids have no dot, so it cannot meet a

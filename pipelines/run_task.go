@@ -3,12 +3,15 @@ package pipelines
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,14 +58,11 @@ func (r *Run) share() int64 {
 type consumerOf struct {
 	pipeline *Pipeline
 	// name is that of the tasks' documents and in object keys.
-	name  string
-	input *feed
-	chain Chain
-	start Start
+	name   string
+	inputs []inputOf
+	start  Start
 	// generation of the configuration.
 	generation string
-	// label is what the input is called in the ledger and in rejected rows; empty for the chain's root.
-	label string
 	// past is set for a recorded configuration: the present tasks hold the records that it needs.
 	past bool
 	// share is the memory of a task, in bytes.
@@ -71,8 +71,43 @@ type consumerOf struct {
 	crowded *sync.Once
 }
 
+// inputOf is one of the things that a consumer reads. A sink has one.
+type inputOf struct {
+	// name tells those of a query apart.
+	name  string
+	feed  *feed
+	chain Chain
+	// label is what it is called in the ledger and in rejected rows; empty for the chain's root.
+	label string
+}
+
+// inputs are those of a query.
+func (r *Run) inputs(q *Query) []inputOf {
+	var all []inputOf
+	for i, name := range q.Query.Inputs() {
+		c := q.Chains[i]
+		all = append(all, inputOf{name: name, feed: r.feeds[c.Root], chain: c})
+	}
+	return all
+}
+
+// incarnation is that of what a consumer reads, which is part of what it makes: of several streams together, in
+// whatever order they are read.
+func incarnation(inputs []inputOf) string {
+	var each []string
+	for _, in := range inputs {
+		each = append(each, in.feed.stream.Incarnation())
+	}
+	slices.Sort(each)
+	if each = slices.Compact(each); len(each) == 1 {
+		return each[0]
+	}
+	sum := sha256.Sum256([]byte(strings.Join(each, " ")))
+	return hex.EncodeToString(sum[:8])
+}
+
 func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
-	of := consumerOf{pipeline: r.pipeline, name: q.Name, input: r.feeds[q.Chain.Root], chain: q.Chain, start: q.Start, generation: q.Generation, share: share}
+	of := consumerOf{pipeline: r.pipeline, name: q.Name, inputs: r.inputs(q), start: q.Start, generation: q.Generation, share: share}
 	open, err := r.queryTask(ctx, of, q)
 	if err != nil {
 		return err
@@ -130,8 +165,10 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 		common.Late = late.stream.TryWrite
 	}
 	common.Kind, common.Trigger, common.Memory = "query", queryTrigger, of.share
-	common.Feeds[0].Needs = q.Chain.Needs(q.Query.Needs(0))
-	common.Feeds[0].Input.Arrival = q.Query.ByArrival(0)
+	for i, c := range q.Chains {
+		common.Feeds[i].Needs = c.Needs(q.Query.Needs(i))
+		common.Feeds[i].Input.Arrival = q.Query.ByArrival(i)
+	}
 	return func() (flow.Config, error) {
 		t := common
 		t.Processor = &flow.Query{
@@ -146,12 +183,17 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 			FS:       r.o.FS,
 		}
 		t.Feeds = slices.Clone(common.Feeds)
-		return t, openSteps(&t.Feeds[0], q.Chain, 1)
+		for i, c := range q.Chains {
+			if err := openSteps(&t.Feeds[i], c, 1); err != nil {
+				return t, err
+			}
+		}
+		return t, nil
 	}, nil
 }
 
 func (r *Run) openSink(ctx context.Context, s *Sink, share int64) error {
-	of := consumerOf{pipeline: r.pipeline, name: s.Name, input: r.feeds[s.Chain.Root], chain: s.Chain, start: s.Start, generation: s.Generation, share: share, crowded: new(sync.Once)}
+	of := consumerOf{pipeline: r.pipeline, name: s.Name, inputs: []inputOf{{name: s.Chain.Root, feed: r.feeds[s.Chain.Root], chain: s.Chain}}, start: s.Start, generation: s.Generation, share: share, crowded: new(sync.Once)}
 	open, err := r.sinkTask(ctx, of, s)
 	if err != nil {
 		return err
@@ -243,24 +285,8 @@ func (r *Run) openConsumer(ctx context.Context, c *consumerRun, tasks int, open 
 
 // taskConfig is what queries and sinks, and all tasks of one, have in common.
 func (r *Run) taskConfig(ctx context.Context, of consumerOf) (flow.Config, error) {
-	in, chain := of.input, of.chain
-	f := flow.Feed{
-		Name: chain.Root,
-		Input: flow.Input{
-			Name:        cmp.Or(of.label, chain.Root),
-			Stream:      in.stream.Name(),
-			Incarnation: in.stream.Incarnation(),
-			Shards:      in.shards,
-			Updated:     in.stream.Updated,
-			Ended:       in.ended,
-			Schema:      chain.Schema,
-			EventTime:   chain.EventTime,
-			Delay:       chain.Delay,
-		},
-		Start: start(in, of.start),
-	}
 	c := flow.Config{
-		Identity:    flow.Identity{Pipeline: r.pipeline.Name, Name: of.name, Incarnation: in.stream.Incarnation()},
+		Identity:    flow.Identity{Pipeline: r.pipeline.Name, Name: of.name, Incarnation: incarnation(of.inputs)},
 		Meta:        r.backend.Meta(),
 		Generation:  of.generation,
 		DeadLetters: r.dead,
@@ -269,24 +295,52 @@ func (r *Run) taskConfig(ctx context.Context, of consumerOf) (flow.Config, error
 		Now:         r.o.Now,
 		Log:         r.o.Log,
 	}
-	if s := of.pipeline.stream(chain.Root); s != nil {
+	for _, in := range of.inputs {
+		f, err := r.feedOf(ctx, of, in)
+		if err != nil {
+			return c, err
+		}
+		c.Feeds = append(c.Feeds, f)
+	}
+	return c, nil
+}
+
+// feedOf is an input as a task reads it.
+func (r *Run) feedOf(ctx context.Context, of consumerOf, in inputOf) (flow.Feed, error) {
+	chain, label := in.chain, cmp.Or(in.label, in.chain.Root)
+	f := flow.Feed{
+		Name: in.name,
+		Input: flow.Input{
+			Name:        label,
+			Stream:      in.feed.stream.Name(),
+			Incarnation: in.feed.stream.Incarnation(),
+			Shards:      in.feed.shards,
+			Updated:     in.feed.stream.Updated,
+			Ended:       in.feed.ended,
+			Schema:      chain.Schema,
+			EventTime:   chain.EventTime,
+			Delay:       chain.Delay,
+		},
+		Start: start(in.feed, of.start),
+	}
+	s := of.pipeline.stream(chain.Root)
+	if s != nil {
 		f.Input.UserRecords = s.UserRecords
 	}
-	switch s := of.pipeline.stream(chain.Root); {
+	switch {
 	case s != nil && s.Evolves():
 		v, err := r.versionsOf(ctx, s)
 		if err != nil {
-			return c, err
+			return f, err
 		}
 		f.Evolution = flow.Evolution{Versions: v, Built: s.Version}
 	case s != nil && s.Rest:
 		f.Input.Decode = versions.Version{Schema: s.Schema, Declared: withoutRest(s.Schema).Names()}.Options()
 	}
-	if !of.past && !r.expires(cmp.Or(of.label, chain.Root)) {
-		f.Input.Hold = in.holder()
+	if !of.past && !r.expires(label) {
+		f.Input.Hold = in.feed.holder()
 	}
-	c.Feeds = []flow.Feed{f}
-	return c, nil
+	return f, nil
 }
 
 // versionsOf are those of a stream's schema, also for a stream whose schema the file has by now.

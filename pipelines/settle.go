@@ -286,8 +286,10 @@ func writeLock(p *Pipeline, x *Stream, v versions.Version) error {
 func (p *Pipeline) fixed(x *Stream, declared []string) []string {
 	names := []string{x.EventTime}
 	for _, q := range p.Queries {
-		if q.Chain.Root == x.Name {
-			names = append(names, q.Chain.Needs(q.Query.Needs(0))...)
+		for i, c := range q.Chains {
+			if c.Root == x.Name {
+				names = append(names, c.Needs(q.Query.Needs(i))...)
+			}
 		}
 	}
 	for _, s := range p.Sinks {

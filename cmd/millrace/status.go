@@ -112,12 +112,16 @@ func streamText(x pipelines.StreamStatus) string {
 	return text
 }
 
-// shardText names a shard, and its task when there are several.
+// shardText names a shard, its stream when there are several, and its task when there are several.
 func shardText(tasks int, sh flow.ShardStatus) string {
-	if tasks < 2 {
-		return sh.Shard
+	text := sh.Shard
+	if sh.Stream != "" {
+		text = sh.Stream + " " + text
 	}
-	return fmt.Sprintf("%s, task %d", sh.Shard, sh.Task)
+	if tasks < 2 {
+		return text
+	}
+	return fmt.Sprintf("%s, task %d", text, sh.Task)
 }
 
 func lagText(sh flow.ShardStatus) string {

@@ -166,13 +166,13 @@ func (d *Decoder) Len() int { return len(d.cur.batch.Origin.Ordinals) }
 // Bytes is about how much memory the rows since the last Take use.
 func (d *Decoder) Bytes() int { return d.size }
 
-// Take finishes the batch of the rows added since the last Take. Stream and shard of the origin
+// Take finishes the batch of the rows added since the last Take. Stream, input and shard of the origin
 // are kept, ordinals and arrivals are those of the rows. Watermarks is empty and may be appended to.
 // The batch is the caller's until Release.
 func (d *Decoder) Take(origin Origin) *Batch {
 	b := &d.cur.batch
 	b.Schema, b.Rows = d.schema, d.Len()
-	b.Origin.Stream, b.Origin.Shard = origin.Stream, origin.Shard
+	b.Origin.Stream, b.Origin.Input, b.Origin.Shard = origin.Stream, origin.Input, origin.Shard
 	for i, c := range d.cur.builders {
 		if c != nil {
 			b.Columns[i] = c.finish()

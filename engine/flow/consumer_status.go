@@ -92,7 +92,9 @@ func (c *Consumer) Status() Status {
 			out.Delivered = sum(out.Delivered, doc.Delivered)
 		}
 	}
-	slices.SortFunc(out.Shards, func(a, b ShardStatus) int { return cmp.Compare(a.Shard, b.Shard) })
+	slices.SortFunc(out.Shards, func(a, b ShardStatus) int {
+		return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Shard, b.Shard))
+	})
 	out.State = c.state(out.State)
 	c.addTrouble(&out)
 	if c.err != nil {
