@@ -29,7 +29,7 @@ clients: ## the clients for Node that tests of the Kinesis API run, from npm
 	e2e/clients/node.sh
 
 bench: ## the figures of docs/benchmarks.md: two million events into MinIO, the log beside the bare disk, the Kinesis API
-	cd e2e && minio=$$(./minio.sh) && MILLRACE_MINIO=$$minio go run ./bench && go run ./bench -nexmark && go run ./streambench && go run ./kinesisbench
+	cd e2e && minio=$$(./minio.sh) && MILLRACE_MINIO=$$minio go run ./bench && go run ./bench -sql && go run ./bench -nexmark && go run ./streambench && go run ./kinesisbench
 
 prove: ## the long forms: tens of thousands of power cuts, thousands of kills of the real binary
 	MILLRACE_HISTORIES=400 go test -count 1 -timeout 120m -run PowerCuts -v ./engine/stream/disk

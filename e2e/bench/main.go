@@ -25,8 +25,8 @@ const reference = "duckdb-reference"
 
 func main() {
 	var err error
-	if len(os.Args) == 4 && os.Args[1] == reference {
-		err = copyWithDuckDB(context.Background(), os.Args[2], os.Args[3])
+	if len(os.Args) == 3 && os.Args[1] == reference {
+		err = inDuckDB(context.Background(), os.Args[2])
 	} else {
 		err = run()
 	}
@@ -59,7 +59,9 @@ func run() (err error) {
 	runs := flag.Int("runs", 3, "how many runs; the median counts")
 	parquet := flag.Bool("parquet", false, "only the first example, in variants, in turns with DuckDB")
 	nexmark := flag.Bool("nexmark", false, "only the queries of NEXMark, each over a stream that is already filled")
-	only := flag.String("only", "", "with -nexmark: these queries, such as q0,q7")
+	sql := flag.Bool("sql", false, "only queries over small events, each over a stream that is already filled, some beside DuckDB")
+	parallelism := flag.String("parallelism", "", "with -sql: how many cores some of the queries may have, over a stream of 4 shards; empty to leave that out")
+	only := flag.String("only", "", "with -nexmark and -sql: these queries, such as q0,q7 and tumble,session")
 	interval := flag.Duration("interval", 100*time.Microsecond, "with -nexmark: event time between two events")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -79,6 +81,9 @@ func run() (err error) {
 	defer os.RemoveAll(b.dir)
 	if b.binary, err = rig.Build(ctx, b.dir); err != nil {
 		return err
+	}
+	if *sql {
+		return b.sql(ctx, data, *runs, *only, *parallelism)
 	}
 	if !*nexmark {
 		if b.events, err = events(data, b.n); err != nil {
@@ -101,6 +106,11 @@ func run() (err error) {
 	if *parquet {
 		return b.parquet(ctx, *runs)
 	}
+	return b.pipelines(ctx, *runs)
+}
+
+// pipelines measures the first two examples and DuckDB in turns.
+func (b *bench) pipelines(ctx context.Context, runs int) error {
 	jobs := []struct {
 		name string
 		run  func(ctx context.Context, turn int) (figures, error)
@@ -110,7 +120,7 @@ func run() (err error) {
 		{"DuckDB `COPY` to a local Parquet file, one thread, no log", b.duckdb},
 	}
 	results := make([][]figures, len(jobs))
-	for turn := range *runs {
+	for turn := range runs {
 		for i, job := range jobs {
 			f, err := job.run(ctx, turn)
 			if err != nil {
@@ -125,7 +135,7 @@ func run() (err error) {
 		return err
 	}
 	fmt.Printf("%s, %d events of %d bytes on average, %s, %d CPUs (%s), log synced before each ack; median of %d.\n\n",
-		time.Now().UTC().Format(time.DateOnly), b.n, size.Size()/int64(b.n), runtime.Version(), runtime.NumCPU(), rig.Processor(), *runs)
+		time.Now().UTC().Format(time.DateOnly), b.n, size.Size()/int64(b.n), runtime.Version(), runtime.NumCPU(), rig.Processor(), runs)
 	fmt.Println("| job | CPU µs/row | rows/s | peak RSS MiB | objects | MiB out |")
 	fmt.Println("| --- | ---: | ---: | ---: | ---: | ---: |")
 	for i, job := range jobs {
@@ -184,9 +194,17 @@ func (b *bench) millrace(ctx context.Context, file, data, dir string, env ...str
 	return figures{cpu: exit.CPU, elapsed: exit.Elapsed, rss: exit.PeakRSS}, summary, err
 }
 
+// env is what pipelines need to know of the store, if there is one.
+func (b *bench) env() []string {
+	if b.store == nil {
+		return nil
+	}
+	return b.store.Env()
+}
+
 // clicks runs a pipeline file over the generated events, in a fresh data directory.
 func (b *bench) clicks(ctx context.Context, file, dir string, env ...string) (figures, error) {
-	f, summary, err := b.millrace(ctx, file, filepath.Join(dir, "data"), dir, append(b.store.Env(), append(env, "EVENTS="+b.events)...)...)
+	f, summary, err := b.millrace(ctx, file, filepath.Join(dir, "data"), dir, append(b.env(), append(env, "EVENTS="+b.events)...)...)
 	if err == nil && (len(summary.Streams) != 1 || summary.Streams[0].Records != int64(b.n)) {
 		err = fmt.Errorf("the stream holds %+v, want %d records", summary.Streams, b.n)
 	}
@@ -252,12 +270,26 @@ func (b *bench) duckdb(ctx context.Context, _ int) (figures, error) {
 		return figures{}, err
 	}
 	defer done()
+	out := filepath.Join(dir, "reference.parquet")
+	f, err := b.alone(ctx, copyOf(b.events, out))
+	if err != nil {
+		return f, err
+	}
+	info, err := os.Stat(out)
+	if err != nil {
+		return f, err
+	}
+	f.objects, f.bytes = 1, info.Size()
+	return f, nil
+}
+
+// alone runs statements in a DuckDB of one thread, which is a process of its own.
+func (b *bench) alone(ctx context.Context, statements string) (figures, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return figures{}, err
 	}
-	out := filepath.Join(dir, "reference.parquet")
-	process, err := rig.Command{Path: self, Args: []string{reference, b.events, out}}.Start()
+	process, err := rig.Command{Path: self, Args: []string{reference, statements}}.Start()
 	if err != nil {
 		return figures{}, err
 	}
@@ -268,23 +300,24 @@ func (b *bench) duckdb(ctx context.Context, _ int) (figures, error) {
 	if exit.Code != 0 {
 		return figures{}, errors.New(exit.Stderr)
 	}
-	info, err := os.Stat(out)
-	if err != nil {
-		return figures{}, err
-	}
-	return figures{cpu: exit.CPU, elapsed: exit.Elapsed, rss: exit.PeakRSS, objects: 1, bytes: info.Size()}, nil
+	return figures{cpu: exit.CPU, elapsed: exit.Elapsed, rss: exit.PeakRSS}, nil
 }
 
-func copyWithDuckDB(ctx context.Context, events, out string) error {
+func inDuckDB(ctx context.Context, statements string) error {
 	duck, err := rig.OpenDuck(1)
 	if err != nil {
 		return err
 	}
 	defer duck.Close()
-	return duck.Exec(ctx, fmt.Sprintf(`COPY (SELECT * FROM read_ndjson('%s', columns = {
+	return duck.Exec(ctx, statements)
+}
+
+// copyOf is what DuckDB does in place of the first example.
+func copyOf(events, out string) string {
+	return fmt.Sprintf(`COPY (SELECT * FROM read_ndjson('%s', columns = {
 		event_time: 'TIMESTAMP', user_id: 'VARCHAR', session_id: 'VARCHAR', url: 'VARCHAR', action: 'VARCHAR',
 		price: 'DOUBLE', quantity: 'BIGINT', country: 'VARCHAR', user_agent: 'VARCHAR',
-		geo: 'STRUCT(lat DOUBLE, lon DOUBLE)', seq: 'BIGINT'})) TO '%s' (FORMAT parquet, COMPRESSION zstd)`, events, out))
+		geo: 'STRUCT(lat DOUBLE, lon DOUBLE)', seq: 'BIGINT'})) TO '%s' (FORMAT parquet, COMPRESSION zstd)`, events, out)
 }
 
 // expect fails when a query does not answer want. DuckDB is opened for it alone, so that it

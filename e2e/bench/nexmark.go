@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,19 +13,6 @@ import (
 
 	"github.com/millrace-io/millrace/e2e/rig"
 )
-
-// auctions are the parts of pipelines/examples/nexmark.yaml that are measured apart.
-type auctions struct {
-	Version    int                       `yaml:"version" json:"version"`
-	Name       string                    `yaml:"name" json:"name"`
-	Memory     string                    `yaml:"memory" json:"memory"`
-	Streams    map[string]any            `yaml:"streams" json:"streams"`
-	Sources    map[string]map[string]any `yaml:"sources" json:"sources,omitempty"`
-	Tables     map[string]any            `yaml:"tables" json:"tables,omitempty"`
-	Transforms map[string]any            `yaml:"transforms" json:"transforms,omitempty"`
-	Queries    map[string]map[string]any `yaml:"queries" json:"queries,omitempty"`
-	Sinks      map[string]map[string]any `yaml:"sinks" json:"sinks,omitempty"`
-}
 
 // nexmarkOrder are the queries of the example in the order of the table.
 var nexmarkOrder = strings.Fields("q0 q1 q2 q13 q14 q21 q22 q7 q12 q15 q16 q17 q18 q19 q5 q11 q10")
@@ -39,7 +24,7 @@ func (b *bench) nexmark(ctx context.Context, runs int, only string, interval tim
 	if err != nil {
 		return err
 	}
-	var all auctions
+	var all parts
 	if err := yaml.Unmarshal([]byte(strings.NewReplacer("${env:COUNT:-100000}", fmt.Sprint(b.n), "${env:INTERVAL:-10ms}", interval.String(), "${env:WATERMARK:-4s}", max(4*time.Second, 400*interval).String()).Replace(string(text))), &all); err != nil {
 		return fmt.Errorf("read the example: %w", err)
 	}
@@ -81,7 +66,7 @@ func (b *bench) nexmark(ctx context.Context, runs int, only string, interval tim
 
 // only is the part of the example with one query, or q10, under a name of its own in each turn, so that it
 // begins at the beginning.
-func (b *bench) only(all auctions, name string, turn int) (auctions, error) {
+func (b *bench) only(all parts, name string, turn int) (parts, error) {
 	one, unique := all, fmt.Sprintf("%s_%d", name, turn)
 	one.Sources, one.Queries, one.Sinks = nil, nil, nil
 	if query, ok := all.Queries[name]; ok {
@@ -104,20 +89,9 @@ func (b *bench) only(all auctions, name string, turn int) (auctions, error) {
 	return one, nil
 }
 
-// perEvent is the CPU time of an event in microseconds.
-func perEvent(f figures, n int) float64 { return float64(f.cpu.Nanoseconds()) / 1e3 / float64(n) }
-
-// part runs a pipeline over a data directory to its end; its rows are counted as objects.
-func (b *bench) part(ctx context.Context, p auctions, data, name string) (figures, error) {
-	text, err := json.Marshal(p)
-	if err != nil {
-		return figures{}, err
-	}
-	file := filepath.Join(b.dir, name+".yaml")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		return figures{}, err
-	}
-	f, s, err := b.millrace(ctx, file, data, b.root, b.store.Env()...)
+// part runs a part of the example over a data directory to its end; its rows are counted as objects.
+func (b *bench) part(ctx context.Context, p parts, data, name string) (figures, error) {
+	f, s, err := b.pipe(ctx, p, data, name)
 	if err != nil {
 		return f, err
 	}
@@ -125,9 +99,8 @@ func (b *bench) part(ctx context.Context, p auctions, data, name string) (figure
 		return f, fmt.Errorf("the stream holds %d records, want %d", n, b.n)
 	}
 	for _, t := range s.Tasks {
-		i := slices.IndexFunc(t.Steps, func(s rig.Step) bool { return s.Name == t.Name })
-		if i < 0 || t.Steps[i].Late+t.Steps[i].Bad != 0 || t.In() != int64(b.n) {
-			return f, fmt.Errorf("of %d events some are missing, late or bad: %+v", b.n, t.Steps)
+		if err := complete(t, b.n); err != nil {
+			return f, err
 		}
 		f.objects = int(t.Delivered.Rows)
 		if _, sink := p.Sinks[t.Name]; sink && t.Delivered.Rows != int64(b.n)/50*46 {
