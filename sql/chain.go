@@ -68,6 +68,12 @@ type chained struct{ below, last Operator }
 // Add folds in the selected rows of b.
 func (o *chained) Add(b *column.Batch) (Taken, error) { return o.below.Add(b) }
 
+// divide is of the windows below; those above get their rows from Emit.
+func (o *chained) divide(l *lanes) []Adder {
+	divide(o.last, l)
+	return divide(o.below, l)
+}
+
 // Ready reports whether windows below or above close.
 func (o *chained) Ready(watermark int64) bool {
 	return o.below.Ready(watermark) || o.last.Ready(o.time(watermark))

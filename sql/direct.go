@@ -5,7 +5,8 @@ import "github.com/millrace-io/millrace/engine/column"
 // Direct makes an operator without windows give its rows to out as Add computes them, in place of Emit, and
 // reports whether the operator is one. Out gets the selected rows of a batch with the origin of the input's;
 // it must not keep the batch. The rows are those that Emit would have given, shard by shard in the same order.
-func Direct(o Operator, out func(*column.Batch)) bool {
+// For an operator with Adders, which may be made before or behind, there is an out for each of them in turn.
+func Direct(o Operator, out ...func(*column.Batch)) bool {
 	for {
 		switch w := o.(type) {
 		case *fused:
@@ -19,15 +20,16 @@ func Direct(o Operator, out func(*column.Batch)) bool {
 	}
 }
 
-// send gives the rows of a batch to o.direct.
-func (o *rowOperator) send() error {
-	columns := o.sent.Columns[:0]
-	for i, p := range o.items {
-		c, err := o.eval(i, p)
+// send gives the rows of a batch to where they go directly.
+func (s *selector) send() error {
+	plan := s.of.plan
+	columns := s.sent.Columns[:0]
+	for i, p := range s.items {
+		c, err := s.eval(i, p)
 		if err != nil {
 			return err
 		}
-		if t := o.plan.out.schema.Fields[i].Type; c.Type.Kind != t.Kind {
+		if t := plan.out.schema.Fields[i].Type; c.Type.Kind != t.Kind {
 			// A NULL that had no type.
 			typed := *c
 			typed.Type = t
@@ -35,8 +37,8 @@ func (o *rowOperator) send() error {
 		}
 		columns = append(columns, c)
 	}
-	o.sent = o.view
-	o.sent.Schema, o.sent.Columns = o.plan.output(), columns
-	o.direct(&o.sent)
+	s.sent = s.view
+	s.sent.Schema, s.sent.Columns = plan.output(), columns
+	s.of.direct[s.lane](&s.sent)
 	return nil
 }

@@ -75,6 +75,8 @@ type filterer struct {
 	chosen []int32
 }
 
+func (f *filterer) twin() runner { return &filterer{where: f.where.Clone()} }
+
 func (f *filterer) apply(b *column.Batch) (*column.Batch, []int32, error) {
 	var err error
 	if f.chosen, err = f.where.Select(b, f.chosen[:0]); err != nil {

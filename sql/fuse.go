@@ -32,6 +32,17 @@ type runner interface {
 	// apply returns the rows that are left, valid until the next call, and which row of b each is of:
 	// nil if they are under the same numbers. Error: errWide.
 	apply(b *column.Batch) (*column.Batch, []int32, error)
+	// twin is the same for another goroutine.
+	twin() runner
+}
+
+// twins are the same steps for another goroutine.
+func twins(stages []runner) []runner {
+	out := make([]runner, len(stages))
+	for i, s := range stages {
+		out[i] = s.twin()
+	}
+	return out
 }
 
 // errWide says that a batch must come in smaller ones, since too many rows would be made of it.
@@ -106,6 +117,8 @@ func newProjection(p *rowPlan) *projection {
 	s.out.Columns = make([]*column.Column, len(p.items))
 	return s
 }
+
+func (s *projection) twin() runner { return newProjection(s.plan) }
 
 // apply returns the rows that are left, under the same numbers.
 func (s *projection) apply(b *column.Batch) (*column.Batch, []int32, error) {
@@ -205,21 +218,45 @@ type fused struct {
 }
 
 // Add folds in the selected rows of b.
-func (o *fused) Add(b *column.Batch) (Taken, error) {
-	out, from, err := through(o.stages, b)
+func (o *fused) Add(b *column.Batch) (Taken, error) { return addFused(o.stages, o.Operator, b) }
+
+func (o *fused) divide(l *lanes) []Adder {
+	out := divide(o.Operator, l)
+	for i, a := range out {
+		stages := o.stages
+		if i > 0 {
+			stages = twins(stages)
+		}
+		out[i] = &fusedAdder{stages: stages, to: a}
+	}
+	return out
+}
+
+// fusedAdder has stages of its own.
+type fusedAdder struct {
+	stages []runner
+	to     Adder
+}
+
+// Add folds in the selected rows of b.
+func (a *fusedAdder) Add(b *column.Batch) (Taken, error) { return addFused(a.stages, a.to, b) }
+
+// addFused sends rows through stages to an operator.
+func addFused(stages []runner, to Adder, b *column.Batch) (Taken, error) {
+	out, from, err := through(stages, b)
 	switch {
 	case errors.Is(err, errWide):
-		return halves(b, o.Add)
+		return halves(b, func(b *column.Batch) (Taken, error) { return addFused(stages, to, b) })
 	case err != nil:
 		return Taken{}, err
 	}
-	return addMade(o.Operator, b, out, from)
+	return addMade(to, b, out, from)
 }
 
 // addMade adds to an operator what steps made of a batch, and says what became of that; from is which row
 // of b each is of, nil if they are under the same numbers.
-func addMade(o Operator, b, out *column.Batch, from []int32) (Taken, error) {
-	taken, err := o.Add(out)
+func addMade(to Adder, b, out *column.Batch, from []int32) (Taken, error) {
+	taken, err := to.Add(out)
 	if from == nil {
 		taken.Filtered += int64(b.Selected() - out.Selected())
 		return taken, err
@@ -335,6 +372,8 @@ func (o *renamed) Emit(watermark int64) (*column.Batch, error) {
 
 // wrapped is an operator around another one, of which it passes on what is optional.
 type wrapped struct{ Operator }
+
+func (o wrapped) divide(l *lanes) []Adder { return divide(o.Operator, l) }
 
 // Open is what is open in the operator within.
 func (o wrapped) Open() Open { return openOf(o.Operator) }

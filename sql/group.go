@@ -72,18 +72,18 @@ const (
 
 func newGroup(u unit) *group { return &group{unit: u, whole: true, sum: nothing} }
 
-// add takes rows of a batch.
-func (g *group) add(o *sequenced, shard record.ShardID, times []int64, columns []*column.Column, rows []int32) {
+// add takes rows of a batch, of which the first arrived under a number.
+func (g *group) add(shard record.ShardID, arrival int64, times []int64, columns []*column.Column, rows []int32) {
 	g.dirty = true
 	for _, r := range rows {
 		g.sum.low = min(g.sum.low, times[r])
 	}
 	g.sum.rows += int64(len(rows))
 	if g.unit != nil {
-		g.unit.waits().add(shard, o.arrival, times, columns, rows)
+		g.unit.waits().add(shard, arrival, times, columns, rows)
 	}
 	if g.logging() {
-		g.log = appendRows(append(g.log, logRows), shard, o.arrival, times, columns, rows)
+		g.log = appendRows(append(g.log, logRows), shard, arrival, times, columns, rows)
 	}
 }
 
@@ -254,7 +254,7 @@ func (o *sequenced) tight() bool {
 }
 
 // Keep sets where groups are kept, and what all of them may take in memory.
-func (o *sequenced) Keep(in Parts, room int64) { o.keep, o.room = in, room }
+func (o *sequenced) Keep(in Parts, room int64) { o.keep, o.room = o.lanes.guard(in), room }
 
 // Files are those that the last snapshot refers to.
 func (o *sequenced) Files() []int64 {

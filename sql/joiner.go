@@ -26,6 +26,8 @@ type joiner struct {
 	table *column.Batch
 	index *agg.Index
 	probe *agg.Probe
+	// twins join with the same table.
+	twins []*joiner
 
 	keyColumns []*column.Column
 	all        []int32 // 0, 1, 2, …
@@ -77,9 +79,24 @@ func (j *joiner) use(table *column.Batch) error {
 		}
 		keys = append(keys, c)
 	}
-	j.table, j.index = table, p.layout.Index(keys, rows, table.Rows)
-	j.probe = agg.NewProbe(j.index)
+	j.share(table, p.layout.Index(keys, rows, table.Rows))
 	return nil
+}
+
+// share sets the rows of the table with their index, also for the twins.
+func (j *joiner) share(table *column.Batch, index *agg.Index) {
+	j.table, j.index, j.probe = table, index, agg.NewProbe(index)
+	for _, t := range j.twins {
+		t.share(table, index)
+	}
+}
+
+func (j *joiner) twin() runner {
+	t := newJoiner(j.plan)
+	if j.twins = append(j.twins, t); j.table != nil {
+		t.share(j.table, j.index)
+	}
+	return t
 }
 
 // apply joins the rows of a batch.

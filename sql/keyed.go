@@ -57,24 +57,26 @@ func (p *windowPlan) keyedLayouts() keyedLayouts {
 }
 
 func newKeyed(p *windowPlan) *sequenced {
-	o := &sequenced{stage: newStage(p), shape: p.shape(), timed: p.timed(), reach: p.reach()}
+	o := &sequenced{shape: p.shape(), timed: p.timed(), reach: p.reach()}
 	if len(p.keys) > 0 {
 		o.split = p.tables.keys
 	}
-	for _, programs := range [][]*expr.Program{o.keys, o.args} {
+	for _, programs := range [][]*expr.Program{p.keys, p.args} {
 		for _, q := range programs {
 			o.types = append(o.types, q.Type())
 		}
 	}
-	o.columns = func(*column.Batch) ([]*column.Column, error) {
-		return append(slices.Clone(o.keyCols), o.argCols...), nil
+	o.evaluates = func() (stage, columnsOf) {
+		return newStage(p), func(s *stage, _ *column.Batch) ([]*column.Column, error) {
+			return append(slices.Clone(s.keyCols), s.argCols...), nil
+		}
 	}
 	types := o.types
 	o.fresh = func() unit {
 		return &keyed{plan: p, first: math.MaxInt64, wait: newWaiting(types), known: p.tables.keys.New(), sums: p.tables.sums.New()}
 	}
 	o.result = func() *gathered { return &gathered{middle: builders(&p.middle)} }
-	o.start()
+	o.begin()
 	return o
 }
 

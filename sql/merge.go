@@ -111,16 +111,43 @@ type merged struct {
 
 // Add folds in the selected rows of b: what the terms over its input make of them. A row of the stream is
 // late if one that was made of it is.
-func (o *merged) Add(b *column.Batch) (Taken, error) {
-	parts := make([]made, 0, len(o.terms))
-	for i, stages := range o.terms {
+func (o *merged) Add(b *column.Batch) (Taken, error) { return o.add(o.terms, o.Operator, b) }
+
+func (o *merged) divide(l *lanes) []Adder {
+	out := divide(o.Operator, l)
+	for i, a := range out {
+		terms := slices.Clone(o.terms)
+		for k := range terms {
+			if i > 0 {
+				terms[k] = twins(terms[k])
+			}
+		}
+		out[i] = &mergedAdder{of: o, terms: terms, to: a}
+	}
+	return out
+}
+
+// mergedAdder has stages of its own.
+type mergedAdder struct {
+	of    *merged
+	terms [][]runner
+	to    Adder
+}
+
+// Add folds in the selected rows of b.
+func (a *mergedAdder) Add(b *column.Batch) (Taken, error) { return a.of.add(a.terms, a.to, b) }
+
+// add sends rows through terms to an operator.
+func (o *merged) add(terms [][]runner, to Adder, b *column.Batch) (Taken, error) {
+	parts := make([]made, 0, len(terms))
+	for i, stages := range terms {
 		if o.inputs[i] != b.Origin.Input {
 			continue
 		}
 		part, from, err := through(stages, b)
 		switch {
 		case errors.Is(err, errWide):
-			return halves(b, o.Add)
+			return halves(b, func(b *column.Batch) (Taken, error) { return o.add(terms, to, b) })
 		case err != nil:
 			return Taken{}, err
 		}
@@ -129,14 +156,14 @@ func (o *merged) Add(b *column.Batch) (Taken, error) {
 	if len(parts) == 1 {
 		alone := *parts[0].Batch
 		alone.Schema = o.schema
-		return addMade(o.Operator, b, &alone, parts[0].from)
+		return addMade(to, b, &alone, parts[0].from)
 	}
 	rows := b.Selection
 	if rows == nil {
 		rows = upTo(b.Rows)
 	}
 	out, from := o.merge(b, parts, rows)
-	taken, err := o.Operator.Add(out)
+	taken, err := to.Add(out)
 	if err != nil {
 		return Taken{}, err
 	}

@@ -49,34 +49,17 @@ type partition struct {
 func (p *overPlan) operator() Operator { return newOver(p) }
 
 func newOver(p *overPlan) *sequenced {
-	s := newStage(&windowPlan{in: p.in, event: p.event, where: p.where, items: p.items, having: p.qualify, lateness: p.lateness})
-	s.plan.middleSchema(p.middle, p.out)
-	o := &sequenced{stage: s, first: len(p.inputs), split: p.split()}
+	o := &sequenced{first: len(p.inputs), split: p.split(), result: p.gathered, evaluates: p.evaluates}
 	for _, i := range p.inputs {
 		o.types = append(o.types, p.in.Fields[i].Type)
 	}
-	var programs []*expr.Program
 	for _, f := range p.frames {
 		for _, q := range slices.Concat(f.keys, f.args) {
-			programs, o.types = append(programs, q.Clone()), append(o.types, q.Type())
+			o.types = append(o.types, q.Type())
 		}
 	}
 	types := o.types
 	o.shape = p.shape(types)
-	o.columns = func(b *column.Batch) ([]*column.Column, error) {
-		columns := make([]*column.Column, 0, len(types))
-		for _, i := range p.inputs {
-			columns = append(columns, b.Columns[i])
-		}
-		for _, q := range programs {
-			c, err := q.Eval(&o.view)
-			if err != nil {
-				return nil, fmt.Errorf("evaluate a part of OVER: %w", err)
-			}
-			columns = append(columns, c)
-		}
-		return columns, nil
-	}
 	o.fresh = func() unit {
 		u := &over{plan: p, wait: newWaiting(types), passed: math.MinInt64}
 		for _, f := range p.frames {
@@ -84,9 +67,33 @@ func newOver(p *overPlan) *sequenced {
 		}
 		return u
 	}
-	o.result = p.gathered
-	o.start()
+	o.begin()
 	return o
+}
+
+// evaluates makes what computes the columns that rows wait with: those of the input that are read, and the
+// keys and arguments of each frame in turn.
+func (p *overPlan) evaluates() (stage, columnsOf) {
+	s := newStage(&windowPlan{in: p.in, event: p.event, where: p.where, items: p.items, having: p.qualify, lateness: p.lateness})
+	s.plan.middleSchema(p.middle, p.out)
+	var programs []*expr.Program
+	for _, f := range p.frames {
+		programs = append(programs, clones(slices.Concat(f.keys, f.args))...)
+	}
+	return s, func(s *stage, b *column.Batch) ([]*column.Column, error) {
+		columns := make([]*column.Column, 0, len(p.inputs)+len(programs))
+		for _, i := range p.inputs {
+			columns = append(columns, b.Columns[i])
+		}
+		for _, q := range programs {
+			c, err := q.Eval(&s.view)
+			if err != nil {
+				return nil, fmt.Errorf("evaluate a part of OVER: %w", err)
+			}
+			columns = append(columns, c)
+		}
+		return columns, nil
+	}
 }
 
 // split is the keys that all frames have, or nil if these differ or there are none: then the partitions

@@ -1,10 +1,8 @@
 package sql
 
 import (
-	"cmp"
 	"math"
 	mathbits "math/bits"
-	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
@@ -33,32 +31,25 @@ type bucket struct {
 	// fresh has a bit for each group that changed since its windows were last shown; it is used by
 	// queries that show windows before they close.
 	fresh bits
-	// mark is the number of the current batch if touch is the place in panes.touched.
+	// mark is the number of the current batch if touch is the place in folder.touched.
 	mark  int64
 	touch int
-}
-
-// touched is a bucket that the current batch has rows for.
-type touched struct {
-	bucket *bucket
-	rows   []int32
 }
 
 // panes runs a windowPlan whose windows are made of panes. Each shard has buckets of its own: the
 // rows of a shard arrive in order, so its sums depend on nothing else; Emit adds the shards up in
 // the order of their ids.
 type panes struct {
-	stage
+	// folder is the first one of all of them.
+	folder
+	folders []*folder
+	lanes   *lanes
 	// shards has the buckets by ascending pane and first window.
 	shards map[record.ShardID][]*bucket
 	// closed is the end of what was emitted: windows that end by then take no rows any more.
 	closed int64
-	// shown is the last multiple of EMIT EVERY at which windows were shown; stale is set when one
-	// changed since.
+	// shown is the last multiple of EMIT EVERY at which windows were shown.
 	shown int64
-	stale bool
-	// due is when the next window closes.
-	due int64
 
 	keep Parts
 	room int64
@@ -70,148 +61,39 @@ type panes struct {
 	// divided is set once runs were made, byValue if these are divided by different values.
 	divided, byValue bool
 
-	batches int64
-	touched []touched
-	groups  []uint32
-	key     agg.Batch
 	// encoded is memory that pieces are encoded in.
 	encoded []byte
 }
 
 func newPanes(p *windowPlan) *panes {
-	return &panes{stage: newStage(p), shards: make(map[record.ShardID][]*bucket), closed: math.MinInt64, shown: math.MinInt64, due: math.MaxInt64, barred: math.MinInt64}
+	o := &panes{shards: make(map[record.ShardID][]*bucket), closed: math.MinInt64, shown: math.MinInt64, barred: math.MinInt64}
+	o.folder = *newFolder(o, p)
+	o.folders = []*folder{&o.folder}
+	return o
 }
 
-// Add folds the selected rows of b into the panes of their shard.
-func (o *panes) Add(b *column.Batch) (Taken, error) {
-	var taken Taken
-	event, err := o.admit(b, &taken)
-	if err != nil || event == nil {
-		return taken, err
+// divide makes folders with programs of their own.
+func (o *panes) divide(l *lanes) []Adder {
+	o.lanes, o.keep = l, l.guard(o.keep)
+	latest := int64(0)
+	for _, f := range o.folders {
+		latest = max(latest, f.batches)
+		o.due, o.stale = min(o.due, f.due), o.stale || f.stale
 	}
-	o.place(b, event, &taken)
-	for i := range o.touched {
-		if err := o.load(o.touched[i].bucket); err != nil {
-			return taken, err
-		}
+	out := adders(l, &o.folders, func() *folder { return newFolder(o, o.plan) })
+	for i, f := range o.folders {
+		f.batches, f.step = latest+int64(i), int64(l.n)
 	}
-	o.plan.layout.Prepare(&o.key, o.keyCols, o.view.Selection, b.Rows)
-	for i := range o.touched {
-		t := &o.touched[i]
-		o.groups = t.bucket.table.Find(&o.key, t.rows, o.groups[:0])
-		t.bucket.table.Add(o.groups, o.argCols, t.rows)
-		if o.keep != nil {
-			t.bucket.dirty.set(o.groups)
-		}
-		if o.plan.early() {
-			t.bucket.fresh.set(o.groups)
-			o.stale = true
-		}
-		taken.Aggregated += int64(len(t.rows))
-	}
-	return taken, nil
+	return out
 }
 
-// place sorts the rows of o.view into o.touched by pane.
-func (o *panes) place(b *column.Batch, event *column.Column, taken *Taken) {
-	o.batches++
-	o.touched = o.touched[:0]
-	marks, times, closed, lateness := b.Watermarks, event.Int64s, max(o.closed, o.barred), o.plan.lateness
-	// The pane of the last row, its place in touched or -1, and its rows so far.
-	var pane window.Span
-	first, limit, at := int64(0), int64(0), -1
-	var rows []int32
-	for _, r := range o.view.Selection {
-		if event.Valid != nil && !event.Valid.Get(int(r)) {
-			taken.Filtered++
-			continue
-		}
-		if ts := times[r]; ts < pane.Start || ts >= pane.End {
-			if at >= 0 {
-				o.touched[at].rows = rows
-				at = -1
-			}
-			var fits bool
-			if pane, first, fits = o.locate(ts); !fits {
-				pane = window.Span{}
-				taken.Filtered++
-				continue
-			}
-			limit = plus(first, lateness)
-		}
-		if first <= closed || marks != nil && limit <= marks[r] {
-			if at := o.late(b, pane, r); at >= 0 {
-				o.touched[at].rows = append(o.touched[at].rows, r)
-			} else {
-				taken.Late = append(taken.Late, r)
-			}
-			continue
-		}
-		if at < 0 {
-			at = o.touch(b.Origin.Shard, pane, first)
-			rows = o.touched[at].rows
-		}
-		rows = append(rows, r)
+// closes is when the next window does.
+func (o *panes) closes() int64 {
+	due := int64(math.MaxInt64)
+	for _, f := range o.folders {
+		due = min(due, f.due)
 	}
-	if at >= 0 {
-		o.touched[at].rows = rows
-	}
-}
-
-// locate finds the pane of a time and the end of its first window.
-func (o *panes) locate(ts int64) (window.Span, int64, bool) {
-	pane, ok := o.plan.windows.Pane(ts)
-	if !ok {
-		return pane, 0, false
-	}
-	w, ok := o.plan.windows.After(pane, math.MinInt64)
-	return pane, w.End, ok
-}
-
-// late finds the place for a row of which some windows are closed; -1 if all are.
-func (o *panes) late(b *column.Batch, pane window.Span, r int32) int {
-	end := max(o.closed, o.barred)
-	if b.Watermarks != nil {
-		end = max(end, minus(b.Watermarks[r], o.plan.lateness))
-	}
-	w, ok := o.plan.windows.After(pane, end)
-	if !ok {
-		return -1
-	}
-	return o.touch(b.Origin.Shard, pane, w.End)
-}
-
-// touch is the place in o.touched of a bucket, which is made if need be.
-func (o *panes) touch(shard record.ShardID, pane window.Span, first int64) int {
-	buckets := o.shards[shard]
-	i, found := slices.BinarySearchFunc(buckets, bucket{pane: pane, first: first}, func(a *bucket, b bucket) int {
-		return cmp.Or(cmp.Compare(a.pane.Start, b.pane.Start), cmp.Compare(a.first, b.first))
-	})
-	if !found {
-		buckets = slices.Insert(buckets, i, &bucket{pane: pane, first: first, table: o.plan.layout.New()})
-		o.shards[shard] = buckets
-		o.due = min(o.due, first)
-	}
-	b := buckets[i]
-	if b.mark != o.batches {
-		b.mark, b.touch = o.batches, len(o.touched)
-		if b.touch < cap(o.touched) {
-			o.touched = o.touched[:b.touch+1]
-			o.touched[b.touch].rows = o.touched[b.touch].rows[:0]
-		} else {
-			o.touched = append(o.touched, touched{})
-		}
-		o.touched[b.touch].bucket = b
-	}
-	return b.touch
-}
-
-// untouch lets go of closed buckets in memory that is used again.
-func (o *panes) untouch() {
-	for i := range o.touched[:cap(o.touched)] {
-		o.touched[:cap(o.touched)][i].bucket = nil
-	}
-	o.touched = o.touched[:0]
+	return due
 }
 
 // Memory is the size of the open panes.

@@ -15,13 +15,13 @@ import (
 
 // Ready reports whether a window closes at the watermark, or open ones are to be shown.
 func (o *panes) Ready(watermark int64) bool {
-	return len(o.shards) > 0 && o.due <= minus(watermark, o.plan.lateness) || o.shows(watermark)
+	return len(o.shards) > 0 && o.closes() <= minus(watermark, o.plan.lateness) || o.shows(watermark)
 }
 
 // shows reports whether open windows are to be shown.
 func (o *panes) shows(watermark int64) bool {
 	switch {
-	case !o.stale:
+	case !slices.ContainsFunc(o.folders, func(f *folder) bool { return f.stale }):
 		return false
 	case o.plan.changes:
 		return true
@@ -44,6 +44,15 @@ func (p *windowPlan) tick(watermark int64) int64 {
 type leaving struct {
 	window.Span
 	buckets []*bucket
+}
+
+// groups is how many the window has, or more.
+func (w leaving) groups() int64 {
+	n := int64(0)
+	for _, b := range w.buckets {
+		n += b.groups()
+	}
+	return n
 }
 
 // Emit returns the rows of the windows that end by the watermark, by window and then by key, and
@@ -93,27 +102,32 @@ func (o *panes) Emit(watermark int64) (*column.Batch, error) {
 // window that is still open only if they changed. Of very many some are left for the next time: then the
 // window is barred for rows that come in between.
 func (o *panes) emit(w leaving, final bool, middle []*build.Column) (done bool, err error) {
-	take := func(t *agg.Table) bool {
-		if !final {
-			o.results(w.Span, false, t, o.changed(w, t), middle)
-			return true
+	order := func(t *agg.Table) []int {
+		if final {
+			return t.Sorted()
 		}
-		o.results(w.Span, true, t, t.Sorted(), middle)
-		return !o.full(middle)
+		return o.changed(w, t)
 	}
-	if !o.sectioned(w) {
+	switch {
+	case o.sectioned(w):
+	case final && o.lanes.count() > 1 && w.groups() >= manyGroups:
+		return true, o.emitByLanes(w, middle)
+	default:
 		t, err := o.merged(w)
 		if err != nil {
 			return false, err
 		}
-		take(t)
+		o.results(w.Span, final, t, order(t), middle)
 		return true, nil
 	}
 	from := 0
 	if final && w.End == o.barred {
 		from = o.next
 	}
-	next, err := o.inSections(w, from, take)
+	next, err := o.inSections(w, from, order, func(t *agg.Table, groups []int) bool {
+		o.results(w.Span, final, t, groups, middle)
+		return !final || !o.full(middle)
+	})
 	if err != nil {
 		return false, err
 	}
@@ -210,27 +224,39 @@ func (o *panes) changed(w leaving, table *agg.Table) []int {
 
 // results appends groups of a window to the middle columns.
 func (o *panes) results(w window.Span, final bool, t *agg.Table, groups []int, middle []*build.Column) {
+	for i, c := range middle {
+		o.resultColumn(i, w, final, t, groups, c)
+	}
+}
+
+// resultColumn appends groups of a window to column i of the middle schema.
+func (o *panes) resultColumn(i int, w window.Span, final bool, t *agg.Table, groups []int, to *build.Column) {
+	value := int64(flag(final))
+	switch {
+	case i >= firstKey+len(o.plan.keys):
+		t.Result(i-firstKey-len(o.plan.keys), groups, to)
+		return
+	case i >= firstKey:
+		t.Key(i-firstKey, groups, to)
+		return
+	case i == windowStart:
+		value = temporal.Within(w.Start)
+	case i == windowEnd:
+		value = temporal.Within(w.End)
+	}
 	for range groups {
-		middle[windowStart].Int(temporal.Within(w.Start))
-		middle[windowEnd].Int(temporal.Within(w.End))
-		middle[windowFinal].Int(int64(flag(final)))
-	}
-	for i := range o.plan.keys {
-		t.Key(i, groups, middle[firstKey+i])
-	}
-	for i := range o.plan.layout.Aggs {
-		t.Result(i, groups, middle[firstKey+len(o.plan.keys)+i])
+		to.Int(value)
 	}
 }
 
 // forget drops the buckets whose windows are all closed.
 func (o *panes) forget() {
-	o.due = math.MaxInt64
+	due := int64(math.MaxInt64)
 	for id, buckets := range o.shards {
 		buckets = slices.DeleteFunc(buckets, func(b *bucket) bool {
 			w, ok := o.plan.windows.After(b.pane, o.seen(b))
 			if ok {
-				o.due = min(o.due, w.End)
+				due = min(due, w.End)
 			}
 			return !ok
 		})
@@ -238,7 +264,10 @@ func (o *panes) forget() {
 			delete(o.shards, id)
 		}
 	}
-	o.untouch()
+	for _, f := range o.folders {
+		f.due = due
+		f.untouch()
+	}
 }
 
 // Open counts the windows that have rows and are not closed.
@@ -259,7 +288,9 @@ func (o *panes) Open() Open {
 
 // settle notes that open windows were shown.
 func (o *panes) settle(watermark int64) {
-	o.stale = false
+	for _, f := range o.folders {
+		f.stale = false
+	}
 	if o.plan.every > 0 {
 		o.shown = max(o.shown, o.plan.tick(watermark))
 	}

@@ -25,7 +25,7 @@ const (
 )
 
 // Keep sets where snapshots put large buckets.
-func (o *panes) Keep(in Parts, room int64) { o.keep, o.room = in, room }
+func (o *panes) Keep(in Parts, room int64) { o.keep, o.room = o.lanes.guard(in), room }
 
 // Files are those that the last snapshot refers to.
 func (o *panes) Files() []int64 {

@@ -165,9 +165,48 @@ func (o *panes) few() int64 {
 	return agg.KeyGroups
 }
 
+// section is some groups of a window in the order in which they leave.
+type section struct {
+	table *agg.Table
+	order []int
+}
+
 // inSections gives a window's groups section by section, from one on, until take says that it is enough; it
 // returns the section to go on with.
-func (o *panes) inSections(w leaving, from int, take func(t *agg.Table) (more bool)) (int, error) {
+func (o *panes) inSections(w leaving, from int, order func(t *agg.Table) []int, take func(t *agg.Table, groups []int) (more bool)) (int, error) {
+	divided, err := o.divideAll(w)
+	if err != nil {
+		return 0, err
+	}
+	next, all := agg.KeyGroups, o.plan.layout.New()
+	err = inOrder(o.lanes, from, agg.KeyGroups, func(i int) (section, error) {
+		t, err := o.section(w, divided, i)
+		if err != nil || o.byValue {
+			return section{table: t}, err
+		}
+		return section{table: t, order: order(t)}, nil
+	}, func(i int, s section) bool {
+		switch {
+		case o.byValue:
+			all.Merge(s.table)
+			all.Settle()
+		case s.table.Len() > 0 && !take(s.table, s.order):
+			next = i + 1
+			return false
+		}
+		return true
+	})
+	if err != nil {
+		return 0, err
+	}
+	if o.byValue {
+		take(all, order(all))
+	}
+	return next, nil
+}
+
+// divideAll divides the tables of the buckets of a window.
+func (o *panes) divideAll(w leaving) ([]*agg.Sections, error) {
 	divided := make([]*agg.Sections, len(w.buckets))
 	for n, b := range w.buckets {
 		switch {
@@ -175,7 +214,7 @@ func (o *panes) inSections(w leaving, from int, take func(t *agg.Table) (more bo
 		case len(b.parts) > 0:
 			// It would be read again for each section.
 			if err := o.toRun(b); err != nil {
-				return 0, err
+				return nil, err
 			}
 		default:
 			b.table = o.plan.layout.New()
@@ -185,30 +224,21 @@ func (o *panes) inSections(w leaving, from int, take func(t *agg.Table) (more bo
 		}
 		divided[n] = b.table.Divide(o.byValue)
 	}
-	all := o.plan.layout.New()
-	for i := from; i < agg.KeyGroups; i++ {
-		t := o.plan.layout.New()
-		for n, b := range w.buckets {
-			for _, r := range b.runs {
-				if err := o.fold(t, r, i); err != nil {
-					return 0, fmt.Errorf("read groups of the window pane at %d: %w", b.pane.Start, err)
-				}
+	return divided, nil
+}
+
+// section is the groups of a window in a section.
+func (o *panes) section(w leaving, divided []*agg.Sections, i int) (*agg.Table, error) {
+	t := o.plan.layout.New()
+	for n, b := range w.buckets {
+		for _, r := range b.runs {
+			if err := o.fold(t, r, i); err != nil {
+				return nil, fmt.Errorf("read groups of the window pane at %d: %w", b.pane.Start, err)
 			}
-			t.MergeSection(divided[n], i)
 		}
-		if o.byValue {
-			all.Merge(t)
-			all.Settle()
-			continue
-		}
-		if t.Len() > 0 && !take(t) {
-			return i + 1, nil
-		}
+		t.MergeSection(divided[n], i)
 	}
-	if o.byValue {
-		take(all)
-	}
-	return agg.KeyGroups, nil
+	return t, nil
 }
 
 func (b *bucket) appendRuns(dst []byte) []byte {

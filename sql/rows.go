@@ -2,6 +2,7 @@ package sql
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -81,110 +82,149 @@ func (p *rowPlan) item(item ast.Item, scope *expr.Scope, in Input) error {
 
 func (p *rowPlan) operator() Operator {
 	o := &rowOperator{plan: p, shards: make(map[record.ShardID][]*build.Column)}
-	if p.where != nil {
-		o.where = p.where.Clone()
-	}
-	for _, i := range p.items {
-		o.items = append(o.items, i.Clone())
-	}
+	o.selector = *o.newSelector()
+	o.selectors = []*selector{&o.selector}
 	return o
 }
 
 // rowOperator holds the rows of the open chunk. Its snapshot is empty: rows that were not emitted
 // belong to the open chunk, which is read again.
 type rowOperator struct {
-	plan   *rowPlan
+	// selector is the first one of all of them.
+	selector
+	plan      *rowPlan
+	shards    map[record.ShardID][]*build.Column
+	selectors []*selector
+	lanes     *lanes
+	// direct takes the rows in place of shards if it is set: an element for each selector.
+	direct []func(*column.Batch)
+}
+
+// selector computes rows of the output. It holds memory that is used again.
+type selector struct {
+	of     *rowOperator
+	lane   int
 	where  *expr.Program
 	items  []*expr.Program
-	shards map[record.ShardID][]*build.Column
-	rows   int
+	rows   int // since the last Emit
 	chosen []int32
 	all    []int32 // 0, 1, 2, …
 	view   column.Batch
-	// direct takes the rows in place of shards if it is set, and sent is what it is given.
-	direct func(*column.Batch)
-	sent   column.Batch
+	// sent is what direct is given.
+	sent column.Batch
+}
+
+func (o *rowOperator) newSelector() *selector {
+	s := &selector{of: o, items: clones(o.plan.items), lane: len(o.selectors)}
+	if o.plan.where != nil {
+		s.where = o.plan.where.Clone()
+	}
+	return s
+}
+
+// divide makes selectors with programs of their own.
+func (o *rowOperator) divide(l *lanes) []Adder {
+	o.lanes = l
+	for _, s := range o.selectors[1:] {
+		o.rows += s.rows
+	}
+	return adders(l, &o.selectors, o.newSelector)
 }
 
 // Add computes the output of the selected rows.
-func (o *rowOperator) Add(b *column.Batch) (Taken, error) {
-	o.view = *b
+func (s *selector) Add(b *column.Batch) (Taken, error) {
+	s.view = *b
 	taken := Taken{}
-	if o.where != nil {
+	if s.where != nil {
 		var err error
-		if o.chosen, err = o.where.Select(b, o.chosen[:0]); err != nil {
+		if s.chosen, err = s.where.Select(b, s.chosen[:0]); err != nil {
 			return taken, fmt.Errorf("evaluate WHERE: %w", err)
 		}
-		taken.Filtered = int64(b.Selected() - len(o.chosen))
-		o.view.Selection = o.chosen
+		taken.Filtered = int64(b.Selected() - len(s.chosen))
+		s.view.Selection = s.chosen
 	}
-	if o.view.Selection == nil {
-		for len(o.all) < b.Rows {
-			o.all = append(o.all, int32(len(o.all)))
+	if s.view.Selection == nil {
+		for len(s.all) < b.Rows {
+			s.all = append(s.all, int32(len(s.all)))
 		}
-		o.view.Selection = o.all[:b.Rows]
+		s.view.Selection = s.all[:b.Rows]
 	}
-	rows := o.view.Selection
+	rows := s.view.Selection
 	taken.Aggregated = int64(len(rows))
 	if len(rows) == 0 {
 		return taken, nil
 	}
-	if o.direct != nil {
-		return taken, o.send()
+	if s.of.direct != nil {
+		return taken, s.send()
 	}
-	out := o.shards[b.Origin.Shard]
-	if out == nil {
-		for _, f := range o.plan.out.schema.Fields {
-			out = append(out, build.New(f.Type))
-		}
-		o.shards[b.Origin.Shard] = out
-	}
-	for i, p := range o.items {
-		c, err := o.eval(i, p)
+	out := s.of.columns(b.Origin.Shard)
+	for i, p := range s.items {
+		c, err := s.eval(i, p)
 		if err != nil {
 			return taken, err
 		}
 		out[i].Rows(c, rows)
 	}
-	o.rows += len(rows)
+	s.rows += len(rows)
 	return taken, nil
 }
 
 // eval computes an item of the select list for the rows in view.
-func (o *rowOperator) eval(i int, p *expr.Program) (*column.Column, error) {
-	c, err := p.Eval(&o.view)
+func (s *selector) eval(i int, p *expr.Program) (*column.Column, error) {
+	c, err := p.Eval(&s.view)
 	if err != nil {
-		return nil, fmt.Errorf("evaluate column %q: %w", o.plan.out.schema.Fields[i].Name, err)
+		return nil, fmt.Errorf("evaluate column %q: %w", s.of.plan.out.schema.Fields[i].Name, err)
 	}
 	return c, nil
 }
 
+// columns are those that take the rows of a shard.
+func (o *rowOperator) columns(shard record.ShardID) []*build.Column {
+	o.lanes.lock()
+	defer o.lanes.unlock()
+	out := o.shards[shard]
+	if out == nil {
+		out = builders(o.plan.output())
+		o.shards[shard] = out
+	}
+	return out
+}
+
 // Ready reports whether there are rows, whatever the watermark.
-func (o *rowOperator) Ready(int64) bool { return o.rows > 0 }
+func (o *rowOperator) Ready(int64) bool {
+	return slices.ContainsFunc(o.selectors, func(s *selector) bool { return s.rows > 0 })
+}
 
 // Emit returns all rows, by ascending shard and then in the order they came.
-func (o *rowOperator) Emit(int64) (*column.Batch, error) {
-	if o.rows == 0 {
+func (o *rowOperator) Emit(watermark int64) (*column.Batch, error) {
+	if !o.Ready(watermark) {
 		return nil, nil
 	}
-	ids := make([]record.ShardID, 0, len(o.shards))
-	for id := range o.shards {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
+	ids := slices.Sorted(maps.Keys(o.shards))
 	all := o.shards[ids[0]]
+	var rest []*column.Batch
+	most := 0
 	for _, id := range ids[1:] {
 		part := build.Batch(o.plan.output(), o.shards[id])
-		rows := make([]int32, part.Rows)
-		for r := range rows {
-			rows[r] = int32(r)
-		}
-		for i := range all {
-			all[i].Rows(part.Columns[i], rows)
-		}
+		rest, most = append(rest, part), max(most, part.Rows)
 	}
-	o.shards, o.rows = make(map[record.ShardID][]*build.Column), 0
-	return build.Batch(o.plan.output(), all), nil
+	rows := upTo(most)
+	err := o.lanes.each(len(all), func(_, i int) error {
+		for _, part := range rest {
+			all[i].Rows(part.Columns[i], rows[:part.Rows])
+		}
+		return nil
+	})
+	o.empty()
+	return build.Batch(o.plan.output(), all), err
+}
+
+// empty forgets all rows.
+func (o *rowOperator) empty() {
+	o.shards = make(map[record.ShardID][]*build.Column)
+	for _, s := range o.selectors {
+		s.rows = 0
+	}
 }
 
 // Snapshot is empty, see rowOperator.
@@ -195,7 +235,7 @@ func (o *rowOperator) Restore(snapshot []byte) error {
 	if len(snapshot) > 0 {
 		return fmt.Errorf("restore a query without windows: the snapshot is of another query")
 	}
-	o.shards, o.rows = make(map[record.ShardID][]*build.Column), 0
+	o.empty()
 	return nil
 }
 

@@ -1,13 +1,12 @@
 package sql
 
 import (
-	"fmt"
 	"math"
-	"slices"
+	"sync"
 
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/sql/agg"
-	"github.com/millrace-io/millrace/sql/build"
 )
 
 // unit is what an operator that takes rows by event time knows of the keys of one group: the rows whose
@@ -37,15 +36,18 @@ type unit interface {
 // a window begins. Rows behind their shard's watermark are late. Its state is in key groups, each of which
 // can be in memory or in parts.
 type sequenced struct {
-	stage
-	// columns are what rows are taken with; those that decide on the key group begin at first.
-	columns func(b *column.Batch) ([]*column.Column, error)
-	first   int
-	split   *agg.Layout // nil when the state is one group
-	types   []column.Type
-	shape   []byte
-	fresh   func() unit
-	result  func() *gathered
+	// divider is the first one of all of them.
+	divider
+	dividers []*divider
+	lanes    *lanes
+	// evaluates makes what a divider computes with; the columns that decide on the key group begin at first.
+	evaluates func() (stage, columnsOf)
+	first     int
+	split     *agg.Layout // nil when the state is one group
+	types     []column.Type
+	shape     []byte
+	fresh     func() unit
+	result    func() *gathered
 	// timed is set if the watermark closes windows, reach is their length.
 	timed bool
 	reach int64
@@ -58,64 +60,129 @@ type sequenced struct {
 	keep    Parts
 	room    int64
 	limit   int
+	// locks are nil without lanes.
+	locks *groupLocks
+}
 
+// columnsOf is what the rows that s has chosen of b are taken with.
+type columnsOf func(s *stage, b *column.Batch) ([]*column.Column, error)
+
+// divider divides rows by key groups. It holds memory that is used again.
+type divider struct {
+	stage
+	of      *sequenced
+	columns columnsOf
+	// from is the group that it begins with, so that the lanes do not wait for one another.
+	from   int
 	taken  []int32
 	byPart [][]int32
+}
+
+// groupLocks guard what is shared while rows are added: the groups, and the number of the next row.
+type groupLocks struct {
+	groups []sync.Mutex
+	number sync.Mutex
 }
 
 // rowsHeld is how many rows that the watermark has passed may wait for a window to close.
 const rowsHeld = 1 << 16
 
-// start makes the groups.
+// begin makes the groups and the first divider.
+func (o *sequenced) begin() {
+	o.start()
+	o.divider = *o.newDivider()
+	o.dividers = []*divider{&o.divider}
+}
+
+// start empties the groups.
 func (o *sequenced) start() {
 	n := agg.KeyGroups
 	if o.split == nil {
 		n = 1
 	}
-	o.groups, o.byPart = make([]*group, n), make([][]int32, n)
+	o.groups = make([]*group, n)
 	o.closed, o.shown = math.MinInt64, math.MinInt64
 }
 
+func (o *sequenced) newDivider() *divider {
+	d := &divider{of: o, byPart: make([][]int32, len(o.groups))}
+	d.stage, d.columns = o.evaluates()
+	return d
+}
+
+// divide makes dividers with programs of their own.
+func (o *sequenced) divide(l *lanes) []Adder {
+	o.lanes, o.keep = l, l.guard(o.keep)
+	o.locks = &groupLocks{groups: make([]sync.Mutex, len(o.groups))}
+	out := adders(l, &o.dividers, o.newDivider)
+	for i, d := range o.dividers {
+		d.from = i * len(o.groups) / l.n
+	}
+	return out
+}
+
 // Add keeps the selected rows of b until the watermark has passed them.
-func (o *sequenced) Add(b *column.Batch) (Taken, error) {
+func (d *divider) Add(b *column.Batch) (Taken, error) {
+	o := d.of
 	var taken Taken
-	event, err := o.admit(b, &taken)
+	event, err := d.admit(b, &taken)
 	if err != nil || event == nil {
 		return taken, err
 	}
-	columns, err := o.columns(b)
+	columns, err := d.columns(&d.stage, b)
 	if err != nil {
 		return taken, err
 	}
-	o.taken = o.onTime(b, event, o.closed, &taken, o.taken[:0])
-	taken.Aggregated = int64(len(o.taken))
-	for g, rows := range o.divide(columns) {
-		if len(rows) > 0 {
-			if o.groups[g] == nil {
-				o.groups[g] = newGroup(o.fresh())
-			}
-			o.groups[g].add(o, b.Origin.Shard, event.Int64s, columns, rows)
+	d.taken = d.onTime(b, event, o.closed, &taken, d.taken[:0])
+	taken.Aggregated = int64(len(d.taken))
+	parts, arrival := d.parts(columns), o.number(b.Rows)
+	for k := range parts {
+		if g := (d.from + k) % len(parts); len(parts[g]) > 0 {
+			o.hand(g, b.Origin.Shard, arrival, event.Int64s, columns, parts[g])
 		}
 	}
-	o.arrival += int64(b.Rows)
 	return taken, nil
 }
 
-// divide is the rows of o.taken by key group.
-func (o *sequenced) divide(columns []*column.Column) [][]int32 {
-	if o.split == nil {
-		o.byPart[0] = o.taken
-		return o.byPart
+// number is the one under which the first of some rows arrives.
+func (o *sequenced) number(rows int) int64 {
+	if o.locks != nil {
+		o.locks.number.Lock()
+		defer o.locks.number.Unlock()
 	}
-	for g := range o.byPart {
-		o.byPart[g] = o.byPart[g][:0]
+	first := o.arrival
+	o.arrival += int64(rows)
+	return first
+}
+
+// hand gives rows to a group.
+func (o *sequenced) hand(g int, shard record.ShardID, arrival int64, times []int64, columns []*column.Column, rows []int32) {
+	if o.locks != nil {
+		o.locks.groups[g].Lock()
+		defer o.locks.groups[g].Unlock()
+	}
+	if o.groups[g] == nil {
+		o.groups[g] = newGroup(o.fresh())
+	}
+	o.groups[g].add(shard, arrival, times, columns, rows)
+}
+
+// parts is the rows of d.taken by key group.
+func (d *divider) parts(columns []*column.Column) [][]int32 {
+	o := d.of
+	if o.split == nil {
+		d.byPart[0] = d.taken
+		return d.byPart
+	}
+	for g := range d.byPart {
+		d.byPart[g] = d.byPart[g][:0]
 	}
 	keys := columns[o.first : o.first+len(o.split.Keys)]
-	for _, r := range o.taken {
+	for _, r := range d.taken {
 		g := o.split.KeyGroup(keys, int(r))
-		o.byPart[g] = append(o.byPart[g], r)
+		d.byPart[g] = append(d.byPart[g], r)
 	}
-	return o.byPart
+	return d.byPart
 }
 
 // onTime appends the rows of s.view that are not behind their shard's watermark or closed.
@@ -192,101 +259,6 @@ func (o *sequenced) shows(watermark int64, sum summary) bool {
 		return true
 	}
 	return watermark != column.MinWatermark && o.plan.tick(watermark) > o.shown
-}
-
-// gathered is rows of the middle schema that leave, and their order.
-type gathered struct {
-	middle []*build.Column // nil for those that nothing reads
-	order  []order
-	// last is when the latest of them is over.
-	last int64
-}
-
-// order is the place of a row: final ones first, then by end and start of the window and its first row.
-type order struct {
-	open  bool
-	start int64
-	rank
-}
-
-func (o order) compare(p order) int {
-	switch {
-	case o.open != p.open:
-		return int(flag(o.open)) - int(flag(p.open))
-	case o.at != p.at || o.start == p.start:
-		return o.rank.compare(p.rank)
-	case o.start < p.start:
-		return -1
-	}
-	return 1
-}
-
-// batch is the rows in their order.
-func (g *gathered) batch(schema *column.Schema) *column.Batch {
-	out := &column.Batch{Schema: schema, Rows: len(g.order), Columns: make([]*column.Column, len(g.middle))}
-	var rows []int32
-	if !slices.IsSortedFunc(g.order, order.compare) {
-		rows = upTo(len(g.order))
-		slices.SortFunc(rows, func(a, b int32) int { return g.order[a].compare(g.order[b]) })
-	}
-	for i, b := range g.middle {
-		switch {
-		case b == nil:
-		case rows == nil:
-			out.Columns[i] = b.Finish()
-		default:
-			sorted := build.New(schema.Fields[i].Type)
-			sorted.Rows(b.View(), rows)
-			out.Columns[i] = sorted.Finish()
-			g.middle[i] = nil
-		}
-	}
-	return out
-}
-
-// Emit takes the rows that the watermark has passed. It returns those of windows that are complete, or of
-// OVER, in their order, and behind them open windows that are to be shown. Of very many it returns some
-// and stays Ready.
-func (o *sequenced) Emit(watermark int64) (*column.Batch, error) {
-	if !o.Ready(watermark) {
-		return nil, nil
-	}
-	through := minus(watermark, o.plan.lateness)
-	shows, all := o.shows(watermark, o.sum()), true
-	out := o.result()
-	out.last = math.MinInt64
-	held := o.Memory()
-	for i, g := range o.groups {
-		if g == nil || !g.sum.due(through, shows) {
-			continue
-		}
-		if all = o.limit == 0 || len(out.order) < o.limit; !all {
-			break
-		}
-		held -= g.memory()
-		if err := o.load(i); err != nil {
-			return nil, err
-		}
-		g.pass(through, shows, out)
-		if g.unit.empty() {
-			o.groups[i] = nil
-			continue
-		}
-		if o.keep != nil && held+g.memory() > o.room {
-			if err := o.evict(g); err != nil {
-				return nil, fmt.Errorf("write key group %d: %w", i, err)
-			}
-		}
-		held += g.memory()
-	}
-	if through == column.MaxWatermark {
-		through = out.last
-	}
-	o.closed = max(o.closed, through)
-	if shows && all && o.plan.every > 0 {
-		o.shown = max(o.shown, o.plan.tick(watermark))
-	}
-	return o.projectBatch(out.batch(&o.plan.middle))
 }
 
 // Limit sets after how many rows Emit leaves the rest for the next one.

@@ -101,13 +101,18 @@ func (o *panes) Snapshot() ([]byte, error) {
 // as before.
 func (o *panes) Restore(snapshot []byte) error {
 	fresh := newPanes(o.plan)
-	fresh.stage, fresh.keep, fresh.room, fresh.limit = o.stage, o.keep, o.room, o.limit
+	fresh.keep = o.keep
 	if len(snapshot) > 0 {
 		if err := fresh.read(snapshot); err != nil {
 			return fmt.Errorf("restore the windows of a query: %w", err)
 		}
 	}
-	*o = *fresh
+	o.shards, o.closed, o.shown, o.barred, o.next = fresh.shards, fresh.closed, fresh.shown, fresh.barred, fresh.next
+	o.divided, o.byValue = fresh.divided, fresh.byValue
+	for _, f := range o.folders {
+		f.due, f.stale = fresh.due, fresh.stale
+		f.untouch()
+	}
 	return nil
 }
 

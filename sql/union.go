@@ -123,10 +123,35 @@ type union struct {
 
 // Add gives the rows to every term that reads their input. A row is late if it is for one of them; it counts
 // as filtered at most as often as the term that filters least does.
-func (o *union) Add(b *column.Batch) (Taken, error) {
+func (o *union) Add(b *column.Batch) (Taken, error) { return addToTerms(o.terms, o.inputs, b) }
+
+func (o *union) divide(l *lanes) []Adder {
+	terms, out := make([][]Adder, l.n), make([]Adder, l.n)
+	for _, t := range o.terms {
+		for i, a := range divide(t, l) {
+			terms[i] = append(terms[i], a)
+		}
+	}
+	for i := range out {
+		out[i] = &unionAdder{terms: terms[i], inputs: o.inputs}
+	}
+	return out
+}
+
+// unionAdder is a way to each term.
+type unionAdder struct {
+	terms  []Adder
+	inputs [][]int
+}
+
+// Add gives the rows to every term that reads their input.
+func (a *unionAdder) Add(b *column.Batch) (Taken, error) { return addToTerms(a.terms, a.inputs, b) }
+
+// addToTerms gives rows to the terms of a union that read their input.
+func addToTerms[A Adder](terms []A, inputs [][]int, b *column.Batch) (Taken, error) {
 	sum := Taken{Filtered: math.MaxInt64}
-	for i, t := range o.terms {
-		if !slices.Contains(o.inputs[i], b.Origin.Input) {
+	for i, t := range terms {
+		if !slices.Contains(inputs[i], b.Origin.Input) {
 			continue
 		}
 		taken, err := t.Add(b)

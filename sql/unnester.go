@@ -33,6 +33,8 @@ func newUnnester(p *unnestStep) *unnester {
 	return &unnester{plan: p, list: p.list.Clone(), picked: make(pickers, len(p.out.Fields))}
 }
 
+func (u *unnester) twin() runner { return newUnnester(u.plan) }
+
 // apply returns a row for each element.
 func (u *unnester) apply(b *column.Batch) (*column.Batch, []int32, error) {
 	list, err := u.pair(b)

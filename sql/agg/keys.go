@@ -116,15 +116,15 @@ func (k *keys) same(g int, o *keys, theirs int) bool {
 	return k.words[g] == o.words[theirs]
 }
 
-// compare orders two groups by a key of type t, nulls first.
-func (k *keys) compare(t column.Type, a, b int) int {
+// compare orders a group and one of o by a key of type t, nulls first.
+func (k *keys) compare(t column.Type, a int, o *keys, b int) int {
 	switch {
-	case k.null[a] || k.null[b]:
-		return boolOrder(!k.null[a], !k.null[b])
+	case k.null[a] || o.null[b]:
+		return boolOrder(!k.null[a], !o.null[b])
 	case k.text:
-		return compareTexts(t, k.at(a), k.at(b))
+		return compareTexts(t, k.at(a), o.at(b))
 	}
-	return compareWords(t, k.words[a], k.words[b])
+	return compareWords(t, k.words[a], o.words[b])
 }
 
 func boolOrder(a, b bool) int {

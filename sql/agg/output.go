@@ -13,15 +13,34 @@ func (t *Table) Sorted() []int {
 	for g := range order {
 		order[g] = g
 	}
-	slices.SortFunc(order, func(a, b int) int {
-		for i := range t.keys {
-			if c := t.keys[i].compare(t.layout.Keys[i], a, b); c != 0 {
-				return c
-			}
-		}
-		return 0
-	})
+	t.Sort(order)
 	return order
+}
+
+// Sort puts some groups in the order of their keys, nulls first.
+func (t *Table) Sort(groups []int) {
+	slices.SortFunc(groups, func(a, b int) int { return t.Compare(a, t, b) })
+}
+
+// Compare orders a group of t and one of o, which has the same layout, by their keys.
+func (t *Table) Compare(g int, o *Table, theirs int) int {
+	for i := range t.keys {
+		if c := t.keys[i].compare(t.layout.Keys[i], g, &o.keys[i], theirs); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// Portion is the groups in the i-th of n portions. A key is in the same one in all tables of the layout.
+func (t *Table) Portion(i, n int) []uint32 {
+	out := make([]uint32, 0, t.n/n+t.n/(8*n)+8)
+	for g, h := range t.hashes {
+		if int(h>>32*uint64(n)>>32) == i {
+			out = append(out, uint32(g))
+		}
+	}
+	return out
 }
 
 // Key appends key i of the groups to a column of its type.

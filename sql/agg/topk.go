@@ -117,7 +117,7 @@ func (a *frequent) merge(other accumulator, groups, into []uint32) {
 
 // compareValues orders two values of the set.
 func (a *frequent) compareValues(x, y uint32) int {
-	return a.values.compare(a.spec.Args[0], int(x), int(y))
+	return a.values.compare(a.spec.Args[0], int(x), &a.values, int(y))
 }
 
 func (a *frequent) result(g int, out *build.Column) {
