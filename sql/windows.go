@@ -270,6 +270,8 @@ func (p *planner) assigner(w *ast.Window) (err error) {
 		return err
 	case w.Size.Value.Months != 0:
 		return w.Size.Errorf("the length of %s is in weeks, days or less; months differ in length", w.Kind)
+	case w.Offset != nil:
+		return w.Offset.Errorf("%s begins with a row, so an offset has no meaning", w.Kind)
 	case w.Zone != "":
 		return w.ZonePos.Errorf("%s begins with a row, so a time zone has no meaning", w.Kind)
 	}

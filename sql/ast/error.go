@@ -3,6 +3,7 @@ package ast
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -58,11 +59,20 @@ func (f *Found) Add(err error) {
 	switch {
 	case err == nil:
 	case errors.As(err, &many):
-		f.list = append(f.list, many...)
+		for _, each := range many {
+			f.add(each)
+		}
 	case errors.As(err, &one):
-		f.list = append(f.list, one)
+		f.add(one)
 	default:
 		f.list = append(f.list, Pos{Line: 1, Column: 1}.Errorf("%v", err))
+	}
+}
+
+// add notes a mistake once.
+func (f *Found) add(e *Error) {
+	if !slices.ContainsFunc(f.list, func(o *Error) bool { return *o == *e }) {
+		f.list = append(f.list, e)
 	}
 }
 

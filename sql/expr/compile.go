@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -238,6 +239,9 @@ func (c *compiler) path(fields []column.Field, from int, parts []ast.Name, id *a
 func (c *compiler) unknown(fields []column.Field, n ast.Name, found int, id *ast.Ident, what string) error {
 	if found == -2 {
 		return id.Errorf("several columns are called %q but for the case; write the one meant in double quotes", n.Text)
+	}
+	if what == "column" && len(id.Parts) == 1 && !n.Quoted && slices.Contains(clocks, strings.ToLower(n.Text)) {
+		return noClock(id.Pos, n.Text)
 	}
 	names := make([]string, len(fields))
 	for i, f := range fields {

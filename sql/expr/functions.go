@@ -159,8 +159,8 @@ func nestedFunctions() map[string]function {
 		"element_at": {2, 2, func(c *compiler, e *ast.Call) (node, error) {
 			return c.index(&ast.Index{Pos: e.Pos, X: e.Args[0], I: e.Args[1]})
 		}},
-		"json_extract":        {2, 2, buildJSON(false, nil)},
-		"json_extract_string": {2, 2, buildJSON(true, nil)},
+		"json_extract":        {2, 2, buildJSON(false, anyJSON)},
+		"json_extract_string": {2, 2, buildJSON(true, anyJSON)},
 		"json_value":          {2, 2, buildJSON(true, func(raw []byte) bool { return !nested(raw) })},
 		"json_query":          {2, 2, buildJSON(false, nested)},
 		"json_array_length":   {1, 1, buildJSONLength},
@@ -181,10 +181,14 @@ func (c *compiler) call(e *ast.Call) (node, error) {
 	switch {
 	case e.Over != nil || e.Filter != nil || e.Within != nil:
 		return nil, e.Errorf("%s is no aggregate; OVER, FILTER and WITHIN GROUP stand behind aggregates", strings.ToUpper(e.Name))
+	case !ok && slices.Contains([]string{"row_number", "rank", "dense_rank", "lag"}, e.Name):
+		return nil, e.Errorf("%s needs OVER behind it: %s(…) OVER (PARTITION BY … ORDER BY …)", strings.ToUpper(e.Name), strings.ToUpper(e.Name))
+	case !ok && e.Name == "unnest":
+		return nil, e.Errorf("UNNEST stands in FROM: CROSS JOIN UNNEST(list) AS t(item)")
 	case !ok && slices.Contains(LaterAggregates, e.Name):
 		return nil, e.Errorf("%s is not available yet; use %s", strings.ToUpper(e.Name), strings.ToUpper(strings.Join(Aggregates, ", ")))
-	case !ok && slices.Contains([]string{"now", "current_timestamp", "current_date", "random", "uuid"}, e.Name):
-		return nil, e.Errorf("%s is not supported: a query gives the same rows when it is run again; use the event time", strings.ToUpper(e.Name))
+	case !ok && slices.Contains(clocks, e.Name):
+		return nil, noClock(e.Pos, e.Name)
 	case !ok:
 		if slices.Contains(ast.WindowNames(), e.Name) {
 			return nil, e.Errorf("%s is a window, which belongs into GROUP BY; window_start and window_end are its columns", strings.ToUpper(e.Name))
@@ -201,6 +205,14 @@ func (c *compiler) call(e *ast.Call) (node, error) {
 		return nil, e.Errorf("%s takes %s, but there are %d", strings.ToUpper(e.Name), arity(f), len(e.Args))
 	}
 	return f.build(c, e)
+}
+
+// clocks are functions of other dialects that give something else whenever they are asked; some are written
+// without parentheses.
+var clocks = []string{"now", "current_timestamp", "current_date", "current_time", "localtime", "localtimestamp", "random", "uuid"}
+
+func noClock(at ast.Pos, name string) error {
+	return at.Errorf("%s is not supported: a query gives the same rows when it is run again; use the event time", strings.ToUpper(name))
 }
 
 func arity(f function) string {

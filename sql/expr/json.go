@@ -19,7 +19,7 @@ type step struct {
 // json compiles a chain of -> to one walk.
 func (c *compiler) json(e *ast.JSON) (node, error) {
 	var steps []step
-	x, last := ast.Expr(e), e
+	x := ast.Expr(e)
 	for {
 		j, ok := x.(*ast.JSON)
 		if !ok || j != e && j.Text || j != e && c.replaced(j) {
@@ -30,29 +30,29 @@ func (c *compiler) json(e *ast.JSON) (node, error) {
 			return nil, err
 		}
 		steps = append(each, steps...)
-		last, x = j, j.X
+		x = j.X
 	}
-	return c.jsonWalk(x, steps, e.Text, last.Step.Position())
+	return c.jsonWalk(x, steps, e.Text, anyJSON)
 }
 
-func (c *compiler) jsonWalk(e ast.Expr, steps []step, asText bool, at ast.Pos) (node, error) {
+// jsonWalk is the value behind some steps, as a text or as JSON; NULL if keep does not want it.
+func (c *compiler) jsonWalk(e ast.Expr, steps []step, asText bool, keep func(raw []byte) bool) (node, error) {
 	x, err := c.jsonArg(e)
 	if err != nil {
 		return nil, err
 	}
 	s := &scalar{t: jsonText, args: []node{x}, text: func(dst []byte, v []value) ([]byte, bool) {
 		raw, ok := walk(v[0].s, steps)
-		return append(dst, raw...), ok
+		switch {
+		case !ok || !keep(raw):
+			return dst, false
+		case asText:
+			return appendJSONText(dst, raw)
+		}
+		return append(dst, raw...), true
 	}}
 	if asText {
 		s.t = text
-		s.text = func(dst []byte, v []value) ([]byte, bool) {
-			raw, ok := walk(v[0].s, steps)
-			if !ok {
-				return dst, false
-			}
-			return appendJSONText(dst, raw)
-		}
 	}
 	return fold(s, x), nil
 }
@@ -229,24 +229,11 @@ func buildJSON(asText bool, keep func(raw []byte) bool) func(*compiler, *ast.Cal
 		if err != nil {
 			return nil, err
 		}
-		n, err := c.jsonWalk(e.Args[0], steps, asText, e.Pos)
-		s, ok := n.(*scalar)
-		if err != nil || !ok || keep == nil {
-			return n, err
-		}
-		s.text = func(dst []byte, v []value) ([]byte, bool) {
-			raw, ok := walk(v[0].s, steps)
-			switch {
-			case !ok || !keep(raw):
-				return dst, false
-			case asText:
-				return appendJSONText(dst, raw)
-			}
-			return append(dst, raw...), true
-		}
-		return s, nil
+		return c.jsonWalk(e.Args[0], steps, asText, keep)
 	}
 }
+
+func anyJSON([]byte) bool { return true }
 
 func nested(raw []byte) bool { return len(raw) > 0 && (raw[0] == '{' || raw[0] == '[') }
 

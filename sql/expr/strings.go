@@ -158,6 +158,9 @@ func pad(front bool) func(dst []byte, v []value) ([]byte, bool) {
 
 func repeat(dst []byte, v []value) ([]byte, bool) {
 	n := max(0, v[1].i)
+	if len(v[0].s) == 0 {
+		return dst, true
+	}
 	if n > maxRepeat || n*int64(len(v[0].s)) > maxRepeat {
 		return dst, false
 	}

@@ -84,7 +84,8 @@ func (r *rewriter) syntax(err error) error {
 	}
 	switch {
 	case strings.Contains(message, "max nesting level"):
-		return bad.Errorf("parentheses nest too deep")
+		// Parentheses were counted before: these are those that casts and the like became.
+		return bad.Errorf("operators nest too deep")
 	case bad.Kind == lex.End:
 		return bad.Errorf("the expression is not complete")
 	}

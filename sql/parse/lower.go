@@ -38,11 +38,25 @@ func (l *lowerer) items(exprs sqlparser.SelectExprs, named bool) ([]ast.Item, er
 			return nil, err
 		}
 		if !named && (item.Expr == nil || item.Alias != "") {
-			return nil, item.Errorf("expected an expression without a name")
+			return nil, l.unnamed(e, item)
 		}
 		out = append(out, item)
 	}
 	return out, nil
+}
+
+// unnamed is the mistake of a star or of a name behind an expression where neither has a place.
+func (l *lowerer) unnamed(e sqlparser.SelectExpr, item ast.Item) error {
+	if item.Expr == nil {
+		return item.Errorf("expected an expression, found *")
+	}
+	at := item.Pos
+	if a, ok := e.(*sqlparser.AliasedExpr); ok {
+		if alias, err := l.leaf(a.As.String()); err == nil {
+			at = alias.Pos
+		}
+	}
+	return at.Errorf("unexpected %s; an expression has no name here", item.Alias)
 }
 
 func (l *lowerer) item(e sqlparser.SelectExpr) (ast.Item, error) {

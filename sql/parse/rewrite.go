@@ -207,7 +207,7 @@ func (r *rewriter) step(i int) (int, error) {
 	case lex.Quoted:
 		return r.ident(i)
 	case lex.Symbol:
-		if p := r.at(i - 1); t.Text == "*" && (p.Kind == lex.End || p.Sym(",") || p.Sym("(")) {
+		if p := r.at(i - 1); t.Text == "*" && (p.Kind == lex.End || p.Sym(",") || p.Sym("(") || p.Is("DISTINCT")) {
 			r.stars = append(r.stars, t.Pos)
 		}
 		if n, err := r.postfix(i); n > 0 || err != nil {

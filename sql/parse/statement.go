@@ -248,6 +248,9 @@ func core(all []clause, found *ast.Found) (ast.Body, []clause, error) {
 	for len(all) > 0 {
 		c := all[0]
 		word := strings.ToUpper(c.word.Text)
+		if n := len(before); word == "EXCEPT" && n > 0 && before[n-1].Sym("*") && c.first().Sym("(") {
+			return nil, nil, c.word.Errorf("* EXCEPT (…) is not supported; name the columns")
+		}
 		if message, ok := unsupported[word]; ok {
 			return nil, nil, c.word.Errorf("%s", message)
 		}
@@ -309,8 +312,7 @@ func lowerCore(parts map[string]clause, found *ast.Found) *ast.Select {
 	note := func(err error) { found.Add(err) }
 	var err error
 	s.Items, err = items.list(true)
-	misspeltDistinct(s.Items, items.tokens)
-	note(err)
+	note(misspeltDistinct(s.Items, items.tokens, err))
 	s.From, err = from(parts["FROM"])
 	note(err)
 	s.Where, err = parts["WHERE"].one("WHERE")
@@ -329,14 +331,23 @@ func lowerCore(parts map[string]clause, found *ast.Found) *ast.Select {
 	return s
 }
 
-// misspeltDistinct marks a first item such as DISTICT that has what may be meant to be selected for its name.
-func misspeltDistinct(items []ast.Item, tokens []lex.Token) {
-	if len(items) == 0 || len(tokens) < 2 || tokens[0].Kind != lex.Word || tokens[1].Kind != lex.Word && tokens[1].Kind != lex.Quoted {
-		return
+// misspeltDistinct marks a first item such as DISTICT that has what may be meant to be selected for its name,
+// or is the mistake of one that has an expression behind it.
+func misspeltDistinct(items []ast.Item, tokens []lex.Token, err error) error {
+	if len(tokens) < 2 || tokens[1].Kind != lex.Word && tokens[1].Kind != lex.Quoted || tokens[1].Is("AS") {
+		return err
 	}
-	if id, ok := items[0].Expr.(*ast.Ident); ok && len(id.Parts) == 1 && !tokens[1].Is("AS") && near(tokens[0], "DISTINCT") != "" {
-		id.Meant = "DISTINCT"
+	h := near(tokens[0], "DISTINCT")
+	switch {
+	case h == "":
+	case err != nil:
+		return tokens[0].Errorf("unexpected %s%s", tokens[0], h)
+	case len(items) > 0:
+		if id, ok := items[0].Expr.(*ast.Ident); ok && len(id.Parts) == 1 {
+			id.Meant = "DISTINCT"
+		}
 	}
+	return err
 }
 
 // trailing parses the clauses behind the body.
