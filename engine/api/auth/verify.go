@@ -92,37 +92,66 @@ func (v *Verifier) Demands() Mode {
 	return Open
 }
 
-// Check returns who sent a request with a body. When it is refused, the identity is what was claimed.
-func (v *Verifier) Check(r *http.Request, body []byte) (Identity, *wire.Fault) {
-	mode := v.Demands()
+// claim is what a request's header says of who sent it.
+type claim struct {
+	Identity
+	// user and secret are those of the access key, in mode Keys; proved says that there is nothing to prove.
+	user   *User
+	secret string
+	proved bool
+}
+
+// Precheck refuses what Check would refuse whatever the body is, so that little of it need be read. The identity is what
+// is claimed.
+func (v *Verifier) Precheck(r *http.Request) (Identity, *wire.Fault) {
 	s, wrong := parse(r)
-	id := Identity{}
+	c, wrong := v.claim(r, s, wrong)
+	return c.Identity, wrong
+}
+
+// claim looks at the header; wrong is what is wrong with the signature in it.
+func (v *Verifier) claim(r *http.Request, s *signature, wrong *wire.Fault) (c claim, _ *wire.Fault) {
+	mode := v.Demands()
 	if s != nil && wrong == nil {
-		id = Identity{AccessKey: s.accessKey, Region: s.region}
+		c.Identity = Identity{AccessKey: s.accessKey, Region: s.region}
 	}
 	if mode == MTLS {
-		return v.byCertificate(r, id)
+		c.proved = true
+		c.Identity, wrong = v.byCertificate(r, c.Identity)
+		return c, wrong
 	}
 	if wrong != nil || mode == Open {
-		return id, wrong
+		c.proved = true
+		return c, wrong
 	}
 	if wrong := v.scope(r, s); wrong != nil {
-		return id, wrong
+		return c, wrong
 	}
-	user, secret, known := v.Users.ByKey(s.accessKey)
-	if !known {
-		return id, unrecognized()
+	known := false
+	if c.user, c.secret, known = v.Users.ByKey(s.accessKey); !known {
+		return c, unrecognized()
+	}
+	return c, nil
+}
+
+// Check returns who sent a request with a body. When it is refused, the identity is what was claimed.
+func (v *Verifier) Check(r *http.Request, body []byte) (Identity, *wire.Fault) {
+	s, wrong := parse(r)
+	c, wrong := v.claim(r, s, wrong)
+	id := c.Identity
+	if wrong != nil || c.proved {
+		return id, wrong
 	}
 	sum := sha256.Sum256(body)
 	hash := hex.EncodeToString(sum[:])
 	text, err := canonical(r, s, hash)
 	// A hash that is claimed must be the body's: UNSIGNED-PAYLOAD and its like are for S3 alone.
 	claimed := r.Header.Get("X-Amz-Content-Sha256")
-	if err != nil || claimed != "" && claimed != hash || !hmac.Equal(s.sign(text, secret), s.mac) {
+	if err != nil || claimed != "" && claimed != hash || !hmac.Equal(s.sign(text, c.secret), s.mac) {
 		return id, fault("InvalidSignatureException", "The request signature we calculated does not match the signature you provided. "+
 			"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 	}
-	id.User = user
+	id.User = c.user
 	return id, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"github.com/millrace-io/millrace/engine/api/audit"
@@ -42,6 +43,17 @@ func (c *call) verify(r *http.Request, body []byte) error {
 	}
 	c.known = true
 	return nil
+}
+
+// precheck refuses, by the header alone, who verify would refuse whatever follows.
+func (c *call) precheck(r *http.Request) *wire.Fault {
+	who, wrong := c.s.o.Verifier.Precheck(r)
+	if wrong != nil {
+		c.who = auth.Identity{AccessKey: who.AccessKey}
+		// record leaves out what is no operation.
+		c.operation = strings.TrimPrefix(r.Header.Get("X-Amz-Target"), prefix)
+	}
+	return wrong
 }
 
 // allow refuses what the sender has no right to. It is asked before anything is looked at: who has no right does not

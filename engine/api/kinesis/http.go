@@ -3,10 +3,8 @@ package kinesis
 import (
 	"context"
 	"errors"
-	"io"
 	"mime"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -17,21 +15,18 @@ import (
 const (
 	// prefix of the operations in X-Amz-Target.
 	prefix = "Kinesis_20131202."
-	// maxBody is that of a PutRecords: 10 MiB in base64, with keys and names.
-	maxBody = 16 << 20
 	// maxAnswer is what an answer of GetRecords may take: 10 MiB and a frame, in base64, with room to grow.
 	maxAnswer = 24 << 20
-	// smallBody is what is read without asking for memory.
-	smallBody = 64 << 10
-	// stallAfter is within what time a large body has to bring another smallBody, and bodyTimeout all of it.
-	stallAfter  = 5 * time.Second
-	bodyTimeout = time.Minute
 	// kept is up to what size a buffer is used again.
 	kept = 4 << 20
 )
 
 // buffers are those of bodies and answers.
-type buffers struct{ body, answer []byte }
+type buffers struct {
+	body, answer []byte
+	arriving     arriving
+	held         holding
+}
 
 var pool = sync.Pool{New: func() any { return &buffers{} }}
 
@@ -102,11 +97,10 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, c *call, b *buf
 	if !known {
 		return format, &wire.Fault{Type: "UnknownOperationException", Status: http.StatusNotFound}
 	}
-	release, err := s.read(w, r, b)
-	if err != nil {
+	if err := s.read(w, r, c, b); err != nil {
 		return format, err
 	}
-	defer release()
+	defer b.held.release()
 	asked := time.Now()
 	name, ours := strings.CutPrefix(r.Header.Get("X-Amz-Target"), prefix)
 	if !ours {
@@ -122,6 +116,11 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, c *call, b *buf
 		return format, err
 	}
 	if streamed != nil {
+		// It may go on for long, and says little.
+		if len(b.body) > smallBody {
+			return format, errTooLarge
+		}
+		b.held.release()
 		return format, streamed(w, r, c, format, b)
 	}
 	out, err := run(r.Context(), c, format, b.body, b.answer[:0])
@@ -157,84 +156,6 @@ func formatOf(contentType string) (format wire.Format, known bool) {
 		return wire.JSON, true
 	}
 	return wire.JSON, false
-}
-
-// read reads the body. What it takes in memory, with what it is decoded to, is given back by release. Who only claims to
-// send much holds none of it, and who holds some has to go on sending.
-func (s *Service) read(w http.ResponseWriter, r *http.Request, b *buffers) (release func(), err error) {
-	size := r.ContentLength
-	if size < 0 {
-		size = maxBody
-	}
-	if size > maxBody {
-		return nil, errTooLarge
-	}
-	release = func() {}
-	in := http.MaxBytesReader(w, r.Body, maxBody)
-	more := false
-	if b.body, more, err = readUpTo(in, b.body[:0], smallBody); err == nil && more {
-		if err := s.memory.Acquire(r.Context(), 2*size); err != nil {
-			return nil, err
-		}
-		release = func() { s.memory.Release(2 * size) }
-		b.body, err = s.readRest(w, in, b.body)
-	}
-	if err == nil {
-		return release, nil
-	}
-	release()
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return nil, errTooLarge
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, &wire.Fault{Type: "RequestTimeoutException", Message: "The body came too slowly.", Status: http.StatusRequestTimeout}
-	}
-	return nil, &wire.Fault{Type: "SerializationException", Message: "The body could not be read."}
-}
-
-// readRest reads a body to its end, as long as it comes.
-func (s *Service) readRest(w http.ResponseWriter, in io.Reader, b []byte) ([]byte, error) {
-	// Not every transport has deadlines; one without is the test's.
-	to := http.NewResponseController(w)
-	defer func() { _ = to.SetReadDeadline(time.Time{}) }()
-	end := time.Now().Add(bodyTimeout)
-	for {
-		next := time.Now().Add(s.stall)
-		if next.After(end) {
-			next = end
-		}
-		_ = to.SetReadDeadline(next)
-		var more bool
-		var err error
-		if b, more, err = readUpTo(in, b, len(b)+smallBody); err != nil || !more {
-			return b, err
-		}
-	}
-}
-
-var errTooLarge = &wire.Fault{Type: "RequestEntityTooLargeException", Message: "Request is larger than 16 MiB.", Status: http.StatusRequestEntityTooLarge}
-
-// readUpTo appends what there is to read until b has so many bytes; more says that there may be more. It grows as it
-// comes: a length that was claimed is no reason to allocate.
-func readUpTo(r io.Reader, b []byte, size int) (_ []byte, more bool, err error) {
-	if cap(b) == 0 {
-		b = make([]byte, 0, 4<<10)
-	}
-	for len(b) < size {
-		n, err := r.Read(b[len(b):min(cap(b), size)])
-		b = b[:len(b)+n]
-		if err == io.EOF {
-			return b, false, nil
-		}
-		if err != nil {
-			return b, false, err
-		}
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
-		}
-	}
-	return b, true, nil
 }
 
 // faultOf is the answer to an error.

@@ -53,6 +53,9 @@ type Service struct {
 	o       Options
 	actions map[string]action
 	memory  *semaphore.Weighted
+	// small is memory for bodies that are small.
+	small    *semaphore.Weighted
+	arrivals arrivals
 	// stall is stallAfter, or less in a test.
 	stall         time.Duration
 	tokens        *sealer
@@ -94,7 +97,8 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		o.Verifier = &auth.Verifier{Mode: auth.Open, Service: "kinesis", Now: o.Now}
 	}
 	o.Memory = max(o.Memory, 2*maxAnswer)
-	s := &Service{o: o, memory: semaphore.NewWeighted(o.Memory), stall: stallAfter}
+	s := &Service{o: o, memory: semaphore.NewWeighted(o.Memory), small: semaphore.NewWeighted(smallMemory), stall: stallAfter}
+	s.arrivals.most = maxArriving
 	s.states = states{now: o.Now, settle: o.Settle, list: map[string]state{}}
 	s.extras = extras{meta: o.Streams.Meta(), cache: map[string]extra{}}
 	secret, err := s.extras.secret(ctx)
