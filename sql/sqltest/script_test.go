@@ -40,7 +40,7 @@ func TestScripts(t *testing.T) {
 			})
 		}
 	}
-	if cases < 60 {
-		t.Errorf("%d cases, expected at least 60", cases)
+	if cases < 300 {
+		t.Errorf("%d cases, expected at least 300", cases)
 	}
 }
