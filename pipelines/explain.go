@@ -151,7 +151,7 @@ func (e *explainer) query(q *Query, again bool) *outline.Node {
 		return shown(n)
 	}
 	e.start(n, q.Start)
-	n.Detail("parallelism", "1")
+	n.Detail("parallelism", "%d", q.Parallelism)
 	n.Detail("output", "stream with %d %s", q.Shards, plural(q.Shards, "shard"))
 	if q.Query.Windowed() {
 		n.Detail("rows leave", "when the watermark lets them, which is %s", q.watermarks())

@@ -111,6 +111,8 @@ type Query struct {
 	// Chains are those of Query.Inputs.
 	Chains []Chain
 	Start  Start
+	// Parallelism is how many shards are read at the same time.
+	Parallelism int
 	// Shards of the output.
 	Shards int
 	// Watermark is how far the watermark of the output stays behind its latest event.

@@ -254,7 +254,7 @@ func (l *loader) resolveQuery(n *node, path []*node) bool {
 		return false
 	}
 	q.Text, q.Query.Query, q.Start = q.spec.SQL, compiled, Start(q.spec.Start)
-	q.Shards, q.Watermark = q.spec.Shards, q.spec.Watermark.Std()
+	q.Shards, q.Watermark, q.Parallelism = q.spec.Shards, q.spec.Watermark.Std(), q.spec.Parallelism
 	for _, name := range compiled.Inputs() {
 		q.Chains = append(q.Chains, l.nodes[name].chain)
 	}

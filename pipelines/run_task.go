@@ -164,7 +164,7 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 		}
 		common.Late = late.stream.TryWrite
 	}
-	common.Kind, common.Trigger, common.Memory = "query", queryTrigger, of.share
+	common.Kind, common.Trigger, common.Memory, common.Parallelism = "query", queryTrigger, of.share, q.Parallelism
 	for i, c := range q.Chains {
 		common.Feeds[i].Needs = c.Needs(q.Query.Needs(i))
 		common.Feeds[i].Input.Arrival = q.Query.ByArrival(i)
@@ -179,12 +179,13 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 			Joins:    r.joins(of, q),
 			Windowed: q.Query.Windowed(),
 			Memory:   of.share,
+			Lanes:    q.Parallelism,
 			Dir:      r.stateDir(of.name),
 			FS:       r.o.FS,
 		}
 		t.Feeds = slices.Clone(common.Feeds)
 		for i, c := range q.Chains {
-			if err := openSteps(&t.Feeds[i], c, 1); err != nil {
+			if err := openSteps(&t.Feeds[i], c, max(q.Parallelism, 1)); err != nil {
 				return t, err
 			}
 		}

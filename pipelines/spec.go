@@ -201,6 +201,10 @@ type querySpec struct {
 	// Start is where a new query begins: earliest, latest or a time of arrival such as
 	// 2026-01-31T00:00:00Z.
 	Start startSpec `yaml:"start"`
+	// Parallelism is how many shards are read, decoded and aggregated at the same time, each on a core. It
+	// changes nothing in the rows that come out and may be changed at any time. More than the input has shards
+	// brings nothing.
+	Parallelism int `yaml:"parallelism" min:"1" max:"64"`
 	// Shards of the query's output.
 	Shards int `yaml:"shards" min:"1" max:"10000"`
 	// Watermark is how much later than its neighbours a row of the output may come, for queries that
@@ -209,7 +213,7 @@ type querySpec struct {
 }
 
 // SetDefaults implements config.Defaulter.
-func (q *querySpec) SetDefaults() { q.Shards = 1 }
+func (q *querySpec) SetDefaults() { q.Shards, q.Parallelism = 1, 1 }
 
 // version is the file format's version.
 type version int

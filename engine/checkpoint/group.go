@@ -225,8 +225,8 @@ func vacate(ctx context.Context, meta stream.Meta, key string) (bool, error) {
 	return err == nil, err
 }
 
-// RemoveGroup forgets a group and where it stood, the documents of its tasks included. No worker of
-// it may run. Leases that cannot be read go too. Removing one that does not exist is no error.
+// RemoveGroup forgets a group and where it stood, the documents of its tasks included unless they also say
+// where it stands in other streams. No worker of it may run. Leases that cannot be read go too. Removing one that does not exist is no error.
 func RemoveGroup(ctx context.Context, meta stream.Meta, name, incarnation, group string) error {
 	prefix, err := leasePrefix(name, incarnation, group)
 	if err != nil {
@@ -236,7 +236,7 @@ func RemoveGroup(ctx context.Context, meta stream.Meta, name, incarnation, group
 	if err != nil {
 		return fmt.Errorf("remove consumer group %s: %w", group, err)
 	}
-	if doc, _, err := readGroup(ctx, meta, prefix); err == nil && doc.Tasks != nil {
+	if doc, _, err := readGroup(ctx, meta, prefix); err == nil && doc.Tasks != nil && !readsOthers(ctx, meta, doc.Tasks.Documents, name) {
 		documents, err := meta.List(ctx, doc.Tasks.Documents+"/")
 		if err != nil {
 			return fmt.Errorf("remove consumer group %s: %w", group, err)
@@ -259,6 +259,22 @@ func RemoveGroup(ctx context.Context, meta stream.Meta, name, incarnation, group
 		}
 	}
 	return nil
+}
+
+// readsOthers reports whether a consumer reads other streams than one.
+func readsOthers(ctx context.Context, meta stream.Meta, documents, name string) bool {
+	docs, err := ReadTasks(ctx, meta, documents)
+	if err != nil {
+		return false // they are of no use
+	}
+	for _, doc := range docs {
+		for _, f := range doc.Feeds {
+			if f.Stream != name {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // RemoveGroups forgets all groups on a stream that is gone, whatever its incarnation was.

@@ -34,14 +34,22 @@ type lane struct {
 	marks   []int64
 	// counts are what the lane adds to the task's ledger.
 	counts []Counts
+	// most is how many bytes a decoded batch may have.
+	most int
 	// read says whether there was anything, or what went wrong.
 	read bool
 	err  error
 }
 
 func (t *Task) newLanes() {
-	for i := range max(t.Parallelism, 1) {
-		t.lanes = append(t.lanes, &lane{t: t, number: i, decoders: make([]*column.Decoder, len(t.feeds)), counts: make([]Counts, len(t.ledger))})
+	// Lanes share what one may hold of records that are read and decoded.
+	n := max(t.Parallelism, 1)
+	for i := range n {
+		l := &lane{t: t, number: i, decoders: make([]*column.Decoder, len(t.feeds)), counts: make([]Counts, len(t.ledger)), most: max(maxBatchBytes/n, maxBatchBytes/8)}
+		if n > 1 {
+			l.buffer.Max = max(maxRead/n, maxRead/8)
+		}
+		t.lanes = append(t.lanes, l)
 	}
 }
 

@@ -28,6 +28,8 @@ type Query struct {
 	Windowed bool
 	// Memory is what the operator's state may take, in bytes.
 	Memory int64
+	// Lanes is how many goroutines add rows and make the output at the same time; 0 means 1.
+	Lanes int
 
 	// Joins are the reference tables that the query joins, by name.
 	Joins map[string]ReferenceTable
@@ -42,6 +44,9 @@ type Query struct {
 
 	op    sql.Operator
 	parts *parts
+	// adders are the ways of the lanes into op, and came how many rows came by each since they joined.
+	adders []sql.Adder
+	came   []int64
 	// joined are the versions of the tables that op has.
 	joined map[string]joinedTable
 	// planned is the state of the chunk that was planned last; broken says why the query cannot go on.
@@ -89,7 +94,17 @@ func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 		}
 		q.parts = p
 	}
-	return q.restore(state)
+	return q.restart(state)
+}
+
+// restart sets a new operator to a state, nil for none, and makes the ways of the lanes into it.
+func (q *Query) restart(state json.RawMessage) error {
+	if err := q.restore(state); err != nil {
+		return err
+	}
+	lanes := max(q.Lanes, 1)
+	q.adders, q.came = sql.Adders(q.op, lanes), make([]int64, lanes)
+	return nil
 }
 
 func (q *Query) files() vfs.FS {
@@ -133,18 +148,33 @@ func (q *Query) restore(state json.RawMessage) error {
 }
 
 // Add folds rows in.
-func (q *Query) Add(_ context.Context, b *column.Batch) (Outcome, error) {
+func (q *Query) Add(ctx context.Context, b *column.Batch) (Outcome, error) {
+	o, err := q.AddIn(ctx, 0, b)
+	if err == nil {
+		err = q.Joined()
+	}
+	return o, err
+}
+
+// Joined implements Parallel.
+func (q *Query) Joined() error {
+	for lane, n := range q.came {
+		q.rows += n
+		q.came[lane] = 0
+	}
+	return q.shed()
+}
+
+// AddIn implements Parallel.
+func (q *Query) AddIn(_ context.Context, lane int, b *column.Batch) (Outcome, error) {
 	if q.broken != nil {
 		return Outcome{}, q.broken
 	}
-	taken, err := q.op.Add(b)
+	taken, err := q.adders[lane].Add(b)
 	if err != nil {
 		return Outcome{}, q.fail(err)
 	}
-	if err := q.shed(); err != nil {
-		return Outcome{}, err
-	}
-	q.rows += int64(b.Selected())
+	q.came[lane] += int64(b.Selected())
 	var o Outcome
 	o.Counts.Filtered, o.Counts.Late = taken.Filtered, int64(len(taken.Late))
 	if q.Windowed {
@@ -160,7 +190,7 @@ func (q *Query) Add(_ context.Context, b *column.Batch) (Outcome, error) {
 
 // Ready reports whether there are rows to give at a watermark.
 func (q *Query) Ready(watermark int64) bool {
-	return q.op != nil && (q.output.open > 0 || q.op.Ready(watermark))
+	return q.op != nil && (q.output.sum().rows > 0 || q.op.Ready(watermark))
 }
 
 // Open describes the open chunk. The windows outlive it, so its memory is not theirs.
@@ -175,7 +205,7 @@ func (q *Query) Open() Open {
 
 // shed lets go of what parts have when the windows outgrow their share.
 func (q *Query) shed() error {
-	if q.held = q.op.Memory() + q.output.bytes; q.held <= q.Memory {
+	if q.held = q.op.Memory() + q.output.sum().bytes; q.held <= q.Memory {
 		return nil
 	}
 	if q.parts == nil {
@@ -185,7 +215,7 @@ func (q *Query) shed() error {
 		if err := p.Shed(q.Memory / 2); err != nil {
 			return q.fail(err)
 		}
-		q.held = q.op.Memory() + q.output.bytes
+		q.held = q.op.Memory() + q.output.sum().bytes
 	}
 	return nil
 }
@@ -213,9 +243,9 @@ func (q *Query) Plan(_ context.Context, cut Cut) (Plan, error) {
 		return plan, q.fail(err)
 	}
 	if rows != nil {
-		q.output.add(rows)
+		q.output.addTogether(rows, max(q.Lanes, 1))
 	}
-	if q.output.open > 0 {
+	if q.output.sum().rows > 0 {
 		object := q.output.cut(cut.Chunk, q.producer())
 		object.Key = q.Target
 		plan.Objects = []Object{object}
@@ -291,7 +321,7 @@ func (q *Query) adopt(state json.RawMessage) error {
 		return nil
 	}
 	q.op = q.New()
-	return q.restore(state)
+	return q.restart(state)
 }
 
 // watch takes down what is open.

@@ -93,14 +93,15 @@ func (m *mill) run(ctx context.Context, turns int, chunk, memory int64) error {
 		return always
 	}
 	id := flow.Identity{Pipeline: "p", Name: "q", Incarnation: m.in.Incarnation()}
+	lanes := 1 + turns%3 // other ones in each run
 	return flow.NewTask(flow.Config{
 		Identity: id, Kind: "query",
 		Feeds: []flow.Feed{{
 			Input: flow.Input{Name: "clicks", Updated: updated, Ended: m.ended, Schema: keyedSchema, EventTime: "at", Delay: 2 * time.Second, Shards: m.shards},
 			Needs: m.query.Needs(0), Start: m.start,
 		}},
-		Trigger: flow.Trigger{Rows: chunk}, Meta: plantMeta{m.backend.Meta(), m.plant},
-		Processor:   &flow.Query{Identity: id, Target: "p.q", Write: m.take, New: m.query.New, Windowed: true, Memory: memory, Dir: m.dir},
+		Parallelism: lanes, Trigger: flow.Trigger{Rows: chunk}, Meta: plantMeta{m.backend.Meta(), m.plant},
+		Processor:   &flow.Query{Identity: id, Target: "p.q", Write: m.take, New: m.query.New, Windowed: true, Memory: memory, Dir: m.dir, Lanes: lanes},
 		DeadLetters: &flow.DeadLetters{Pipeline: "p", Write: func(context.Context, *record.Batch) error { return errors.New("a row was rejected") }},
 		Stop:        stop, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}).Run(ctx)

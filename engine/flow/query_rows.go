@@ -3,6 +3,7 @@ package flow
 import (
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
@@ -19,42 +20,54 @@ const rowBits = 32
 //
 // The invariant to remember: rows stand shard by shard, ascending, and in each in their order, whatever the
 // order in which the shards were read. So a chunk that is redone gives each row the same position.
+//
+// Rows of different shards may be added at the same time.
 type outputRows struct {
-	writer *column.RowWriter
+	mu     sync.Mutex // guards shards and spare
 	shards map[record.ShardID]*shardRows
-	// open are rows of the open chunk, with the hash of all of them and their size in bytes.
-	open  int64
-	hash  column.RowHash
-	bytes int64
-	// out are the batches of the planned chunk.
-	out []*record.Batch
 	// spare are batches of earlier chunks, to be filled again.
 	spare []*record.Batch
+	// out are the batches of the planned chunk.
+	out []*record.Batch
 }
 
 // shardRows are the rows that came of one shard; positions count from 1.
 type shardRows struct {
+	rowSum
+	writer  *column.RowWriter
 	batches []*record.Batch
-	rows    int64
+}
+
+// rowSum is how many rows there are, with a hash of all of them and their size in bytes.
+type rowSum struct {
+	rows  int64
+	hash  column.RowHash
+	bytes int64
 }
 
 // reset forgets the rows of the open chunk.
-func (o *outputRows) reset() {
-	o.shards, o.open, o.hash, o.bytes, o.out = make(map[record.ShardID]*shardRows), 0, column.RowHash{}, 0, nil
+func (o *outputRows) reset() { o.shards, o.out = make(map[record.ShardID]*shardRows), nil }
+
+// sum is that of the open chunk.
+func (o *outputRows) sum() rowSum {
+	var sum rowSum
+	for _, s := range o.shards {
+		sum.rows, sum.bytes = sum.rows+s.rows, sum.bytes+s.bytes
+		sum.hash.Add(s.hash)
+	}
+	return sum
 }
 
 // add takes the selected rows of b.
 func (o *outputRows) add(b *column.Batch) {
-	if o.writer == nil {
-		o.writer = column.NewRowWriter(b.Schema)
-	}
+	o.mu.Lock()
 	s := o.shards[b.Origin.Shard]
 	if s == nil {
-		s = &shardRows{}
+		s = &shardRows{writer: column.NewRowWriter(b.Schema)}
 		o.shards[b.Origin.Shard] = s
 	}
-	o.hash.Add(column.HashRows(b))
-	o.open += int64(b.Selected())
+	o.mu.Unlock()
+	s.hash.Add(column.HashRows(b))
 	if b.Selection == nil {
 		for row := range b.Rows {
 			o.row(s, b, row)
@@ -64,6 +77,28 @@ func (o *outputRows) add(b *column.Batch) {
 		o.row(s, b, int(row))
 	}
 }
+
+// addTogether takes all rows of b from several goroutines, as if they were of shards of their own.
+func (o *outputRows) addTogether(b *column.Batch, lanes int) {
+	if b.Selection != nil || b.Rows < lanes*fewRows {
+		o.add(b)
+		return
+	}
+	all := make([]int32, b.Rows)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	var others sync.WaitGroup
+	for i := range lanes {
+		part := b.With(all[i*b.Rows/lanes : (i+1)*b.Rows/lanes])
+		part.Origin.Shard = record.ShardID(i)
+		others.Go(func() { o.add(part) })
+	}
+	others.Wait()
+}
+
+// fewRows are not worth a goroutine.
+const fewRows = 1024
 
 func (o *outputRows) row(s *shardRows, b *column.Batch, row int) {
 	var to *record.Batch
@@ -75,14 +110,15 @@ func (o *outputRows) row(s *shardRows, b *column.Batch, row int) {
 	}
 	s.rows++
 	before := to.Size()
-	to.Finish(o.writer.Append(to.Begin(), b, row), s.rows)
+	to.Finish(s.writer.Append(to.Begin(), b, row), s.rows)
 	to.End = s.rows
-	o.bytes += int64(to.Size() - before)
+	s.bytes += int64(to.Size() - before)
 }
 
 // cut ends the open chunk: its rows get their positions.
 func (o *outputRows) cut(chunk int64, producer record.Producer) (object Object) {
-	object = Object{Rows: o.open, Hash: o.hash.String(), Bytes: o.bytes}
+	sum := o.sum()
+	object = Object{Rows: sum.rows, Hash: sum.hash.String(), Bytes: sum.bytes}
 	base := chunk << rowBits
 	var out []*record.Batch
 	for _, id := range slices.Sorted(maps.Keys(o.shards)) {
@@ -117,6 +153,8 @@ const maxSpare = 16
 
 // recycle keeps a batch that is not needed any more.
 func (o *outputRows) recycle(b *record.Batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if len(o.spare) < maxSpare {
 		o.spare = append(o.spare, b)
 	}
@@ -124,6 +162,8 @@ func (o *outputRows) recycle(b *record.Batch) {
 
 // batch is an empty batch.
 func (o *outputRows) batch() *record.Batch {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	n := len(o.spare)
 	if n == 0 {
 		return new(record.Batch)

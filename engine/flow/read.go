@@ -125,7 +125,7 @@ func (l *lane) addRecord(ctx context.Context, r *reader, data []byte, at row, fr
 	} else if r.feed.Input.UserRecords {
 		l.subs = append(l.subs, at.sub)
 	}
-	if decoder.Len() < maxBatchRows && decoder.Bytes() < maxBatchBytes && len(l.rejects) < maxBatchRows {
+	if decoder.Len() < maxBatchRows && decoder.Bytes() < l.most && len(l.rejects) < maxBatchRows {
 		return nil
 	}
 	return l.flush(ctx, r, frames)

@@ -108,10 +108,12 @@ type Config struct {
 
 // Limits of one task.
 const (
-	// maxBatchRows and maxBatchBytes bound a decoded batch; 8,192 rows of ten columns fit a
+	// maxBatchRows and maxBatchBytes bound the batch that is decoded; 8,192 rows of ten columns fit a
 	// second-level cache.
 	maxBatchRows  = 8192
 	maxBatchBytes = 4 << 20
+	// maxRead is how many bytes of frames are read from a shard at once.
+	maxRead = 1 << 20
 	// maxFuture is how far an event may lie ahead of its own arrival before it is a bad row. One
 	// such row would otherwise close every window.
 	maxFuture = 24 * time.Hour
