@@ -29,6 +29,7 @@ var fieldDocs = map[string]string{
 	"github.com/millrace-io/millrace/pipelines.lockSpec.Schema":            "Schema is the fields with their types, as in a pipeline file.",
 	"github.com/millrace-io/millrace/pipelines.lockSpec.Version":           "Version of the schema when the file was written. Do not change it: it tells an edit from an old copy.",
 	"github.com/millrace-io/millrace/pipelines.objectTable.Path":           "Path of the object in the bucket.",
+	"github.com/millrace-io/millrace/pipelines.querySpec.Parallelism":      "Parallelism is how many shards are read, decoded and aggregated at the same time, each on a core. It changes nothing in the rows that come out and may be changed at any time. More than the input has shards brings nothing.",
 	"github.com/millrace-io/millrace/pipelines.querySpec.SQL":              "SQL is one SELECT statement. It names its input in FROM: a stream, transform or other query.",
 	"github.com/millrace-io/millrace/pipelines.querySpec.Shards":           "Shards of the query's output.",
 	"github.com/millrace-io/millrace/pipelines.querySpec.Start":            "Start is where a new query begins: earliest, latest or a time of arrival such as 2026-01-31T00:00:00Z.",
