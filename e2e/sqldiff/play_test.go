@@ -131,7 +131,11 @@ func (p *play) read(n int) error {
 	if err != nil {
 		return err
 	}
-	b.Origin.Shard = record.ShardID(s)
+	input := 0
+	if len(p.query.Inputs()) > 1 {
+		input = p.world.streams[s]
+	}
+	b.Origin.Input, b.Origin.Shard = input, record.ShardID(s|input<<26)
 	b.Origin.Ordinals, b.Origin.Arrivals, b.Watermarks = nil, nil, nil
 	for i, e := range events {
 		b.Origin.Ordinals = append(b.Origin.Ordinals, record.Ordinal(p.now.next[s]+i))

@@ -30,6 +30,8 @@ type statements struct {
 	duck  *rig.Duck
 	world *world
 	seed  uint64
+	// several counts the statements that read more than one stream.
+	several int
 }
 
 // TestStatementsAgreeWithDuckDB plays random statements over random events: however rows are cut into batches, come from shards,
@@ -47,7 +49,7 @@ func TestStatementsAgreeWithDuckDB(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { duck.Close() })
-	var sum struct{ compared, empty, late int }
+	var sum struct{ compared, empty, late, several int }
 	for seed := *firstSeed; seed < *firstSeed+n && !t.Failed(); seed++ {
 		r := rand.New(rand.NewPCG(seed, 80))
 		w, err := newWorld(r)
@@ -68,23 +70,29 @@ func TestStatementsAgreeWithDuckDB(t *testing.T) {
 				sum.late++
 			}
 		}
+		sum.several += o.several
 	}
-	t.Logf("%d statements, %d without rows, %d with late rows", sum.compared, sum.empty, sum.late)
-	if !t.Failed() && (sum.empty*3 > sum.compared || sum.late*20 < sum.compared) {
-		t.Error("too few statements with rows, or with late ones")
+	t.Logf("%d statements, %d without rows, %d with late rows, %d over several streams", sum.compared, sum.empty, sum.late, sum.several)
+	if !t.Failed() && (sum.empty*3 > sum.compared || sum.late*20 < sum.compared || sum.several*10 < sum.compared) {
+		t.Error("too few statements with rows, with late ones, or over several streams")
 	}
 }
 
 // check plays a statement twice and compares both with DuckDB.
 func (o *statements) check(s statement, r *rand.Rand) (rows int, late int64) {
 	o.Helper()
-	input := sql.Input{Schema: o.world.schema, EventTime: "ts"}
-	q, err := sql.CompileQuery(s.ours, func(name string) (sql.Input, bool) { return input, name == "s" })
+	if r.IntN(2) == 0 {
+		s.ours = o.world.united(s.ours)
+	}
+	q, err := sql.CompileQuery(s.ours, o.world.input)
 	if err != nil {
 		if !strings.Contains(err.Error(), "decimals; cast an operand") {
 			o.Errorf("seed %d: %s: %v", o.seed, s.ours, err)
 		}
 		return 1, 0
+	}
+	if len(q.Inputs()) > 1 {
+		o.several++
 	}
 	want, ok := o.answer(s, q.Output())
 	if !ok {

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/sql"
 	"github.com/millrace-io/millrace/sql/sqltest"
 )
 
@@ -29,6 +31,8 @@ type event struct {
 type world struct {
 	schema *column.Schema
 	shards [][]event
+	// streams is for each shard which of several streams it is of; they ascend.
+	streams []int
 	// span is how much time they cover. No two have the same time if they are unique, and some are late unless
 	// they are patient.
 	span            time.Duration
@@ -63,6 +67,7 @@ func newWorld(r *rand.Rand) (*world, error) {
 		order[i] = all[i].at + r.Int64N(disorder)
 	}
 	w.place(r, all, order)
+	w.divide(r)
 	return w, nil
 }
 
@@ -116,6 +121,39 @@ func (w *world) place(r *rand.Rand, all []event, order []int64) {
 		e.arrival = arrival
 		w.shards[s] = append(w.shards[s], e)
 	}
+}
+
+// divide makes the shards those of up to three streams.
+func (w *world) divide(r *rand.Rand) {
+	n := 0
+	for range w.shards {
+		if len(w.streams) > 0 && n < 2 && r.IntN(3) == 0 {
+			n++
+		}
+		w.streams = append(w.streams, n)
+	}
+}
+
+// united is a statement over s as one over UNION ALL of the streams that s is divided into.
+func (w *world) united(text string) string {
+	last := w.streams[len(w.streams)-1]
+	if last == 0 || strings.Contains(text, "arrival_time") {
+		return text
+	}
+	var terms []string
+	for i := range last + 1 {
+		terms = append(terms, fmt.Sprintf("SELECT * FROM s%d", i))
+	}
+	return fromS.ReplaceAllString(text, "FROM ("+strings.Join(terms, " UNION ALL ")+") AS s$1")
+}
+
+// fromS is where the stream is read under its own name.
+var fromS = regexp.MustCompile(`\bFROM s(\W|$)`)
+
+// input resolves the stream, and those that it is divided into.
+func (w *world) input(name string) (sql.Input, bool) {
+	_, part := strings.CutPrefix(name, "s")
+	return sql.Input{Schema: w.schema, EventTime: "ts"}, part
 }
 
 // table is the statements that make the events a table e of DuckDB, with their shards, their places in them,
