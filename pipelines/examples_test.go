@@ -192,6 +192,18 @@ func TestRegionsExampleJoinsItsTable(t *testing.T) {
 	}
 }
 
+func TestTakingsExampleReadsTwoStreams(t *testing.T) {
+	s := begin(t, "pipelines/examples/takings.yaml", t.TempDir(), nil).end()
+	if got := task(t, s, "takings"); got.From != "orders, receipts" || got.Total.In != 8 || got.Total.Aggregated != 8 || task(t, s, "board").Total.In != 5 {
+		t.Errorf("%+v", got)
+	}
+	for _, r := range runTests(t, "pipelines/examples/takings.yaml") {
+		if !r.OK {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 func TestNexmarkExampleTakesEveryBid(t *testing.T) {
 	dir := t.TempDir()
 	s := begin(t, "pipelines/examples/nexmark.yaml", filepath.Join(dir, "data"), map[string]string{"COUNT": "5000", "OUT": dir}).end()
