@@ -198,6 +198,10 @@ func inNetwork(text string, _ bool) (test, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q is no address and no network such as 203.0.113.0/24", text)
 	}
+	const mapped = 96 // bits in front of an IPv4 address in IPv6
+	if network.Addr().Is4In6() && network.Bits() >= mapped {
+		network = netip.PrefixFrom(network.Addr().Unmap(), network.Bits()-mapped)
+	}
 	network = network.Masked()
 	return func(_ string, r *Request) bool { return network.Contains(r.SourceIP.Unmap().WithZone("")) }, nil
 }
