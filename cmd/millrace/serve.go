@@ -116,7 +116,7 @@ func (c *serveCommand) service(ctx context.Context, a *app, streams *control.Loc
 	}
 	return kinesis.New(ctx, kinesis.Options{
 		Streams: streams, Verifier: v, Account: c.Account, Region: c.Region, ShardQuota: c.ShardQuota,
-		Settle: settle, Limits: stream.Limits(c.Limits), MasterKey: c.masterKey, Memory: requestMemory, Audit: log, Log: a.log,
+		Settle: settle, Limits: stream.Limits(c.Limits), MasterKey: c.masterKey, Memory: requestMemory, AnyOrigin: c.Insecure, Audit: log, Log: a.log,
 	})
 }
 

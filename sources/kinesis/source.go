@@ -122,7 +122,7 @@ func (s *source) certificates() (*cert.Server, error) {
 func (s *source) options(v *auth.Verifier, log *audit.Log) kinesis.Options {
 	o := kinesis.Options{
 		Streams: s.env.Streams, Verifier: v, Account: s.cfg.Account, Region: s.cfg.Region, ShardQuota: s.cfg.ShardQuota,
-		Settle: settle, Limits: stream.Limits(s.cfg.Limits), Memory: int64(s.cfg.MaxInFlight), Stored: s.env.Stored, Audit: log, Now: s.env.Now, Log: s.env.Log,
+		Settle: settle, Limits: stream.Limits(s.cfg.Limits), Memory: int64(s.cfg.MaxInFlight), AnyOrigin: s.cfg.Insecure, Stored: s.env.Stored, Audit: log, Now: s.env.Now, Log: s.env.Log,
 	}
 	if s.cfg.Instant {
 		o.Settle = 0

@@ -63,31 +63,6 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = wire.AnswerFault(w, format, id, f)
 }
 
-// crossOrigin lets web pages ask, as AWS does. It reports whether the request is answered.
-func (s *Service) crossOrigin(w http.ResponseWriter, r *http.Request, id string) bool {
-	if r.Header.Get("Origin") == "" {
-		return false
-	}
-	h := w.Header()
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date")
-	if r.Method != http.MethodOptions {
-		return false
-	}
-	for asked, allowed := range map[string]string{
-		"Access-Control-Request-Headers": "Access-Control-Allow-Headers", "Access-Control-Request-Method": "Access-Control-Allow-Methods",
-	} {
-		if v := r.Header.Get(asked); v != "" {
-			h.Set(allowed, v)
-		}
-	}
-	h.Set("Access-Control-Max-Age", "172800")
-	wire.SetIDs(h, id)
-	h.Set("Content-Length", "0")
-	w.WriteHeader(http.StatusOK)
-	return true
-}
-
 // answer does what a request asks for. An error is not answered yet.
 func (s *Service) answer(w http.ResponseWriter, r *http.Request, c *call, b *buffers) (wire.Format, error) {
 	format, known := formatOf(r.Header.Get("Content-Type"))

@@ -397,3 +397,30 @@ func FuzzRequests(f *testing.F) {
 		}
 	})
 }
+
+// A browser lets a page of anywhere send requests to this machine, and a server without users would do all that it says.
+func TestWebPagesOfOthersMayAskOnlyWhereUsersAreKnown(t *testing.T) {
+	open := newRig(t, nil)
+	careless := newRig(t, func(o *Options) { o.AnyOrigin = true })
+	known := guarded(t, people{})
+	for origin, local := range map[string]bool{
+		"http://localhost:3000": true, "http://127.0.0.1:8080": true, "http://[::1]": true,
+		"https://example.com": false, "http://example.com:4567": false, "http://localhost.example.com": false, "null": false, "http://127.0.0.1.example.com": false, "%": false,
+	} {
+		for _, method := range []string{"OPTIONS", "POST"} {
+			for _, c := range []struct {
+				*rig
+				ok bool
+			}{{open, local}, {careless, true}, {known, true}} {
+				q := request("ListStreams", wire.TypeJSON, []byte("{}"))
+				q.Method = method
+				q.Header.Set("Origin", origin)
+				w := httptest.NewRecorder()
+				c.ServeHTTP(w, q)
+				if let := w.Header().Get("Access-Control-Allow-Origin") == "*"; let != c.ok || !let && w.Code != http.StatusForbidden {
+					t.Errorf("%s of %s: %d, with %v", method, origin, w.Code, w.Header())
+				}
+			}
+		}
+	}
+}

@@ -40,6 +40,8 @@ type Options struct {
 	MasterKey func() (string, error)
 	// Memory bounds the bytes of requests and answers under way; 64 MiB by default.
 	Memory int64
+	// AnyOrigin lets all web pages ask in mode auth.Open; otherwise those of this machine may.
+	AnyOrigin bool
 	// Stored is told how many records a request stored; nil means nobody counts.
 	Stored func(records int)
 	// Audit gets an entry of each call that is not about records, and of refused ones that are; nil means none.
