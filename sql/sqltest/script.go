@@ -68,6 +68,8 @@ type Way struct {
 	// KillEvery is behind how many rows the operator is killed each time, so that what was not committed is
 	// lost and comes again; 0 is never.
 	KillEvery int
+	// Lanes is how many goroutines add neighbouring rows of different shards, and may emit; 0 is one.
+	Lanes int
 }
 
 // runner is a case being run.
@@ -79,6 +81,9 @@ type runner struct {
 	marks map[record.ShardID]int64
 	query *sql.Query
 	op    sql.Operator
+	// adders are those of op, turn counts how often rows were added by all of them at once.
+	adders []sql.Adder
+	turn   int
 	// schemas and tables are those of reference tables by name.
 	schemas  map[string]*column.Schema
 	tables   map[string]*column.Batch
@@ -216,6 +221,7 @@ func (r *runner) open() {
 	if r.way.Spill {
 		r.drawer.Keep(r.op, 64<<20)
 	}
+	r.adders = sql.Adders(r.op, max(r.way.Lanes, 1))
 }
 
 // table sets the rows of a reference table, for the query if there is one already. The first time its
@@ -284,21 +290,25 @@ func (r *runner) flush() error {
 			}
 		}
 	}
+	var parts []pending
 	for _, p := range r.pending {
-		parts := [][][]string{p.rows}
-		if r.way.RowByRow {
-			parts = nil
-			for _, row := range p.rows {
-				parts = append(parts, [][]string{row})
-			}
+		if !r.way.RowByRow {
+			parts = append(parts, p)
+			continue
 		}
-		for _, rows := range parts {
-			if err := r.add(p.of, p.shard, rows); err != nil {
-				return err
-			}
+		for i := range p.rows {
+			parts = append(parts, pending{of: p.of, shard: p.shard, rows: p.rows[i : i+1]})
 		}
 	}
 	r.pending = nil
+	if r.way.Lanes > 1 && r.err == nil && !r.killing() && len(parts) > 0 {
+		return r.addTogether(parts)
+	}
+	for _, p := range parts {
+		if err := r.add(p.of, p.shard, p.rows); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -314,28 +324,45 @@ func (r *runner) add(of *stream, shard record.ShardID, rows [][]string) error {
 
 // feed adds a batch.
 func (r *runner) feed(of *stream, shard record.ShardID, rows [][]string) error {
-	b, err := Batch(of.Schema, rows, r.way.Dict)
+	b, err := r.batch(of, shard, rows)
 	if err != nil {
 		return err
-	}
-	b.Origin.Shard, b.Origin.Input = shard, slices.Index(r.query.Inputs(), of.name)
-	if b.Origin.Input < 0 {
-		return fmt.Errorf("the query does not read %s", of.name)
-	}
-	if of.marked {
-		r.mark(b, of)
 	}
 	if err := r.restart(); err != nil {
 		return err
 	}
-	t, err := r.op.Add(b)
+	t, err := r.adders[int(shard)%len(r.adders)].Add(b)
+	if err != nil {
+		return err
+	}
+	return r.account(t, b)
+}
+
+// batch is rows as the operator gets them.
+func (r *runner) batch(of *stream, shard record.ShardID, rows [][]string) (*column.Batch, error) {
+	b, err := Batch(of.Schema, rows, r.way.Dict)
+	if err != nil {
+		return nil, err
+	}
+	b.Origin.Shard, b.Origin.Input = shard, slices.Index(r.query.Inputs(), of.name)
+	if b.Origin.Input < 0 {
+		return nil, fmt.Errorf("the query does not read %s", of.name)
+	}
+	if of.marked {
+		r.mark(b, of)
+	}
+	return b, nil
+}
+
+// account takes down what became of the rows of a batch.
+func (r *runner) account(t sql.Taken, b *column.Batch) error {
 	r.taken.Aggregated += t.Aggregated
 	r.taken.Filtered += t.Filtered
 	r.lates += len(t.Late)
-	if sum := t.Aggregated + t.Filtered + int64(len(t.Late)); err == nil && sum != int64(len(rows)) {
-		return fmt.Errorf("%d rows went in, %d are accounted for", len(rows), sum)
+	if sum := t.Aggregated + t.Filtered + int64(len(t.Late)); sum != int64(b.Rows) {
+		return fmt.Errorf("%d rows went in, %d are accounted for", b.Rows, sum)
 	}
-	return err
+	return nil
 }
 
 // mark gives each row the watermark of its shard before it.

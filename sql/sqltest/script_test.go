@@ -32,6 +32,10 @@ func TestScripts(t *testing.T) {
 				for k := range 5 {
 					ways = append(ways, Way{KillEvery: k + 1, Dict: k%2 == 0, Spill: k%3 == 0, Reversed: k == 3})
 				}
+				for n := range 8 {
+					ways = append(ways, Way{Lanes: 3, RowByRow: n&1 != 0, Dict: n&1 == 0, Restart: n&2 != 0, Spill: n&2 != 0, Reversed: n&4 != 0})
+				}
+				ways = append(ways, Way{Lanes: 3, KillEvery: 2, Spill: true})
 				for _, way := range ways {
 					if err := c.Run(way); err != nil {
 						t.Fatalf("%s:%d: %s: %v", file, c.Line, fmt.Sprintf("%+v", way), err)
