@@ -278,6 +278,9 @@ func (c *Consumer) begin(number int, task *Task) {
 	defer c.mu.Unlock()
 	if old := c.tasks[number]; old != nil {
 		c.history.fold(old.Status())
+		if old.store != nil {
+			c.history.docs[number] = old.store.Document() // until the new one has read it
+		}
 	}
 	c.tasks[number] = task
 }

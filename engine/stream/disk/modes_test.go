@@ -273,8 +273,11 @@ func TestShardThatMustExistIsNotMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.back = back
-	if _, err := back.Shard(t.Context(), "s", 0, stream.ShardOptions{MustExist: true}); err == nil || !strings.Contains(err.Error(), "put them back") {
-		t.Errorf("a shard that is gone: %v", err)
+	_, err = back.Shard(t.Context(), "s", 0, stream.ShardOptions{MustExist: true})
+	for _, part := range []string{"shardId-000000000000", "data/streams/s/000000000000", "put them back from a copy", "millrace stream delete s --yes --data data"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("no word of %q: %v", part, err)
+		}
 	}
 }
 

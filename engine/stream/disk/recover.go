@@ -35,7 +35,7 @@ func openLog(b *Backend, s *streamDir, name string, id record.ShardID, o stream.
 		return nil, err
 	}
 	if len(l.segments) == 0 && o.MustExist {
-		return nil, fmt.Errorf("%s: its segments are gone: put them back from a copy, or delete the stream", l.dir)
+		return nil, fmt.Errorf("all files of the shard are gone from %s: put them back from a copy of the data directory; without one the records of this shard are lost, and the stream can only be given up, with those of its other shards: millrace stream delete %s --yes --data %s", l.dir, name, b.dir)
 	}
 	c := &committer{log: l}
 	if err := c.restore(o); err != nil {
