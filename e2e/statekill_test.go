@@ -21,12 +21,16 @@ sources:
   file: {type: file, paths: ["${env:EVENTS}"], format: ndjson, partition_key: k, to: events}
 queries:
   session:
+    parallelism: ${env:LANES}
     sql: SELECT window_start, window_end, k, COUNT(*) AS n, SUM(v) AS s FROM events GROUP BY SESSION(ts, INTERVAL '4' MINUTE), k
   hop:
+    parallelism: ${env:LANES}
     sql: SELECT window_start, k, COUNT(*) AS n, MAX(v) AS s FROM events GROUP BY HOP(ts, INTERVAL '5' MINUTE, INTERVAL '10' MINUTE), k
   distinct:
+    parallelism: ${env:LANES}
     sql: SELECT window_start, COUNT(DISTINCT k) AS n, SUM(v) AS s FROM events GROUP BY TUMBLE(ts, INTERVAL '10' MINUTE)
   over:
+    parallelism: ${env:LANES}
     sql: SELECT ts, k, ROW_NUMBER() OVER (PARTITION BY k ORDER BY ts) AS n, SUM(v) OVER (PARTITION BY k ORDER BY ts ROWS 2 PRECEDING) AS s FROM events
 sinks:
   session_out: {type: file, from: session, path: "${env:OUT}/session.ndjson", format: ndjson}
@@ -69,8 +73,8 @@ func writeKeyed(t *testing.T, n int64) string {
 	return path
 }
 
-// Queries whose state is on disk for the most part are killed at random moments, and their stream is split
-// and merged in between.
+// Queries whose state is on disk for the most part are killed at random moments, and in between their stream is
+// split and merged and their parallelism changes.
 func TestKillsWhileStateIsSpilledLoseAndDuplicateNoWindow(t *testing.T) {
 	want, n := 20, int64(200_000)
 	if long() {
@@ -87,6 +91,7 @@ func TestKillsWhileStateIsSpilledLoseAndDuplicateNoWindow(t *testing.T) {
 			p := pipeline(t, "spilling.yaml", spilling, "EVENTS="+file, "OUT="+out)
 			var process *rig.Process
 			for kills < want {
+				p.env = append(p.env, fmt.Sprint("LANES=", 1+random.IntN(4)))
 				var hits int
 				process, hits = killed(t, p, random, min(3, want-kills))
 				kills += hits
