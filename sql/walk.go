@@ -99,7 +99,7 @@ func sameOperator(a, b ast.Expr) bool {
 		return ok && a.Not == b.Not
 	case *ast.Like:
 		b, ok := b.(*ast.Like)
-		return ok && a.Not == b.Not && a.Fold == b.Fold && a.Escape == nil && b.Escape == nil
+		return ok && a.Not == b.Not && a.Fold == b.Fold && sameEscape(a.Escape, b.Escape)
 	case *ast.Regexp:
 		b, ok := b.(*ast.Regexp)
 		return ok && a.Not == b.Not
@@ -129,6 +129,16 @@ func sameOperator(a, b ast.Expr) bool {
 		return ok && (a.Operand == nil) == (b.Operand == nil) && (a.Else == nil) == (b.Else == nil)
 	}
 	return false
+}
+
+// sameEscape compares what ESCAPE has, which must be a literal.
+func sameEscape(a, b ast.Expr) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	x, ok := a.(*ast.String)
+	y, also := b.(*ast.String)
+	return ok && also && x.Value == y.Value
 }
 
 func sameColumn(a, b *ast.Ident, scope *expr.Scope) bool {
