@@ -108,7 +108,7 @@ func numberFunctions() map[string]function {
 		"asin":        {1, 1, onDouble(math.Asin)},
 		"acos":        {1, 1, onDouble(math.Acos)},
 		"atan":        {1, 1, onDouble(math.Atan)},
-		"atan2":       {2, 2, doubles(func(v []value) (float64, bool) { return math.Atan2(v[0].f, v[1].f), true })},
+		"atan2":       {2, 2, doubles(func(v []value) (float64, bool) { return atan2(v[0].f, v[1].f), true })},
 		"radians":     {1, 1, onDouble(func(f float64) float64 { return f * math.Pi / 180 })},
 		"degrees":     {1, 1, onDouble(func(f float64) float64 { return f * 180 / math.Pi })},
 		"pi":          {0, 0, func(*compiler, *ast.Call) (node, error) { return &constant{t: double, f: math.Pi}, nil }},

@@ -203,6 +203,9 @@ func log10(f float64) float64 {
 	return v
 }
 
+// atan2 has the sign of y. math.Atan2 loses it where y/x is too small to be told from zero.
+func atan2(y, x float64) float64 { return math.Copysign(math.Atan2(y, x), y) }
+
 // doubles is a function of doubles; a result that is not finite is NULL.
 func doubles(fn func(v []value) (float64, bool)) func(*compiler, *ast.Call) (node, error) {
 	return func(c *compiler, e *ast.Call) (node, error) {

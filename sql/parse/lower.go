@@ -260,23 +260,49 @@ func (l *lowerer) comparison(e *sqlparser.ComparisonExpr) (ast.Expr, error) {
 			return &ast.In{Pos: x[0].Position(), X: x[0], List: x[1:], Not: e.Operator == sqlparser.NotInStr}
 		})
 	case sqlparser.LikeStr, sqlparser.NotLikeStr:
-		return l.like(e.Left, e.Right, e.Escape, e.Operator == sqlparser.NotLikeStr, false)
+		return l.like(e)
 	case sqlparser.RegexpStr, sqlparser.NotRegexpStr:
 		return l.marked(e)
 	}
 	return l.binary(e.Operator, e.Left, e.Right)
 }
 
-func (l *lowerer) like(left, right, escape sqlparser.Expr, not, fold bool) (ast.Expr, error) {
-	x, err := l.exprs(left, right)
+// like lowers LIKE, and ILIKE, which is LIKE with a marker before its pattern.
+func (l *lowerer) like(e *sqlparser.ComparisonExpr) (ast.Expr, error) {
+	pattern, fold := e.Right, l.mark(e.Right) == ilikeOp
+	if fold {
+		var err error
+		if pattern, _, err = l.unmark(e.Right); err != nil {
+			return nil, err
+		}
+	}
+	x, err := l.exprs(e.Left, pattern)
 	if err != nil {
 		return nil, err
 	}
-	like := &ast.Like{Pos: x[0].Position(), X: x[0], Pattern: x[1], Not: not, Fold: fold}
-	if escape != nil {
-		like.Escape, err = l.expr(escape)
+	like := &ast.Like{Pos: x[0].Position(), X: x[0], Pattern: x[1], Not: e.Operator == sqlparser.NotLikeStr, Fold: fold}
+	if e.Escape != nil {
+		like.Escape, err = l.expr(e.Escape)
 	}
 	return pass(err, func() ast.Expr { return like })
+}
+
+// mark is the marker at the left end of a chain of ||, 0 if there is none.
+func (l *lowerer) mark(e sqlparser.Expr) form {
+	b, ok := e.(*sqlparser.BinaryExpr)
+	for ok && b.Operator == sqlparser.BitOrStr {
+		e = b.Left
+		b, ok = e.(*sqlparser.BinaryExpr)
+	}
+	v, ok := e.(*sqlparser.SQLVal)
+	if !ok {
+		return 0
+	}
+	mark, err := l.leaf(string(v.Val))
+	if err != nil {
+		return 0
+	}
+	return mark.form
 }
 
 // marked lowers a comparison that begins its right side with a marker, see rewriter.operator.
@@ -286,9 +312,6 @@ func (l *lowerer) marked(e *sqlparser.ComparisonExpr) (ast.Expr, error) {
 		return nil, err
 	}
 	not := e.Operator == sqlparser.NotRegexpStr
-	if op == ilikeOp {
-		return l.like(e.Left, right, nil, not, true)
-	}
 	x, err := l.exprs(e.Left, right)
 	return pass(err, func() ast.Expr {
 		if op == regexpOp {

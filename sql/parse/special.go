@@ -150,7 +150,11 @@ func (r *rewriter) is(i int) (int, error) {
 // operator writes a comparison that the library does not have. The marker binds tighter than a
 // comparison and looser than everything else, so it ends up leftmost in the right operand.
 func (r *rewriter) operator(t lex.Token, op form) {
-	r.emit(t, "regexp")
+	if op == ilikeOp {
+		r.emit(t, "like") // for the sake of ESCAPE
+	} else {
+		r.emit(t, "regexp")
+	}
 	r.value(t, leaf{form: op})
 	r.emit(t, "|")
 }
