@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace-io/millrace/e2e/rig"
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/sql"
@@ -114,17 +113,13 @@ func spread(t *testing.T, r *rand.Rand, q *sql.Query, s *column.Schema, rows [][
 }
 
 func TestAggregatesAgreeWithDuckDB(t *testing.T) {
-	duck, err := rig.OpenDuck(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { duck.Close() })
+	duck := oracleDuck(t)
 	s, err := sqltest.Schema(aggSchema)
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := sql.Input{Schema: s, EventTime: "ts"}
-	for round := range uint64(6) {
+	for round := range rounds(6, 60) {
 		r := rand.New(rand.NewPCG(round, 78))
 		rows, table := events(r, 40+r.IntN(3000))
 		if err := duck.Exec(t.Context(), table); err != nil {

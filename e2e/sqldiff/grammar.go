@@ -19,6 +19,9 @@ import (
 //   - A cast from text to boolean knows true, t, 1, false, f and 0; DuckDB knows yes, no, y and n too.
 //   - A decimal as a divisor: / is in double in both; the last bit of a converted decimal may differ, so results are compared to 1e-9.
 //   - A cast of a double to bigint rounds halves to even in both; of a decimal, away from zero in both.
+//   - A text with a fraction becomes a whole number as a double does; in DuckDB as a decimal: wholetext(…).
+//   - The sign of zero may differ, which ATAN2 shows: its operands are never zero.
+//   - POWER squares again and again, so its result is off by as many last bits as the exponent is large: exponents are small.
 //   - LN, EXP, POWER and the like may differ in the last bit: they stand at the root only.
 //   - || of a value that is no text is left out, see casts to text.
 //   - A result of decimals has the digits it needs, up to 38; DuckDB keeps those of operands of up to 18 digits within 18:
@@ -77,6 +80,9 @@ func (g *grammar) whole(depth int) pair {
 			return pair{n, "(" + n + ")::BIGINT"}
 		}
 		return build("%s", "%s::BIGINT", same("%s", g.pick("a", "b", "i", "a", "b")))
+	}
+	if g.r.IntN(4) == 0 {
+		return g.restWhole(depth)
 	}
 	switch g.r.IntN(20) {
 	case 0, 1, 2, 3:
@@ -172,12 +178,16 @@ func (g *grammar) double(depth int) pair {
 
 // inexact is a double that may differ in its last bits.
 func (g *grammar) inexact(depth int) pair {
+	if g.r.IntN(4) == 0 {
+		return g.restInexact(depth)
+	}
 	switch g.r.IntN(5) {
 	case 0:
 		f := g.pick("LN", "EXP", "LOG10", "LOG2", "CBRT", "SIN", "COS", "ATAN")
 		return build(f+"(%s)", "fin(TRY("+f+"(%s)))", g.double(depth-1))
 	case 1:
-		return build("POWER(%s, %s)", "fin(TRY(pow(%s, %s)))", g.double(depth-1), g.double(depth-1))
+		exponent := g.pick("2", "-1", "0.5", "-3", "17")
+		return build("POWER(%s, "+exponent+")", "fin(TRY(pow(%s, "+exponent+")))", g.double(depth-1))
 	case 2:
 		return build("CAST(%s AS DOUBLE)", "(%s)::DOUBLE", g.decimal(min(depth-1, 2)))
 	case 3:
@@ -227,6 +237,9 @@ func (g *grammar) text(depth int) pair {
 			return same("%s", g.pick("''", "'abc'", "'b'", "'it''s'", "'ä'"))
 		}
 		return same("%s", g.pick("k", "l"))
+	}
+	if g.r.IntN(4) == 0 {
+		return g.restText(depth)
 	}
 	switch g.r.IntN(22) {
 	case 0:

@@ -4,6 +4,9 @@ func (g *grammar) condition(depth int) pair {
 	if depth <= 0 {
 		return same("%s", g.pick("o", "r", "TRUE", "o", "r"))
 	}
+	if g.r.IntN(4) == 0 {
+		return g.restCondition(depth)
+	}
 	compare := g.pick("=", "<>", "<", "<=", ">", ">=", "IS DISTINCT FROM", "IS NOT DISTINCT FROM")
 	switch g.r.IntN(19) {
 	case 0, 1:
@@ -53,6 +56,9 @@ func (g *grammar) condition(depth int) pair {
 func (g *grammar) time(depth int) pair {
 	if depth <= 0 {
 		return same("%s", g.pick("t", "u", "t", "u", "TIMESTAMP '2026-02-28 23:59:59.5'"))
+	}
+	if g.r.IntN(4) == 0 {
+		return g.restTime(depth)
 	}
 	switch g.r.IntN(10) {
 	case 0, 1:

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace-io/millrace/e2e/rig"
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/sql"
 	"github.com/millrace-io/millrace/sql/sqltest"
@@ -96,11 +95,7 @@ func joinText(r *rand.Rand) (from string, tables []string) {
 }
 
 func TestJoinsAgreeWithDuckDB(t *testing.T) {
-	duck, err := rig.OpenDuck(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { duck.Close() })
+	duck := oracleDuck(t)
 	stream, err := sqltest.Schema(streamSchema)
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +105,7 @@ func TestJoinsAgreeWithDuckDB(t *testing.T) {
 		t.Fatal(err)
 	}
 	queries, matched := 0, 0
-	for round := range uint64(40) {
+	for round := range rounds(40, 400) {
 		r := rand.New(rand.NewPCG(round, 79))
 		rows, statement := tabular(r, "s", streamSchema, r.IntN(120))
 		if err := duck.Exec(t.Context(), statement); err != nil {

@@ -17,7 +17,6 @@ import (
 
 const (
 	rowCount    = 48
-	rounds      = 4
 	perRound    = 900
 	maxReported = 8
 )
@@ -32,18 +31,14 @@ type oracle struct {
 }
 
 func TestExpressionsAgreeWithDuckDB(t *testing.T) {
-	duck, err := rig.OpenDuck(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { duck.Close() })
+	duck := oracleDuck(t)
 	s, err := sqltest.Schema(schema())
 	if err != nil {
 		t.Fatal(err)
 	}
 	zones := duck.Exec(t.Context(), "SELECT (TIMESTAMP '2026-01-01' AT TIME ZONE 'UTC') AT TIME ZONE 'Europe/Berlin'") == nil
 	t.Logf("DuckDB has time zones: %v", zones)
-	for round := range uint64(rounds) {
+	for round := range rounds(4, 60) {
 		r := rand.New(rand.NewPCG(round, 77))
 		o := &oracle{T: t, duck: duck, rows: rows(r, rowCount)}
 		if o.batch, err = sqltest.Batch(s, o.rows, round%2 == 1); err != nil {

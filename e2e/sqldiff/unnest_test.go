@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/millrace-io/millrace/e2e/rig"
 	"github.com/millrace-io/millrace/sql"
 	"github.com/millrace-io/millrace/sql/sqltest"
 )
@@ -72,17 +71,13 @@ func lists(r *rand.Rand, n int) ([][]string, string) {
 }
 
 func TestUnnestAgreesWithDuckDB(t *testing.T) {
-	duck, err := rig.OpenDuck(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { duck.Close() })
+	duck := oracleDuck(t)
 	s, err := sqltest.Schema(listSchema)
 	if err != nil {
 		t.Fatal(err)
 	}
 	in := sql.Input{Schema: s, EventTime: "ts"}
-	for round := range uint64(6) {
+	for round := range rounds(6, 100) {
 		r := rand.New(rand.NewPCG(round, 79))
 		rows, table := lists(r, 1+r.IntN(700))
 		if err := duck.Exec(t.Context(), table); err != nil {
