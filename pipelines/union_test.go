@@ -1,9 +1,18 @@
 package pipelines_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-io/millrace/pipelines"
 )
 
 // unionFile reads two streams in one query, which differ in their columns and in how many shards they have.
@@ -50,5 +59,250 @@ func TestAQueryReadsTwoStreams(t *testing.T) {
 		if task.From != "clicks, views" || len(task.Shards) != 3 {
 			t.Errorf("from %s: %+v", task.From, task.Shards)
 		}
+	}
+}
+
+// stopped runs the pipeline until all that was written is read and delivered, and stops it without closing
+// windows. Sources are to follow their files.
+func (p *place) stopped(records int64) {
+	p.t.Helper()
+	loaded, o, err := p.resolve()
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	o.Stop = stop
+	r, err := pipelines.Open(p.t.Context(), loaded, o)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- r.Wait(context.WithoutCancel(p.t.Context())) }()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for read := false; !read; {
+		<-tick.C
+		s := r.Status()
+		written := int64(0)
+		for _, x := range s.Streams {
+			written += x.Records
+		}
+		read = written >= records
+		for _, task := range s.Tasks {
+			read = read && task.State != "starting" && len(task.Shards) > 0
+			for _, sh := range task.Shards {
+				read = read && sh.Lag == 0
+			}
+		}
+	}
+	close(stop)
+	if err := errors.Join(<-done, r.Close()); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// shopFile has three streams of other columns each; TERMS are those of the union, FOLLOW says whether input goes on.
+const shopFile = `
+version: 1
+streams:
+  web: {schema: {ts: timestamp, id: bigint}, event_time: ts, watermark: 0s, shards: 3}
+  till: {schema: {id: bigint, at: timestamp, refund: boolean}, event_time: at, watermark: 1s}
+  post: {schema: {day: timestamp, no: bigint}, event_time: day, watermark: 5s, shards: 2}
+sources:
+  web: {type: file, paths: [DIR/web.ndjson], to: web, partition_key: id, follow: FOLLOW}
+  till: {type: file, paths: [DIR/till.ndjson], to: till, follow: FOLLOW}
+  post: {type: file, paths: [DIR/post.ndjson], to: post, partition_key: no, follow: FOLLOW}
+transforms:
+  kept: {type: filter, from: till, where: refund = false}
+queries:
+  sold:
+    sql: "SELECT window_start, src, COUNT(*) AS n, MIN(id) AS low, MAX(id) AS high FROM (TERMS) AS u GROUP BY TUMBLE(ts, INTERVAL '1' HOUR), src"
+  all:
+    sql: "TERMS"
+sinks:
+  sold_out: {type: file, from: sold, dir: DIR/sold, format: ndjson}
+  all_out: {type: file, from: all, dir: DIR/all, format: ndjson}
+`
+
+const (
+	webTerm  = "SELECT ts, id, 'web' AS src FROM web"
+	tillTerm = "SELECT at AS ts, id, 'till' AS src FROM kept"
+	postTerm = "SELECT day AS ts, no AS id, 'post' AS src FROM post"
+)
+
+func (p *place) shop(follow bool, terms ...string) {
+	p.write("p.yaml", strings.NewReplacer("DIR", p.dir, "FOLLOW", fmt.Sprint(follow), "TERMS", strings.Join(terms, " UNION ALL ")).Replace(shopFile))
+}
+
+// Between runs terms change places, one is added, and one is taken away: each input goes on where it stood.
+func TestTermsChangePlacesAndAreAddedBetweenRuns(t *testing.T) {
+	p := &place{t: t, dir: t.TempDir()}
+	var web, till, post strings.Builder
+	add := func(from, to int) {
+		for i := from; i < to; i++ {
+			at := fmt.Sprintf("2026-01-01T00:%02d:%02dZ", i/60, i%60)
+			fmt.Fprintf(&web, `{"ts":"%s","id":%d}`+"\n", at, i)
+			fmt.Fprintf(&till, `{"at":"%s","id":%d,"refund":%t}`+"\n", at, 1000+i, i%2 == 1)
+			fmt.Fprintf(&post, `{"day":"%s","no":%d}`+"\n", at, 2000+i)
+		}
+		p.write("web.ndjson", web.String())
+		p.write("till.ndjson", till.String())
+		p.write("post.ndjson", post.String())
+	}
+	add(0, 100)
+	p.shop(true, webTerm, tillTerm)
+	p.stopped(300)
+	add(100, 200)
+	p.shop(true, tillTerm, webTerm)
+	p.stopped(600)
+	p.shop(true, postTerm, tillTerm, webTerm)
+	add(200, 300)
+	p.stopped(900)
+	p.shop(false, webTerm, postTerm, tillTerm)
+	add(300, 400)
+	s := p.run()
+	if got, want := linesUnder(t, p.path("sold")), []string{
+		`{"window_start":"2026-01-01T00:00:00Z","src":"post","n":400,"low":2000,"high":2399}`,
+		`{"window_start":"2026-01-01T00:00:00Z","src":"till","n":200,"low":1000,"high":1398}`,
+		`{"window_start":"2026-01-01T00:00:00Z","src":"web","n":400,"low":0,"high":399}`,
+	}; !slices.Equal(got, want) {
+		t.Errorf("sold:\n%s", strings.Join(got, "\n"))
+	}
+	all := linesUnder(t, p.path("all"))
+	if len(all) != 1000 || len(slices.Compact(all)) != 1000 {
+		t.Errorf("%d rows, %d different ones; want 1000", len(all), len(slices.Compact(all)))
+	}
+	for _, task := range s.Tasks {
+		last := task.Steps[len(task.Steps)-1].Counts
+		if (task.Kind == "query") && last.In != 1000 {
+			t.Errorf("%s: %+v", task.Name, task.Steps)
+		}
+		for _, step := range task.Steps {
+			if n := step.InFlight(); n != 0 {
+				t.Errorf("%s: step %s leaves %d rows unaccounted", task.Name, step.Name, n)
+			}
+		}
+	}
+}
+
+// A stream once directly and once through a transform, and what another query gives of it.
+func TestTheSameStreamIsReadTwiceAndAsTheOutputOfAQuery(t *testing.T) {
+	p := &place{t: t, dir: t.TempDir()}
+	p.write("p.yaml", strings.ReplaceAll(`
+version: 1
+streams:
+  clicks: {schema: {ts: timestamp, v: bigint}, event_time: ts, watermark: 0s, shards: 2}
+sources:
+  in: {type: file, paths: [DIR/in.ndjson], to: clicks, partition_key: v}
+transforms:
+  large: {type: filter, from: clicks, where: v > 2}
+queries:
+  minutes: {sql: "SELECT window_start, SUM(v) AS v FROM clicks GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE)"}
+  mixed:
+    sql: |
+      SELECT window_start, kind, SUM(v) AS v, COUNT(*) AS n FROM (
+        SELECT ts, 'every' AS kind, v FROM clicks UNION ALL
+        SELECT ts, 'large', v FROM large UNION ALL
+        SELECT window_start, 'minute', v FROM minutes) AS u
+      GROUP BY TUMBLE(ts, INTERVAL '1' HOUR), kind
+sinks:
+  out: {type: file, from: mixed, dir: DIR/out, format: ndjson}
+`, "DIR", p.dir))
+	p.write("in.ndjson", `{"ts":"2026-01-01T00:00:01Z","v":1}
+{"ts":"2026-01-01T00:00:02Z","v":2}
+{"ts":"2026-01-01T00:01:03Z","v":3}
+{"ts":"2026-01-01T00:01:04Z","v":4}
+not a row
+`)
+	s := p.run()
+	if got, want := linesUnder(t, p.path("out")), []string{
+		`{"window_start":"2026-01-01T00:00:00Z","kind":"every","v":10,"n":4}`,
+		`{"window_start":"2026-01-01T00:00:00Z","kind":"large","v":7,"n":2}`,
+		`{"window_start":"2026-01-01T00:00:00Z","kind":"minute","v":10,"n":2}`,
+	}; !slices.Equal(got, want) {
+		t.Errorf("out:\n%s", strings.Join(got, "\n"))
+	}
+	if s.DeadLetters.Records != 1 {
+		t.Errorf("%d dead letters for one record that is no row", s.DeadLetters.Records)
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(pipelines.CollectorOf(s))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lag := map[string]bool{}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			of := map[string]string{}
+			for _, l := range m.Label {
+				of[l.GetName()] = l.GetValue()
+			}
+			if f.GetName() == "millrace_task_lag_records" && of["task"] == "mixed" {
+				lag[of["stream"]+" "+of["shard"]] = true
+			}
+		}
+	}
+	if got := slices.Sorted(maps.Keys(lag)); !slices.Equal(got, []string{"clicks shardId-000000000000", "clicks shardId-000000000001", "minutes shardId-000000000000"}) {
+		t.Errorf("lag of %v", got)
+	}
+}
+
+func TestLateRowsOfSeveralStreamsNeedOneSetOfColumns(t *testing.T) {
+	file := func(other string) string {
+		return strings.NewReplacer("OTHER", other).Replace(`
+version: 1
+streams:
+  clicks: {schema: {ts: timestamp, v: bigint}, event_time: ts, watermark: 0s}
+  others: {schema: OTHER, event_time: ts, watermark: 0s}
+  latecomers: {schema: {ts: timestamp, v: bigint}}
+sources:
+  a: {type: file, paths: [DIR/a.ndjson], to: clicks}
+  b: {type: file, paths: [DIR/b.ndjson], to: others}
+queries:
+  minutes:
+    sql: |
+      SELECT window_start, SUM(v) AS v FROM (SELECT ts, v FROM clicks UNION ALL SELECT ts, v FROM others) AS u
+      GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE) LATE ROWS INTO latecomers
+sinks:
+  late: {type: file, from: latecomers, dir: DIR/late, format: ndjson}
+  sums: {type: file, from: minutes, dir: DIR/sums, format: ndjson}
+`)
+	}
+	p := &place{t: t, dir: t.TempDir()}
+	p.write("p.yaml", strings.ReplaceAll(file("{v: bigint, ts: timestamp}"), "DIR", p.dir))
+	p.write("a.ndjson", `{"ts":"2026-01-01T00:02:00Z","v":1}
+{"ts":"2026-01-01T00:00:01Z","v":2}
+`)
+	p.write("b.ndjson", `{"ts":"2026-01-01T00:00:00Z","v":4}
+{"ts":"2026-01-01T00:02:00Z","v":8}
+{"ts":"2026-01-01T00:00:30Z","v":16}
+`)
+	p.run()
+	if got, want := linesUnder(t, p.path("late")), []string{`{"ts":"2026-01-01T00:00:01Z","v":2}`, `{"ts":"2026-01-01T00:00:30Z","v":16}`}; !slices.Equal(got, want) {
+		t.Errorf("late:\n%s", strings.Join(got, "\n"))
+	}
+	if got, want := linesUnder(t, p.path("sums")), []string{
+		`{"window_start":"2026-01-01T00:00:00Z","v":4}`, `{"window_start":"2026-01-01T00:02:00Z","v":9}`,
+	}; !slices.Equal(got, want) {
+		t.Errorf("sums:\n%s", strings.Join(got, "\n"))
+	}
+	p.write("p.yaml", strings.ReplaceAll(file("{v: double, ts: timestamp, v: bigint}"), "v: double, ", "x: double, "))
+	if _, _, err := p.resolve(); err == nil || !strings.Contains(err.Error(), `those of "clicks" and "others" have different columns`) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestWhatIsInsertedDoesNotComeBackThroughAnyInput(t *testing.T) {
+	p := &place{t: t, dir: t.TempDir()}
+	p.write("p.yaml", strings.ReplaceAll(unionFile, "DIR", p.dir))
+	text := p.read("p.yaml")
+	const back = "SELECT window_start, kind, SUM(n) AS total FROM ("
+	if !strings.Contains(text, back) {
+		t.Fatal("the file has changed")
+	}
+	p.write("p.yaml", strings.Replace(text, back, "INSERT INTO views (at, n) SELECT window_start, SUM(n) AS total FROM (", 1))
+	if _, _, err := p.resolve(); err == nil || !strings.Contains(err.Error(), `what is inserted into "views" comes back to this query`) {
+		t.Errorf("%v", err)
 	}
 }
