@@ -138,13 +138,16 @@ func (c *call) record(f *wire.Fault) {
 	}
 }
 
-// maxPolicies bounds the documents that are kept as they were read.
-const maxPolicies = 1000
+// maxPolicies bounds the texts whose documents are kept as they were read, in bytes. A document takes several times as
+// much as its text.
+const maxPolicies = 2 << 20
 
 // policies are resource policies as they were read, by their texts.
 type policies struct {
-	mu   sync.RWMutex // guards list
+	mu   sync.RWMutex // guards what follows
 	list map[string]*policy.Document
+	// size of the texts.
+	size int
 }
 
 // parsed is a document; nil for an empty text.
@@ -164,8 +167,11 @@ func (x *policies) parsed(text string) (*policy.Document, error) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.list == nil || len(x.list) >= maxPolicies {
-		x.list = map[string]*policy.Document{}
+	if x.list == nil || x.size+len(text) > maxPolicies {
+		x.list, x.size = map[string]*policy.Document{}, 0
+	}
+	if x.list[text] == nil {
+		x.size += len(text)
 	}
 	x.list[text] = d
 	return d, nil

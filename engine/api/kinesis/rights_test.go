@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -312,6 +313,25 @@ func TestMalformedPoliciesAreRefusedWithTheirPlaces(t *testing.T) {
 	} {
 		if a := r.do("PutResourcePolicy", `{"ResourceARN":"`+arnOfS+`","Policy":`+quoted(text)+`}`); a.kind != "InvalidArgumentException" || !strings.Contains(a.text, want) {
 			t.Errorf("%s: %s", text, a.text)
+		}
+	}
+}
+
+func TestPoliciesAreKeptToABoundOfBytes(t *testing.T) {
+	var x policies
+	for i := range 1000 {
+		text := fmt.Sprintf(`{"Statement":{"Sid":"%d","Effect":"Allow","Principal":"*","Action":"kinesis:%s","Resource":"*"}}`, i, strings.Repeat("x", 18<<10))
+		for range 2 {
+			if d, err := x.parsed(text); d == nil || err != nil {
+				t.Fatal(err)
+			}
+		}
+		size := 0
+		for kept := range x.list {
+			size += len(kept)
+		}
+		if x.list[text] == nil || size != x.size || size > maxPolicies {
+			t.Fatalf("after %d: %d bytes in %d documents, counted as %d", i, size, len(x.list), x.size)
 		}
 	}
 }
