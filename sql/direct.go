@@ -5,8 +5,8 @@ import "github.com/millrace-io/millrace/engine/column"
 // Direct makes an operator without windows give its rows to out as Add computes them, in place of Emit, and
 // reports whether the operator is one. Out gets the selected rows of a batch with the origin of the input's;
 // it must not keep the batch. The rows are those that Emit would have given, shard by shard in the same order.
-// For an operator with Adders, which may be made before or behind, there is an out for each of them in turn.
-func Direct(o Operator, out ...func(*column.Batch)) bool {
+// Adders call out from the goroutines that they are called from.
+func Direct(o Operator, out func(*column.Batch)) bool {
 	for {
 		switch w := o.(type) {
 		case *fused:
@@ -39,6 +39,6 @@ func (s *selector) send() error {
 	}
 	s.sent = s.view
 	s.sent.Schema, s.sent.Columns = plan.output(), columns
-	s.of.direct[s.lane](&s.sent)
+	s.of.direct(&s.sent)
 	return nil
 }

@@ -432,3 +432,39 @@ func TestLargeWindowsDoNotDependOnTheNumberOfGoroutines(t *testing.T) {
 		}
 	}
 }
+
+// Rows that leave at once do so from the goroutines that add them, shard by shard in their order.
+func TestRowsLeaveAtOnceFromSeveralGoroutines(t *testing.T) {
+	for _, name := range []string{"rows", "fused", "join"} {
+		r := rand.New(rand.NewPCG(3, 3))
+		l := &laned{t: t, r: r, q: compileLaned(t, lanedQueries()[name]), story: newStory(t, r, 6, 40), drawer: sqltest.NewDrawer()}
+		run := func(n int) map[record.ShardID][]string {
+			l.table = l.story.tables[0]
+			l.open(n)
+			var mu sync.Mutex
+			out := make(map[record.ShardID][]string)
+			if !sql.Direct(l.op, func(b *column.Batch) {
+				w := column.NewRowWriter(b.Schema)
+				mu.Lock()
+				defer mu.Unlock()
+				for i := range int32(b.Rows) {
+					if b.Selection == nil || slices.Contains(b.Selection, i) {
+						out[b.Origin.Shard] = append(out[b.Origin.Shard], string(w.Append(nil, b, int(i))))
+					}
+				}
+			}) {
+				t.Fatalf("%s: rows do not leave at once", name)
+			}
+			for _, round := range l.story.rounds {
+				l.add(round)
+			}
+			return out
+		}
+		want := run(1)
+		for _, n := range []int{2, 8} {
+			if got := run(n); len(want) == 0 || !maps.EqualFunc(got, want, slices.Equal) {
+				t.Errorf("%s: %d goroutines give others", name, n)
+			}
+		}
+	}
+}

@@ -96,14 +96,13 @@ type rowOperator struct {
 	shards    map[record.ShardID][]*build.Column
 	selectors []*selector
 	lanes     *lanes
-	// direct takes the rows in place of shards if it is set: an element for each selector.
-	direct []func(*column.Batch)
+	// direct takes the rows in place of shards if it is set.
+	direct func(*column.Batch)
 }
 
 // selector computes rows of the output. It holds memory that is used again.
 type selector struct {
 	of     *rowOperator
-	lane   int
 	where  *expr.Program
 	items  []*expr.Program
 	rows   int // since the last Emit
@@ -115,7 +114,7 @@ type selector struct {
 }
 
 func (o *rowOperator) newSelector() *selector {
-	s := &selector{of: o, items: clones(o.plan.items), lane: len(o.selectors)}
+	s := &selector{of: o, items: clones(o.plan.items)}
 	if o.plan.where != nil {
 		s.where = o.plan.where.Clone()
 	}
