@@ -183,6 +183,7 @@ func strikeAt(t *testing.T, faulty string, a arrow, after bool, do func(*testing
 	if exit.Code == 0 {
 		summary, err := exit.Summary()
 		must(t, err)
+		balanced(t, summary)
 		if summary.Result != "delivered" {
 			t.Errorf("result %q", summary.Result)
 		}

@@ -193,14 +193,16 @@ func (p *place) finish(process *rig.Process) (rig.Summary, rig.Exit) {
 	}
 	summary, err := exit.Summary()
 	must(p.t, err)
-	for _, task := range summary.Tasks {
-		for _, step := range task.Steps {
-			if !step.Balanced() {
-				p.t.Errorf("%s: the ledger of step %s does not add up: %+v", task.Name, step.Name, step.Counts)
-			}
-		}
-	}
+	balanced(p.t, summary)
 	return summary, exit
+}
+
+// balanced wants every row of a run accounted for.
+func balanced(t *testing.T, summary rig.Summary) {
+	t.Helper()
+	for _, problem := range summary.Unbalanced() {
+		t.Error(problem)
+	}
 }
 
 // other runs another command of the binary and returns how it ended.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -191,6 +192,9 @@ func (b *bench) millrace(ctx context.Context, file, data, dir string, env ...str
 		return figures{}, rig.Summary{}, fmt.Errorf("exit code %d: %s", exit.Code, exit.Stderr)
 	}
 	summary, err := exit.Summary()
+	if problems := summary.Unbalanced(); err == nil && len(problems) > 0 {
+		err = errors.New(strings.Join(problems, "; "))
+	}
 	return figures{cpu: exit.CPU, elapsed: exit.Elapsed, rss: exit.PeakRSS}, summary, err
 }
 

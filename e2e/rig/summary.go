@@ -1,5 +1,7 @@
 package rig
 
+import "fmt"
+
 // Summary is the document that `millrace run --json` ends with.
 type Summary struct {
 	Pipeline string   `json:"pipeline"`
@@ -61,6 +63,29 @@ type Counts struct {
 // Balanced reports whether every row that went in is accounted for.
 func (c Counts) Balanced() bool {
 	return c.In == c.Passed+c.Aggregated+c.Filtered+c.Dropped+c.Late+c.Bad+c.Expired
+}
+
+// Unbalanced says where rows are not accounted for: in a step, from one step to the next, or, when all was
+// delivered, between a stream and the task that reads it. Nothing is in flight then.
+func (s Summary) Unbalanced() (found []string) {
+	for _, t := range s.Tasks {
+		several := false
+		for i, step := range t.Steps {
+			if !step.Balanced() {
+				found = append(found, fmt.Sprintf("%s: the ledger of step %s does not add up: %+v", t.Name, step.Name, step.Counts))
+			}
+			// A query of several streams has the steps of each, one stream behind the other.
+			several = several || i > 0 && s.Stream(step.Name).Name != ""
+			if i > 0 && !several && step.In != t.Steps[i-1].Passed {
+				found = append(found, fmt.Sprintf("%s: %d rows went into step %s, but %d came out of %s", t.Name, step.In, step.Name, t.Steps[i-1].Passed, t.Steps[i-1].Name))
+			}
+		}
+		from := s.Stream(t.From)
+		if s.Result == "delivered" && !several && from.Name != "" && t.In() != from.Records {
+			found = append(found, fmt.Sprintf("%s took in %d rows, stream %s has %d records", t.Name, t.In(), from.Name, from.Records))
+		}
+	}
+	return found
 }
 
 // Object that a task delivered.

@@ -88,10 +88,13 @@ func (a *auction) run(events int64, interval time.Duration) {
 	var err error
 	a.summary, err = a.millrace(env, "run", "pipelines/examples/nexmark.yaml", "--data", filepath.Join(a.dir, "data"), "--json").Summary()
 	a.must(err)
+	for _, problem := range a.summary.Unbalanced() {
+		a.Error(problem)
+	}
 	for _, task := range a.summary.Tasks {
 		for _, step := range task.Steps {
-			if c := step.Counts; !c.Balanced() || c.Late+c.Bad > 0 {
-				a.Errorf("%s: step %s: %+v", task.Name, step.Name, c)
+			if step.Late+step.Bad > 0 {
+				a.Errorf("%s: step %s: %+v", task.Name, step.Name, step.Counts)
 			}
 		}
 	}
