@@ -38,12 +38,12 @@ func notReady(t *testing.T, process *rig.Process, admin string, words ...string)
 	words = append(words, "lake")
 	var status int
 	var body string
-	err := rig.Until(within(t, 20*time.Second), "/readyz to name the sink", func() bool {
+	err := rig.Until(within(t, time.Minute), "/readyz to name the sink", func() bool {
 		status, body = ready(admin)
 		return status == http.StatusServiceUnavailable && containsAll(body, words)
 	})
 	if err == nil {
-		err = rig.Until(within(t, 5*time.Second), "standard error to name the sink", func() bool {
+		err = rig.Until(within(t, time.Minute), "standard error to name the sink", func() bool {
 			return containsAll(process.Stderr(), words)
 		})
 	}
@@ -164,11 +164,11 @@ sinks:
 	admin, err := rig.FreeAddress()
 	must(t, err)
 	first := p.start("--admin", admin)
-	must(t, rig.Until(within(t, 10*time.Second), "the first process to be ready", func() bool {
+	must(t, rig.Until(within(t, time.Minute), "the first process to be ready", func() bool {
 		status, _ := ready(admin)
 		return status == http.StatusOK || !first.Running()
 	}))
-	second, err := p.start().Wait(within(t, 10*time.Second))
+	second, err := p.start().Wait(within(t, time.Minute))
 	must(t, err)
 	if second.Code != 1 || !strings.Contains(second.Stderr, fmt.Sprint(first.Pid())) {
 		t.Errorf("the second process: exit code %d, want 1 and process %d named:\n%s", second.Code, first.Pid(), second.Stderr)

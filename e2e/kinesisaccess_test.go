@@ -99,7 +99,7 @@ func readable(ctx context.Context, c *kinesis.Client, name string) (int, error) 
 // soon waits until an error is of a type, empty for none.
 func soon(t *testing.T, what, code string, ask func() error) {
 	t.Helper()
-	must(t, rig.Until(within(t, 10*time.Second), what, func() bool {
+	must(t, rig.Until(within(t, time.Minute), what, func() bool {
 		err := ask()
 		return err == nil && code == "" || code != "" && err != nil && strings.Contains(err.Error(), code)
 	}))
@@ -296,7 +296,7 @@ func TestKinesisServerBeyondLoopbackNeedsUsers(t *testing.T) {
 	} {
 		process, err := rig.Command{Path: binary, Args: append([]string{"serve", "--data", data}, c.args...)}.Start()
 		must(t, err)
-		exit, err := process.Wait(within(t, 30*time.Second))
+		exit, err := process.Wait(within(t, time.Minute))
 		must(t, err)
 		if exit.Code != 2 || !strings.Contains(exit.Stderr, c.want) {
 			t.Errorf("%s: exit code %d, %s", what, exit.Code, exit.Stderr)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"golang.org/x/sys/unix"
 )
 
 // Ten thousand connections that say nothing, or the beginning of a request: others are served, and memory is bounded.
@@ -64,14 +65,12 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 	must(t, err)
 	open := 0
 	for _, c := range all {
-		must(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
-		var late net.Error
-		if _, err := c.Read(make([]byte, 1)); errors.As(err, &late) && late.Timeout() {
+		if isOpen(t, c) {
 			open++
 		}
 	}
 	s.process.Terminate()
-	exit, err := s.process.Wait(within(t, 30*time.Second))
+	exit, err := s.process.Wait(within(t, time.Minute))
 	must(t, err)
 	fmt.Printf("%d connections, %d of them kept open, 20 puts meanwhile took %v, peak RSS %d MiB\n", crowd, open, during.Round(time.Millisecond), exit.PeakRSS>>20)
 	if exit.PeakRSS > rss || open > 4096 || exit.Code != 0 {
@@ -80,4 +79,16 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 	if strings.Contains(exit.Stderr, "too many open files") {
 		t.Error(exit.Stderr)
 	}
+}
+
+// isOpen asks the system, which knows whether the other side has closed a connection without waiting for it.
+func isOpen(t *testing.T, c net.Conn) (open bool) {
+	t.Helper()
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	must(t, err)
+	must(t, raw.Control(func(fd uintptr) {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		open = errors.Is(err, unix.EAGAIN)
+	}))
+	return open
 }

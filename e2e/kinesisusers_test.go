@@ -45,7 +45,7 @@ sinks:
 		t.Errorf("user records are %q\n%s", exit.Stdout, exit.Stderr)
 	}
 	s.process.Terminate()
-	exit, err = s.process.Wait(within(t, 30*time.Second))
+	exit, err = s.process.Wait(within(t, time.Minute))
 	must(t, err)
 	text, err := os.ReadFile(out)
 	must(t, err)

@@ -172,7 +172,7 @@ func zombie(t *testing.T, late bool) tally {
 	before := stat()
 	if late {
 		close(release)
-		must(t, rig.Until(within(t, 10*time.Second), "the late request", func() bool { return isClosed(landed) }))
+		must(t, rig.Until(within(t, time.Minute), "the late request", func() bool { return isClosed(landed) }))
 	}
 	if after := stat(); after.ETag != before.ETag || !after.LastModified.Equal(before.LastModified) {
 		t.Errorf("%s was replaced: %v, %v", key, before, after)

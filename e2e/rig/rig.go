@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -31,13 +32,18 @@ func Until(ctx context.Context, what string, ok func() bool) error {
 	return nil
 }
 
-// FreeAddress is a loopback address that nothing listened on a moment ago.
+// FreeAddress is a loopback address that nothing listened on a moment ago. Its port is not among those that
+// the system gives to connections, so that none of these has it by the time that it is used.
 func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	var last error
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
+		if err == nil {
+			return l.Addr().String(), l.Close()
+		}
+		last = err
 	}
-	return l.Addr().String(), l.Close()
+	return "", last
 }
 
 // Build compiles ./cmd/millrace of the repository into dir and returns the binary's path. The tag
