@@ -135,6 +135,33 @@ func TestBodiesThatDoNotComeAreGivenUpOnOneConnectionToo(t *testing.T) {
 	all.Wait()
 }
 
+// Who waits for memory is not who does not send.
+func TestBodiesThatWaitForMemoryAreNotLate(t *testing.T) {
+	r := newRig(t, nil)
+	r.stall = 500 * time.Millisecond
+	r.must("CreateStream", `{"StreamName":"s","ShardCount":1}`)
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	address := served(t, r)
+	if err := r.memory.Acquire(t.Context(), r.o.Memory); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(3*r.stall, func() { r.memory.Release(r.o.Memory) })
+	// More than HTTP/2 sends before anybody reads.
+	one := `{"PartitionKey":"k","Data":"` + strings.Repeat("AAAA", 200_000) + `"}`
+	q := request("PutRecords", wire.TypeJSON, []byte(`{"StreamName":"s","Records":[`+one+`,`+one+`,`+one+`,`+one+`]}`))
+	q.RequestURI, q.URL.Scheme, q.URL.Host = "", "http", address
+	a, err := transport.RoundTrip(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.StatusCode != http.StatusOK || a.Body.Close() != nil {
+		t.Error(a.Status)
+	}
+}
+
 // Who is refused by the header alone need not send more, and takes nothing that others wait for.
 func TestStrangersGetNoMemory(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")

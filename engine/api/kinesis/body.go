@@ -77,6 +77,8 @@ func (s *Service) readBody(w http.ResponseWriter, r *http.Request, c *call, b *b
 		size = maxBody
 	}
 	b.held.release()
+	// On HTTP/2 a deadline that passes while nothing is read ends the body all the same.
+	_ = to.SetReadDeadline(time.Time{})
 	if err := b.held.acquire(r.Context(), s.memory, 2*size); err != nil {
 		return err
 	}

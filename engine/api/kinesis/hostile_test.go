@@ -54,7 +54,7 @@ func begin(t *testing.T, address string, claimed, sent int) net.Conn {
 // Bodies that stop coming take the memory of others for a moment only, and those that never came take none.
 func TestStalledBodiesDoNotHoldUpOthers(t *testing.T) {
 	r := newRig(t, func(o *Options) { o.Memory = 2 * maxAnswer })
-	r.stall = 100 * time.Millisecond
+	r.stall = 400 * time.Millisecond
 	r.must("CreateStream", `{"StreamName":"s","ShardCount":1}`)
 	address := served(t, r)
 	var stalled []net.Conn
