@@ -84,8 +84,9 @@ type Worker struct {
 	resting map[record.ShardID]time.Time
 	target  int
 	leases  int
-	// trouble is why the last look at the leases did not come to its end.
+	// trouble is why the last look at the leases did not come to its end, and looked is set once one did.
 	trouble error
+	looked  bool
 	// childless is set while a shard has ended whose children are not known yet. It belongs to
 	// Run, like hurry, the time until the next look then.
 	childless bool
@@ -201,8 +202,15 @@ func (w *Worker) note(err error) bool {
 	w.shards.Lock()
 	defer w.shards.Unlock()
 	news := err != nil && (w.trouble == nil || w.trouble.Error() != err.Error())
-	w.trouble = err
+	w.trouble, w.looked = err, w.looked || err == nil
 	return news
+}
+
+// Looked reports whether the worker has looked after its leases, so that it works on those that it could get.
+func (w *Worker) Looked() bool {
+	w.shards.Lock()
+	defer w.shards.Unlock()
+	return w.looked && w.trouble == nil
 }
 
 // Trouble is why the worker could not look after its leases the last time; nil if it could. It tries

@@ -180,7 +180,7 @@ func (c *Consumer) watch(ctx context.Context, worker *checkpoint.Worker, finishe
 			ended = nil
 			tick.Reset(settledEvery)
 		case <-tick.C:
-			if c.lookAround(ctx) && c.complete() {
+			if c.lookAround(ctx, worker) && c.complete() {
 				worker.Stop()
 			}
 		}
@@ -215,10 +215,20 @@ func (c *Consumer) complete() bool {
 	return len(c.drained) == c.Tasks
 }
 
-// idle reports whether no task is at work here.
-func (c *Consumer) idle() bool {
+// idle reports whether no task is at work here, nor could be: a worker that could not take a lease, or whose
+// task is about to begin, is not idle.
+func (c *Consumer) idle(worker *checkpoint.Worker) bool {
+	if !worker.Looked() {
+		return false
+	}
+	held := worker.Stats().Shards
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, l := range held {
+		if !c.drained[int(l.Shard)] {
+			return false
+		}
+	}
 	for task := range c.tasks {
 		if !c.drained[task] {
 			return false
@@ -228,8 +238,8 @@ func (c *Consumer) idle() bool {
 }
 
 // lookAround asks the documents whether the tasks of other workers have delivered everything.
-func (c *Consumer) lookAround(ctx context.Context) bool {
-	if !c.idle() {
+func (c *Consumer) lookAround(ctx context.Context, worker *checkpoint.Worker) bool {
+	if !c.idle(worker) {
 		return false
 	}
 	docs, err := checkpoint.ReadTasks(ctx, c.common.Meta, c.group.Documents())

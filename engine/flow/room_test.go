@@ -252,6 +252,39 @@ func TestAQueryOnAFullDiskSaysSoOnceAndGoesOnByItself(t *testing.T) {
 	})
 }
 
+func TestAQueryThatGetsNoLeaseOnAFullDiskIsNotTakenForDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newSmall(t, sumPerKey, 64<<20)
+		defer w.close()
+		w.write(5000, 1500)
+		// A run that is stopped commits all rows and closes no window.
+		ended, stop, done := w.ended, make(chan struct{}), make(chan error, 1)
+		w.ended = make(chan struct{})
+		first := w.consumer(stop)
+		go func() { done <- first.Run(t.Context()) }()
+		<-time.After(10 * time.Second)
+		close(stop)
+		if err := <-done; err != nil || len(w.rows()) != 0 {
+			t.Fatal(err, len(w.rows()))
+		}
+		w.ended = ended
+		w.fullAt(1, syscall.ENOSPC, 10*time.Minute)
+		began := time.Now()
+		second := w.consumer(nil)
+		go func() { done <- second.Run(t.Context()) }()
+		<-time.After(time.Minute)
+		if s := second.Status(); s.State != "retrying" || !s.DiskFull || !strings.Contains(s.Error, "waiting for room") {
+			t.Errorf("without a lease: %q, %s", s.State, s.Error)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if got, took := w.rows(), time.Since(began); len(got) != 1500 || took < 10*time.Minute {
+			t.Errorf("%d rows after %s", len(got), took)
+		}
+	})
+}
+
 func TestWaitingForRoomEndsAtOnceWhenAskedAndTheNextRunGoesOn(t *testing.T) {
 	for _, killed := range []bool{false, true} {
 		for k := 1; k < 41; k += 3 {
