@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -150,12 +151,14 @@ var takesRoom = []string{"create", "write", "sync", "rename", "mkdir", "syncdir"
 // fullAt makes the disk full from its k-th operation that needs room on, for a while, or for that operation alone. It
 // returns how many there were.
 func (w *small) fullAt(k int, err error, lasts time.Duration) (seen func() int) {
-	n := 0
-	var until time.Time
+	var mu sync.Mutex // guards what follows
+	n, until := 0, time.Time{}
 	w.disk.SetFault(func(op vfs.Op) error {
 		if !slices.Contains(takesRoom, op.Kind) {
 			return nil
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		if n++; n == k {
 			until = time.Now().Add(lasts)
 		}
@@ -164,7 +167,11 @@ func (w *small) fullAt(k int, err error, lasts time.Duration) (seen func() int) 
 		}
 		return nil
 	})
-	return func() int { return n }
+	return func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return n
+	}
 }
 
 const sumPerKey = "SELECT k, COUNT(*) AS n, SUM(k) AS s FROM s GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE), k"
