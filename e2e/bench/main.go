@@ -61,7 +61,7 @@ func run() (err error) {
 	parquet := flag.Bool("parquet", false, "only the first example, in variants, in turns with DuckDB")
 	nexmark := flag.Bool("nexmark", false, "only the queries of NEXMark, each over a stream that is already filled")
 	sql := flag.Bool("sql", false, "only queries over small events, each over a stream that is already filled, some beside DuckDB")
-	parallelism := flag.String("parallelism", "", "with -sql: how many cores some of the queries may have, over a stream of 4 shards; empty to leave that out")
+	parallelism := flag.String("parallelism", "1,2", "with -sql: how many cores some of the queries may have, over a stream of 4 shards; empty to leave that out")
 	only := flag.String("only", "", "with -nexmark and -sql: these queries, such as q0,q7 and tumble,session")
 	interval := flag.Duration("interval", 100*time.Microsecond, "with -nexmark: event time between two events")
 	flag.Parse()

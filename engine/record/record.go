@@ -196,12 +196,17 @@ func (b *Batch) Size() int { return len(b.body) }
 
 // Hash is the hash key that routes record i. It is computed on each call: an MD5 costs more than
 // all else that is done to a record on its way to the disk, and a stream of one shard needs none.
-func (b *Batch) Hash(i int) HashKey {
+func (b *Batch) Hash(i int) HashKey { return b.hash(i, Hash) }
+
+// HashBy is Hash, with what is known of keys that came before.
+func (b *Batch) HashBy(known *Hashes, i int) HashKey { return b.hash(i, known.Hash) }
+
+func (b *Batch) hash(i int, hash func(key []byte) HashKey) HashKey {
 	body := b.body[b.entries[i].start:]
 	head, n := binary.Uvarint(body)
 	key := body[n : n+int(head>>1)]
 	if head&1 == 0 {
-		return Hash(key)
+		return hash(key)
 	}
 	explicit := body[n+len(key):]
 	return HashKey{Hi: binary.BigEndian.Uint64(explicit), Lo: binary.BigEndian.Uint64(explicit[8:])}

@@ -135,6 +135,8 @@ type plan struct {
 	waits  []func() (Appended, error)
 	// ask is memory for what the gate is asked.
 	ask []Part
+	// known are hashes of keys that came lately.
+	known record.Hashes
 	// own are the batches that parts point to; their memory is used again.
 	own []record.Batch
 	// stored marks the records of the batch that earlier plans of the same write have stored. It is
@@ -166,7 +168,7 @@ func (s *Stream) plan(m *shardMap, b *record.Batch) *plan {
 		return p
 	}
 	for i := range b.Len() {
-		p.own[m.find(b.Hash(i))].AddFrom(b, i)
+		p.own[m.find(b.HashBy(&p.known, i))].AddFrom(b, i)
 	}
 	p.fill(b, mark)
 	return p
