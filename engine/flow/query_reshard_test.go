@@ -36,6 +36,8 @@ type mill struct {
 	*plant
 	query *sql.Query
 	dir   string
+	// ins are the query's inputs; rows go to one of them after the other.
+	ins []*stream.Stream
 	// last is the position of the last row that was taken.
 	last int64
 	rows []string
@@ -43,11 +45,11 @@ type mill struct {
 
 func (m *mill) write(rows []string) {
 	m.t.Helper()
-	for _, row := range rows {
+	for i, row := range rows {
 		var b record.Batch
 		key, _, _ := strings.Cut(row[strings.Index(row, "key-"):], `"`)
 		b.Add([]byte(key), []byte(row), 0)
-		if err := m.in.Write(m.t.Context(), &b); err != nil {
+		if err := m.ins[i%len(m.ins)].Write(m.t.Context(), &b); err != nil {
 			m.t.Fatal(err)
 		}
 	}
@@ -56,14 +58,15 @@ func (m *mill) write(rows []string) {
 // shuffle splits a shard or merges two.
 func (m *mill) shuffle(r *rand.Rand) {
 	m.t.Helper()
-	open := slices.DeleteFunc(m.in.Shards(), func(s stream.Shard) bool { return s.State != stream.ShardOpen })
+	in := m.ins[r.IntN(len(m.ins))]
+	open := slices.DeleteFunc(in.Shards(), func(s stream.Shard) bool { return s.State != stream.ShardOpen })
 	slices.SortFunc(open, func(a, b stream.Shard) int { return a.Range.Start.Compare(b.Range.Start) })
 	i := r.IntN(len(open))
 	var err error
 	if r.IntN(2) == 0 && i+1 < len(open) {
-		err = m.in.Merge(m.t.Context(), open[i].ID, open[i+1].ID)
+		err = in.Merge(m.t.Context(), open[i].ID, open[i+1].ID)
 	} else {
-		err = m.in.Split(m.t.Context(), open[i].ID, open[i].Range.Middle())
+		err = in.Split(m.t.Context(), open[i].ID, open[i].Range.Middle())
 	}
 	if err != nil {
 		m.t.Fatal(err)
@@ -94,17 +97,50 @@ func (m *mill) run(ctx context.Context, turns int, chunk, memory int64) error {
 	}
 	id := flow.Identity{Pipeline: "p", Name: "q", Incarnation: m.in.Incarnation()}
 	lanes := 1 + turns%3 // other ones in each run
+	var feeds []flow.Feed
+	for i, name := range m.query.Inputs() {
+		in := m.input(name)
+		shards, start := shardsOf(in)
+		feeds = append(feeds, flow.Feed{
+			Name: name,
+			Input: flow.Input{
+				Name: name, Stream: in.Name(), Incarnation: in.Incarnation(), Updated: updated, Ended: m.ended,
+				Schema: keyedSchema, EventTime: "at", Delay: 2 * time.Second, Shards: shards,
+			},
+			Needs: m.query.Needs(i), Start: start,
+		})
+		updated = func() <-chan struct{} { return always } // turns are counted once
+	}
 	return flow.NewTask(flow.Config{
-		Identity: id, Kind: "query",
-		Feeds: []flow.Feed{{
-			Input: flow.Input{Name: "clicks", Updated: updated, Ended: m.ended, Schema: keyedSchema, EventTime: "at", Delay: 2 * time.Second, Shards: m.shards},
-			Needs: m.query.Needs(0), Start: m.start,
-		}},
+		Identity: id, Kind: "query", Feeds: feeds,
 		Parallelism: lanes, Trigger: flow.Trigger{Rows: chunk}, Meta: plantMeta{m.backend.Meta(), m.plant},
 		Processor:   &flow.Query{Identity: id, Target: "p.q", Write: m.take, New: m.query.New, Windowed: true, Memory: memory, Dir: m.dir, Lanes: lanes},
 		DeadLetters: &flow.DeadLetters{Pipeline: "p", Write: func(context.Context, *record.Batch) error { return errors.New("a row was rejected") }},
 		Stop:        stop, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	}).Run(ctx)
+}
+
+// input is the stream of a name.
+func (m *mill) input(name string) *stream.Stream {
+	return m.ins[slices.IndexFunc(m.ins, func(s *stream.Stream) bool { return s.Name() == name })]
+}
+
+// shardsOf are what a feed needs of a stream.
+func shardsOf(in *stream.Stream) (func() []flow.Shard, func() (map[record.ShardID]record.Ordinal, error)) {
+	shards := func() (all []flow.Shard) {
+		for _, sh := range in.Shards() {
+			all = append(all, flow.Shard{ID: sh.ID, Parents: sh.Parents, Keys: sh.Range, Log: in.Log(sh.ID)})
+		}
+		return all
+	}
+	start := func() (map[record.ShardID]record.Ordinal, error) {
+		positions := map[record.ShardID]record.Ordinal{}
+		for _, sh := range in.Shards() {
+			positions[sh.ID] = 0
+		}
+		return positions, nil
+	}
+	return shards, start
 }
 
 // straight is what a query makes of rows in one shard, in one batch and all in memory.
@@ -140,21 +176,44 @@ func TestWindowsAreTheSameUnderSplitsMergesAndCrashes(t *testing.T) {
 			for seed := range uint64(8) {
 				t.Run(fmt.Sprint(name, seed), func(t *testing.T) {
 					t.Parallel()
-					crashes.Add(resharded(t, text, rand.New(rand.NewPCG(seed, 11))))
+					crashes.Add(resharded(t, text, 1, rand.New(rand.NewPCG(seed, 11))))
+				})
+				t.Run(fmt.Sprint(name, seed, "union"), func(t *testing.T) {
+					t.Parallel()
+					crashes.Add(resharded(t, text, 2+int(seed%2), rand.New(rand.NewPCG(seed, 12))))
 				})
 			}
 		}
 	})
-	if n := crashes.Load(); n < 40 {
+	if n := crashes.Load(); n < 80 {
 		t.Errorf("%d runs died, too few to prove anything", n)
 	}
 }
 
-func resharded(t *testing.T, text string, r *rand.Rand) (crashes int64) {
+// millQuery compiles a query over streams of keyed rows.
+func millQuery(t *testing.T, text string) *sql.Query {
+	t.Helper()
 	q, err := sql.CompileQuery(text, func(string) (sql.Input, bool) { return sql.Input{Schema: keyedSchema, EventTime: "at"}, true })
 	if err != nil {
 		t.Fatal(err)
 	}
+	return q
+}
+
+// united is a query over clicks as one over several streams that its rows are divided among.
+func united(text string, streams int, r *rand.Rand) string {
+	terms := []string{"SELECT * FROM clicks"}
+	for i := range streams - 1 {
+		terms = append(terms, fmt.Sprint("SELECT * FROM more", i))
+	}
+	// In another order in each run.
+	r.Shuffle(len(terms), func(i, j int) { terms[i], terms[j] = terms[j], terms[i] })
+	return strings.Replace(text, "FROM clicks", "FROM ("+strings.Join(terms, " UNION ALL ")+") AS clicks", 1)
+}
+
+// resharded runs a query over some streams, and returns how often it died.
+func resharded(t *testing.T, text string, streams int, r *rand.Rand) (crashes int64) {
+	q := millQuery(t, text)
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	var rows []string
 	for i := range 300 {
@@ -164,6 +223,15 @@ func resharded(t *testing.T, text string, r *rand.Rand) (crashes int64) {
 		rows = append(rows, fmt.Sprintf(`{"at":"%s","key":"key-%d","n":%d}`, at.Format("2006-01-02T15:04:05.000000Z"), r.IntN(20), r.IntN(50)))
 	}
 	m := &mill{plant: newPlant(t, 1+r.IntN(3)), query: q, dir: t.TempDir()}
+	m.ins = append(m.ins, m.in)
+	for i := range streams - 1 {
+		s, err := stream.Open(t.Context(), m.backend, stream.Spec{Name: fmt.Sprint("more", i), Shards: 1 + r.IntN(3)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		m.ins = append(m.ins, s)
+	}
 	memory := []int64{1000, 64 << 20}[r.IntN(2)]
 	story := fmt.Sprintf("memory %d:", memory)
 	const runs = 5
@@ -184,6 +252,9 @@ func resharded(t *testing.T, text string, r *rand.Rand) (crashes int64) {
 		chunk := 1 + r.Int64N(20)
 		story += fmt.Sprintf(" dies at %d (%t), chunks of %d for %d turns,", m.fuse.at, m.fuse.after, chunk, turns)
 		m.vacate()
+		if streams > 1 {
+			m.query = millQuery(t, united(text, streams, r))
+		}
 		err := m.run(ctx, turns, chunk, memory)
 		if died := ctx.Err() != nil; died {
 			crashes++
