@@ -108,8 +108,11 @@ func (o *panes) emit(w leaving, final bool, middle []*build.Column) (done bool, 
 		}
 		return o.changed(w, t)
 	}
+	sectioned, err := o.sectioned(w)
 	switch {
-	case o.sectioned(w):
+	case err != nil:
+		return false, err
+	case sectioned:
 	case final && o.lanes.count() > 1 && w.groups() >= manyGroups:
 		return true, o.emitByLanes(w, middle)
 	default:

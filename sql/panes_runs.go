@@ -145,15 +145,50 @@ func (b *bucket) groups() int64 {
 	return n
 }
 
-// sectioned reports whether the groups of a window are too many to be in memory at once.
-func (o *panes) sectioned(w leaving) bool {
-	n, bytes, runs := int64(0), int64(0), false
-	for _, b := range w.buckets {
-		n += b.groups()
-		bytes += b.memory()
-		runs = runs || len(b.runs) > 0
+// sectioned reports whether the groups of a window are too many, or too large, to be in memory at once. It is
+// no matter of what is in memory now, so that a chunk that is redone has the same rows.
+func (o *panes) sectioned(w leaving) (bool, error) {
+	if w.End == o.barred || slices.ContainsFunc(w.buckets, func(b *bucket) bool { return len(b.runs) > 0 }) {
+		return true, nil
 	}
-	return runs || o.keep != nil && o.limit > 0 && (n > int64(o.limit) || bytes > int64(o.limit)*leavingRow && n > o.few())
+	n := w.groups()
+	if o.keep == nil || o.limit == 0 || n <= min(int64(o.limit), o.few()) {
+		return false, nil
+	}
+	if n > int64(o.limit) {
+		return true, nil
+	}
+	return o.heavy(w, int64(o.limit)*leavingRow)
+}
+
+// heavy reports whether the groups of a window take more than some bytes, as they would be written.
+func (o *panes) heavy(w leaving, most int64) (bool, error) {
+	held := int64(0)
+	for _, b := range w.buckets {
+		held += b.memory()
+		for _, p := range b.parts {
+			held += 2 * p.Size
+		}
+	}
+	if held <= most {
+		// In memory and in parts they take more.
+		return false, nil
+	}
+	size, some := int64(0), make([]uint32, 0, agg.KeyGroups)
+	for _, b := range w.buckets {
+		t, err := o.groupsOf(b)
+		if err != nil {
+			return false, err
+		}
+		for g := 0; g < t.Len() && size <= most; {
+			for some = some[:0]; g < t.Len() && len(some) < cap(some); g++ {
+				some = append(some, uint32(g))
+			}
+			o.encoded = t.Pick(some).Append(o.encoded[:0])
+			size += int64(len(o.encoded))
+		}
+	}
+	return size > most, nil
 }
 
 // few is up to how many groups leave at once, whatever memory they take: dividing them is no use, or is done by
