@@ -221,6 +221,22 @@ func (c Chain) Needs(output []string) []string {
 	return output
 }
 
+// Paths is Needs with fields within columns (column.Within), as far as transforms tell them apart.
+func (c Chain) Paths(output []string) []string {
+	for i := len(c.Steps) - 1; i >= 0; i-- {
+		if t, ok := c.Steps[i].opened.(transforms.Narrow); ok {
+			output = t.Paths(output)
+			continue
+		}
+		tops := make([]string, len(output))
+		for i, need := range output {
+			tops[i] = column.Top(need)
+		}
+		output = c.Steps[i].opened.Needs(tops)
+	}
+	return output
+}
+
 // The parts that hold a component's configuration print as their ids, whatever the verb: fmt would
 // print texts in it that came from ${env:…} and are not marked as secrets.
 

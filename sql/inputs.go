@@ -87,6 +87,14 @@ func (q *Query) Inputs() []string { return q.inputs }
 // Needs is the top-level columns of an input that the query reads.
 func (q *Query) Needs(input int) []string { return q.reading(input).columns }
 
+// Paths is Needs with the fields within columns that are read (column.Within), as far as that is known.
+func (q *Query) Paths(input int) []string {
+	if p, ok := q.plan.(interface{ paths() []string }); ok && input == 0 {
+		return p.paths()
+	}
+	return q.Needs(input)
+}
+
 // ByArrival reports whether windows over an input go by when its records arrived, so that its watermarks
 // must, too.
 func (q *Query) ByArrival(input int) bool { return q.reading(input).windows == byArrival }

@@ -30,13 +30,11 @@ func (p *rowPlan) reads() []reading {
 	return []reading{{input: p.input, columns: p.needs()}}
 }
 
-func (p *rowPlan) needs() []string {
-	all := p.items
-	if p.where != nil {
-		all = append([]*expr.Program{p.where}, all...)
-	}
-	return names(p.in, all...)
-}
+func (p *rowPlan) needs() []string { return names(p.in, p.programs()...) }
+
+func (p *rowPlan) paths() []string { return paths(p.in, p.programs()...) }
+
+func (p *rowPlan) programs() []*expr.Program { return append([]*expr.Program{p.where}, p.items...) }
 
 func planRows(s *ast.Select, table *ast.Table, in Input) (single, error) {
 	scope := scopeOf(table, in)

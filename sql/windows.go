@@ -101,21 +101,23 @@ func (p *windowPlan) reads() []reading {
 	return []reading{{input: p.input, columns: p.needs(), windows: goes}}
 }
 
-func (p *windowPlan) needs() []string {
-	all := append([]*expr.Program(nil), p.keys...)
-	for _, a := range append([]*expr.Program{p.where}, p.args...) {
-		if a != nil {
-			all = append(all, a)
-		}
-	}
-	out := names(p.in, all...)
+func (p *windowPlan) needs() []string { return p.withEvent(names(p.in, p.programs()...)) }
+
+func (p *windowPlan) paths() []string { return p.withEvent(paths(p.in, p.programs()...)) }
+
+// programs are those that read rows of the input; some may be nil.
+func (p *windowPlan) programs() []*expr.Program {
+	return append(append([]*expr.Program{p.where}, p.keys...), p.args...)
+}
+
+func (p *windowPlan) withEvent(needs []string) []string {
 	if p.event == arrivals {
-		return out
+		return needs
 	}
-	if event := p.in.Fields[p.event].Name; !slices.Contains(out, event) {
-		out = append(out, event)
+	if event := p.in.Fields[p.event].Name; !slices.Contains(needs, event) {
+		needs = append(needs, event)
 	}
-	return out
+	return needs
 }
 
 // arrivals in place of the field of the event time means when records arrived, which is also called

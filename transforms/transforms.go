@@ -17,6 +17,12 @@ type Transform interface {
 	Needs(output []string) []string
 }
 
+// Narrow is implemented by a Transform that tells fields within columns apart.
+type Narrow interface {
+	// Paths is Needs with fields within columns (column.Within), on both sides.
+	Paths(output []string) []string
+}
+
 // Describer is implemented by the configuration of a transform that says in one line what it does.
 type Describer interface{ Describe() string }
 

@@ -48,6 +48,8 @@ type Column struct {
 	// Valid is nil when no row is null; Nulls is the number of null rows.
 	Valid Bitmap
 	Nulls int
+	// Unread is set for a field of a Struct that was not decoded, because nobody reads it: all rows are null.
+	Unread bool
 
 	Bools    Bitmap
 	Int32s   []int32

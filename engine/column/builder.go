@@ -20,7 +20,9 @@ type builder struct {
 	children []*builder
 	// dict is set while a string column goes into a dictionary; i32 are the ids then.
 	dict *dictionary
-	out  Column
+	// unread is set for a field of a struct that nobody reads: it gets no values, and all of its memory is zero.
+	unread bool
+	out    Column
 }
 
 func newBuilder(t Type) *builder {
@@ -96,6 +98,9 @@ func (b *builder) isNull(i int) bool {
 }
 
 func (b *builder) appendNull() {
+	if b.unread {
+		return
+	}
 	b.coverValid(b.n + 1)
 	b.valid[b.n>>3] &^= 1 << (b.n & 7)
 	b.nulls++
@@ -143,7 +148,7 @@ func (b *builder) coverValid(n int) {
 
 // truncate drops all rows but the first n.
 func (b *builder) truncate(n int) {
-	if b.n <= n && b.typ.Kind != List && b.typ.Kind != Struct {
+	if b.unread || b.n <= n && b.typ.Kind != List && b.typ.Kind != Struct {
 		return
 	}
 	for i := n; b.nulls > 0 && i < b.n; i++ {
@@ -245,7 +250,11 @@ func (b *builder) finish() *Column {
 		}
 	}
 	for _, c := range b.children {
-		children = append(children, c.finish())
+		if c.unread {
+			children = append(children, c.nothing(b.n))
+		} else {
+			children = append(children, c.finish())
+		}
 	}
 	b.out.Children = slices.Clip(children)
 	return &b.out

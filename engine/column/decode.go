@@ -70,24 +70,15 @@ type frame struct {
 	loose    bool
 }
 
-// NewDecoder makes a decoder for the schema, which must be valid. want names the top-level fields to
-// decode, nil for all of them; the others are nil in Batch.Columns.
-func NewDecoder(schema *Schema, want []string, o Options) *Decoder {
+// NewDecoder makes a decoder for the schema, which must be valid. needs names the top-level fields to
+// decode, nil for all of them; the others are nil in Batch.Columns. Where only fields within a struct are named
+// (Within), the others of it are null in each row and only checked as JSON, unless misfits are asked for.
+func NewDecoder(schema *Schema, needs []string, o Options) *Decoder {
 	if o.MaxRow <= 0 {
 		o.MaxRow = 16 << 20
 	}
-	wanted := func(name string) bool {
-		if want == nil {
-			return true
-		}
-		for _, w := range want {
-			if w == name {
-				return true
-			}
-		}
-		return false
-	}
-	d := &Decoder{schema: schema, o: o, root: newObject(schema.Fields, wanted, o)}
+	want := newWants(needs, o.Rest != "" || o.Misfit != nil)
+	d := &Decoder{schema: schema, o: o, root: newObject(schema.Fields, want, o)}
 	d.openSpare()
 	d.root.share()
 	d.use(d.newFrame())

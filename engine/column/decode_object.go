@@ -53,11 +53,12 @@ const (
 	maxLinks    = 256
 )
 
-func newObject(fields []Field, wanted func(string) bool, o Options) *object {
+func newObject(fields []Field, want wants, o Options) *object {
 	ob := &object{byName: make(map[string]*field, len(fields)), links: map[string]*link{}}
 	for _, f := range fields {
-		c := newField(f.Name, f.Type, o)
-		c.wanted = wanted(f.Name)
+		inner, wanted := want.of(f.Name)
+		c := newField(f.Name, f.Type, inner, o)
+		c.wanted = wanted
 		if c.wanted {
 			ob.wanted++
 			ob.width += c.width
@@ -68,7 +69,7 @@ func newObject(fields []Field, wanted func(string) bool, o Options) *object {
 	return ob
 }
 
-func newField(name string, t Type, o Options) *field {
+func newField(name string, t Type, want wants, o Options) *field {
 	f := &field{name: name, typ: t, wanted: true, width: 8}
 	switch t.Kind {
 	case String:
@@ -78,9 +79,9 @@ func newField(name string, t Type, o Options) *field {
 	case UUID, Decimal:
 		f.width = 16
 	case List:
-		f.elem = newField("", *t.Elem, o)
+		f.elem = newField("", *t.Elem, nil, o)
 	case Struct:
-		f.object = newObject(t.Fields, func(string) bool { return true }, o)
+		f.object = newObject(t.Fields, want, o)
 		f.width = f.object.width + 1
 	}
 	return f
@@ -126,7 +127,9 @@ func (f *field) bind(b *builder) {
 	}
 	if f.object != nil {
 		for i, c := range f.object.fields {
-			c.bind(b.children[i])
+			if b.children[i].unread = !c.wanted; c.wanted {
+				c.bind(b.children[i])
+			}
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // AppendJSON appends row as a JSON object with the fields in schema order. Nulls are written as
-// null; columns that were not decoded are left out. Timestamps are RFC 3339 with Z, decimals are
+// null; columns and fields that were not decoded are left out. Timestamps are RFC 3339 with Z, decimals are
 // numbers, binary is base64, and floats are the shortest text that reads back the same; those that JSON
 // cannot write become null.
 func AppendJSON(dst []byte, b *Batch, row int) []byte {
@@ -54,10 +54,15 @@ func appendJSONValue(dst []byte, c *Column, i int) []byte {
 		return append(dst, ']')
 	case Struct:
 		dst = append(dst, '{')
+		first := true
 		for k, child := range c.Children {
-			if k > 0 {
+			if child.Unread {
+				continue
+			}
+			if !first {
 				dst = append(dst, ',')
 			}
+			first = false
 			dst = append(appendQuoted(dst, bytesOf(c.Type.Fields[k].Name)), ':')
 			dst = appendJSONValue(dst, child, i)
 		}

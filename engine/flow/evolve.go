@@ -189,7 +189,8 @@ func (t *Task) adoptVersion(ctx context.Context, f *feed, number, chunk int64) e
 // that it needs must be in the same places with the same types.
 func (f *feed) sameColumns(schema *column.Schema) error {
 	built := f.Evolution.Built.Schema
-	for _, name := range f.Needs {
+	for _, need := range f.Needs {
+		name := column.Top(need)
 		i, j := built.Index(name), schema.Index(name)
 		if i != j || i >= 0 && !built.Fields[i].Type.Equal(schema.Fields[j].Type) {
 			return fmt.Errorf("column %q is another one there", name)

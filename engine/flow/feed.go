@@ -17,7 +17,7 @@ type Feed struct {
 	// Name tells a task's feeds apart, also from one run to the next; it does not matter if there is only one.
 	Name  string
 	Input Input
-	// Needs are the columns that the steps and the processor read.
+	// Needs are the columns, or fields within them (column.Within), that the steps and the processor read.
 	Needs []string
 	// Steps are the transforms, a list for each lane (Config.Parallelism): a transform is used by one goroutine. Nil
 	// if there are none.

@@ -13,6 +13,8 @@ type compiler struct {
 	scope *Scope
 	// used marks the fields of the schema that are read.
 	used []bool
+	// read is as in Program.
+	read [][]int
 	// aliased is set within what an alias stands for.
 	aliased bool
 }
@@ -157,6 +159,7 @@ func (c *compiler) condition(e ast.Expr) (node, error) {
 
 func (c *compiler) field(i int) node {
 	c.used[i] = true
+	c.read = append(c.read, []int{i})
 	f := c.scope.Schema.Fields[i]
 	return &reference{t: f.Type, column: f.Name, name: f.Name, index: i}
 }
@@ -233,6 +236,7 @@ func (c *compiler) path(fields []column.Field, from int, parts []ast.Name, id *a
 		r.t = r.t.Fields[j].Type
 	}
 	c.used[r.index] = true
+	c.read = append(c.read, append([]int{r.index}, r.path...))
 	return r, nil
 }
 

@@ -45,6 +45,8 @@ type Program struct {
 	root  node
 	x     exec
 	needs []int
+	// read are the places of what is read, in columns and within them.
+	read [][]int
 }
 
 // Compile compiles e. Errors are *ast.Error.
@@ -60,7 +62,7 @@ func Compile(e ast.Expr, s *Scope) (*Program, error) {
 	if isInterval(root) {
 		return nil, e.Position().Errorf("an INTERVAL cannot be a result; write EPOCH(…) for its seconds, or EPOCH_MS or EPOCH_US")
 	}
-	p := &Program{root: root}
+	p := &Program{root: root, read: c.read}
 	for i, used := range c.used {
 		if used {
 			p.needs = append(p.needs, i)
@@ -86,7 +88,7 @@ func Condition(e ast.Expr, s *Scope, name string) (*Program, error) {
 }
 
 // Clone is the same program for another goroutine.
-func (p *Program) Clone() *Program { return &Program{root: p.root, needs: p.needs} }
+func (p *Program) Clone() *Program { return &Program{root: p.root, needs: p.needs, read: p.read} }
 
 // Numeric makes the values BigInt or Double, whichever holds them; false if they are no numbers.
 func (p *Program) Numeric() bool {
@@ -120,6 +122,10 @@ func (p *Program) Type() column.Type { return p.root.typ() }
 
 // Needs is the indices of the fields that are read, ascending.
 func (p *Program) Needs() []int { return p.needs }
+
+// Reads is the places of what is read: the index of a field, and of those within it that lead to what is read. Some
+// may occur twice.
+func (p *Program) Reads() [][]int { return p.read }
 
 // Field is the index of the field that the expression merely passes on, or -1.
 func (p *Program) Field() int {

@@ -45,9 +45,13 @@ func open(c Config, in *column.Schema) (transforms.Transform, error) {
 
 func (f *filter) Schema() *column.Schema { return f.schema }
 
-func (f *filter) Needs(output []string) []string {
+func (f *filter) Needs(output []string) []string { return union(output, f.where.Needs()) }
+
+func (f *filter) Paths(output []string) []string { return union(output, f.where.Paths()) }
+
+func union(output, own []string) []string {
 	needs := append([]string{}, output...)
-	for _, name := range f.where.Needs() {
+	for _, name := range own {
 		if !slices.Contains(needs, name) {
 			needs = append(needs, name)
 		}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/config"
@@ -35,9 +36,11 @@ type output struct {
 	expr *sql.Expr
 	// source is the input column passed on as it is, -1 if expr computes the output.
 	source int
-	// needs are the names and places of the input columns.
+	// needs are the names of the input columns, paths those of the fields within them that are read, and
+	// places where these are.
 	needs  []string
-	inputs []int
+	paths  []string
+	places [][]int
 }
 
 type selection struct {
@@ -65,7 +68,7 @@ func open(c Config, in *column.Schema) (transforms.Transform, error) {
 func (s *selection) add(c Column, in *column.Schema) error {
 	if c.Name == "" && c.Text == "*" {
 		for i, f := range in.Fields {
-			if err := s.append(f, output{source: i, needs: []string{f.Name}, inputs: []int{i}}); err != nil {
+			if err := s.append(f, output{source: i, needs: []string{f.Name}, paths: []string{f.Name}, places: [][]int{{i}}}); err != nil {
 				return err
 			}
 		}
@@ -82,10 +85,7 @@ func (s *selection) add(c Column, in *column.Schema) error {
 	if err != nil {
 		return err
 	}
-	o := output{expr: compiled, source: in.Index(unquote(expr)), needs: compiled.Needs()}
-	for _, need := range o.needs {
-		o.inputs = append(o.inputs, in.Index(need))
-	}
+	o := output{expr: compiled, source: in.Index(unquote(expr)), needs: compiled.Needs(), paths: compiled.Paths(), places: compiled.Reads()}
 	return s.append(column.Field{Name: name, Type: compiled.Type()}, o)
 }
 
@@ -115,6 +115,26 @@ func (s *selection) Needs(wanted []string) []string {
 	return needs
 }
 
+func (s *selection) Paths(wanted []string) []string {
+	paths := []string{}
+	for _, w := range wanted {
+		i := s.schema.Index(column.Top(w))
+		if i < 0 {
+			continue
+		}
+		for _, path := range s.outputs[i].paths {
+			if s.outputs[i].source >= 0 {
+				// What is wanted of a column that is passed on is wanted of the input's.
+				path += strings.TrimPrefix(w, column.Top(w))
+			}
+			if !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
 func (s *selection) Apply(b *column.Batch) (*column.Batch, flow.Outcome, error) {
 	for i, o := range s.outputs {
 		var err error
@@ -135,10 +155,17 @@ func (s *selection) Apply(b *column.Batch) (*column.Batch, flow.Outcome, error) 
 	return &out, flow.Outcome{Counts: flow.Counts{In: n, Passed: n}}, nil
 }
 
-// absent reports whether an input of o was not decoded, because nobody wants o.
+// absent reports whether what o reads was not decoded, because nobody wants o.
 func (o *output) absent(b *column.Batch) bool {
-	for _, i := range o.inputs {
-		if b.Columns[i] == nil {
+	for _, place := range o.places {
+		c := b.Columns[place[0]]
+		for _, i := range place[1:] {
+			if c == nil {
+				break
+			}
+			c = c.Children[i]
+		}
+		if c == nil || c.Unread {
 			return true
 		}
 	}

@@ -259,3 +259,32 @@ func FuzzSplit(f *testing.F) {
 		}
 	})
 }
+
+func TestFieldsWithinColumnsAreToldApart(t *testing.T) {
+	s := compile(t, texts("geo.lat AS lat", "geo", "price * quantity AS total")).(transforms.Narrow)
+	for want, wanted := range map[string][]string{
+		column.Within("geo", "lat"): {"lat"},
+		"geo":                       {"geo"},
+		column.Within("geo", "x"):   {column.Within("geo", "x")},
+		"price,quantity":            {column.Within("total", "x")},
+		"":                          {"nowhere"},
+	} {
+		if got := strings.Join(s.Paths(wanted), ","); got != want {
+			t.Errorf("%q for %q, want %q", got, wanted, want)
+		}
+	}
+}
+
+func TestWhatReadsAFieldThatNobodyWantsIsLeftOut(t *testing.T) {
+	s := compile(t, texts("geo.lat IS NULL AS nowhere", "country"))
+	d := column.NewDecoder(&column.Schema{Fields: []column.Field{schema.Fields[0], {Name: "x", Type: schema.Fields[1].Type}, {Name: "y", Type: schema.Fields[2].Type},
+		{Name: "geo", Type: column.Type{Kind: column.Struct, Fields: []column.Field{{Name: "lat", Type: column.Type{Kind: column.Double}}, {Name: "lon", Type: column.Type{Kind: column.Double}}}}}}},
+		[]string{"country", column.Within("geo", "lon")}, column.Options{})
+	if err := d.Add([]byte(`{"country":"FR","geo":{"lat":1,"lon":2}}`), 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	out, _, err := s.Apply(d.Take(column.Origin{}))
+	if err != nil || out.Columns[0] != nil || out.Columns[1] == nil {
+		t.Errorf("columns %v, %v", out.Columns, err)
+	}
+}
