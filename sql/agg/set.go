@@ -53,6 +53,50 @@ func (s *set) put(g uint32, c *column.Column, row int) int {
 	return s.enter(g, h)
 }
 
+// probes is how many words are looked for at once.
+const probes = 256
+
+// probe is words to look for in a set, each with its group and the place that it comes from.
+type probe struct {
+	n      int
+	groups [probes]uint32
+	words  [probes]uint64
+	at     [probes]int32
+	hashes [probes]uint64
+	found  [probes][2]uint32
+	rest   [probes]uint16
+}
+
+// strange are the indices of words that may not be in s, which has words. A large set is not in the CPU's caches: loads
+// that do not wait for each other overlap.
+func (s *set) strange(p *probe) []uint16 {
+	rest := p.rest[:0]
+	if len(s.slots) == 0 {
+		for k := range p.n {
+			rest = append(rest, uint16(k))
+		}
+		return rest
+	}
+	mask := uint64(len(s.slots) - 1)
+	for k, w := range p.words[:p.n] {
+		p.hashes[k] = s.layout.mix(uint64(p.groups[k])*nullWord, w)
+	}
+	for k, h := range p.hashes[:p.n] {
+		p.found[k] = [2]uint32{s.slots[h&mask], s.slots[(h+1)&mask]}
+	}
+	for k, i := range p.found[:p.n] {
+		if i[0] == 0 || !s.is(i[0], p, k) && (i[1] == 0 || !s.is(i[1], p, k)) {
+			rest = append(rest, uint16(k))
+		}
+	}
+	return rest
+}
+
+// is reports whether value i, counted from 1, is word k of p.
+func (s *set) is(i uint32, p *probe, k int) bool {
+	return s.values.words[i-1] == p.words[k] && s.group[i-1] == p.groups[k]
+}
+
 // take is the place of value i of o as one of group g.
 func (s *set) take(g uint32, o *set, i int) int {
 	h := s.hashOf(o, i, g)
