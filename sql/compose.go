@@ -185,7 +185,11 @@ func (c *composer) source(f ast.From, known *withNames) (source, error) {
 }
 
 func subquery(below plan, t *ast.Table) source {
-	return source{table: t, in: Input{Schema: below.output(), EventTime: below.eventTime(), number: noInput}, below: below}
+	in := Input{Schema: below.output(), EventTime: below.eventTime(), number: noInput}
+	if in.EventTime == "" {
+		in.untimed = untimed(below)
+	}
+	return source{table: t, in: in, below: below}
 }
 
 // stream is a stream, a transform or another query.

@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -124,7 +125,7 @@ func planOver(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (single, 
 	}
 	event := in.Schema.Index(in.EventTime)
 	if in.EventTime == "" || event < 0 || in.Schema.Fields[event].Type.Kind != column.Timestamp {
-		return nil, oversOf(s)[0].Over.Errorf("%q has no event time to order rows by; declare event_time: for the stream", table.Name)
+		return nil, oversOf(s)[0].Over.Errorf("%q has no event time to order rows by%s", table.Name, cmp.Or(in.untimed, declareTime))
 	}
 	p.over.event, p.plan.event = event, event
 	if err := p.where(); err != nil {

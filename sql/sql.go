@@ -22,6 +22,8 @@ type Input struct {
 	// neither.
 	number  int
 	arrival bool
+	// untimed says why there is no event time, if rows are of a sub-query.
+	untimed string
 	// replace finds the field that stands for a node, -1 for none; nil when there are no such nodes.
 	replace func(ast.Expr) (int, error)
 	// alias finds what a name of the select list stands for in a QUALIFY that became a WHERE.

@@ -55,6 +55,33 @@ func (c *composer) union(u *ast.Union, known *withNames) (plan, error) {
 	return p, nil
 }
 
+// untimed says why the rows of a plan have no event time, as what is wrong and what to do; a stream has none declared.
+func untimed(p plan) string {
+	for {
+		r, ok := p.(*renamedPlan)
+		if !ok {
+			break
+		}
+		p = r.plan
+	}
+	u, ok := p.(*unionPlan)
+	if !ok {
+		return declareTime
+	}
+	const cure = "; select that of each term in the same place"
+	place := u.output().Index(u.terms[0].eventTime())
+	for i, t := range u.terms {
+		at := t.output().Index(t.eventTime())
+		switch {
+		case at < 0:
+			return fmt.Sprintf(": term %d of UNION ALL does not select the event time of its input%s", i+1, cure)
+		case at != place:
+			return fmt.Sprintf(": it is column %d of the first term of UNION ALL and column %d of term %d%s", place+1, at+1, i+1, cure)
+		}
+	}
+	return cure
+}
+
 // named gives the columns of a term that have no names some: those of the first term count.
 func named(b ast.Body) ast.Body {
 	s, ok := b.(*ast.Select)

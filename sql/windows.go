@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -133,6 +134,9 @@ func (p *planner) byArrival(w *ast.Window) bool {
 	return ok && len(id.Parts) == 1 && strings.EqualFold(id.Parts[0].Text, arrivalTime) && p.in.Schema.Index(arrivalTime) < 0
 }
 
+// declareTime is what to do about a stream without an event time.
+const declareTime = "; declare event_time: for the stream"
+
 // planner resolves a windowed query.
 type planner struct {
 	plan  *windowPlan
@@ -237,7 +241,7 @@ func (p *planner) placed(w *ast.Window) error {
 		p.plan.event, p.plan.window = arrivals, w
 		return p.assigner(w)
 	case p.in.EventTime == "" || event < 0:
-		return w.Errorf("%q has no event time to make windows of; declare event_time: for the stream", p.table.Name)
+		return w.Errorf("%q has no event time to make windows of%s", p.table.Name, cmp.Or(p.in.untimed, declareTime))
 	case p.in.Schema.Fields[event].Type.Kind != column.Timestamp:
 		return w.Errorf("the event time %q is of type %s; windows need a timestamp", p.in.EventTime, p.in.Schema.Fields[event].Type)
 	}
