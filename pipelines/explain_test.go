@@ -73,3 +73,15 @@ func TestExplainNamesWhatItDoesNotKnow(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestExplainShowsEveryInputOfAQueryAndItsWatermark(t *testing.T) {
+	got := explain(t, "pipelines/examples/takings.yaml", "takings")
+	for _, want := range []string{
+		"which is that of the slowest shard: 10s behind the latest event in orders, 1m behind the latest event in paid", "union all", "stream orders",
+		"event time: ordered_at, watermark 10s", "transform paid (filter) where amount > 0", "stream receipts", "event time: at, watermark 1m", "source tills (file)",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}

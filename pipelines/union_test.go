@@ -306,3 +306,88 @@ func TestWhatIsInsertedDoesNotComeBackThroughAnyInput(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Records decide on the schemas of both inputs, but not on the columns that the query reads of them.
+func TestInputsOfAUnionHaveSchemasThatRecordsDecideOn(t *testing.T) {
+	p := &place{t: t, dir: t.TempDir()}
+	p.write("p.yaml", strings.ReplaceAll(`
+version: 1
+streams:
+  a: {infer: {sample: 2}, unknown: add, event_time: at}
+  b: {infer: {sample: 2}, unknown: add, event_time: ts}
+sources:
+  a: {type: file, paths: ["DIR/a-*.ndjson"], to: a}
+  b: {type: file, paths: ["DIR/b-*.ndjson"], to: b}
+queries:
+  both: {sql: "SELECT ts, m FROM b UNION ALL SELECT at, n FROM a"}
+sinks:
+  out: {type: file, from: both, dir: DIR/out, format: ndjson}
+`, "DIR", p.dir))
+	for i := range 3 {
+		text := ""
+		for k := range 2 {
+			text += fmt.Sprintf(`{"at":"2026-01-01T00:00:0%d.%dZ","ts":"2026-01-01T00:00:0%d.%dZ","n":%d,"m":%d,"new%d":true}`+"\n", i, k, i, k, 10*i+k, 100+10*i+k, i)
+		}
+		p.write(fmt.Sprintf("a-%d.ndjson", i), text)
+		p.write(fmt.Sprintf("b-%d.ndjson", i), text)
+		p.run()
+	}
+	// What the query reads of each stays what it is.
+	p.write("a-9.ndjson", `{"at":"2026-01-01T00:00:09Z","n":9}`+"\n"+`{"at":"2026-01-01T00:00:09Z","n":0.5}`+"\n")
+	p.write("b-9.ndjson", `{"ts":"2026-01-01T00:00:09Z","m":109}`+"\n"+`{"ts":"2026-01-01T00:00:09Z","m":0.5}`+"\n")
+	s := p.run()
+	if s.DeadLetters.Records != 2 {
+		t.Errorf("%d dead letters, want one of each stream", s.DeadLetters.Records)
+	}
+	if got := linesUnder(t, p.path("out")); len(got) != 14 || len(slices.Compact(got)) != 14 {
+		t.Errorf("%d rows\n%s", len(got), strings.Join(got, "\n"))
+	}
+	for name, want := range map[string][]string{"a": {"n: bigint", "new1: boolean", "new2: boolean"}, "b": {"m: bigint", "new2: boolean"}} {
+		lock := p.read(name + ".schema.yaml")
+		for _, column := range want {
+			if !strings.Contains(lock, "  "+column+"\n") {
+				t.Errorf("no %s in the lock file of %s:\n%s", column, name, lock)
+			}
+		}
+	}
+	for _, task := range s.Tasks {
+		for _, step := range task.Steps {
+			if n := step.InFlight(); n != 0 {
+				t.Errorf("%s: step %s leaves %d rows unaccounted", task.Name, step.Name, n)
+			}
+		}
+	}
+}
+
+// Each input has the watermark that its windows go by.
+func TestWindowsGoByArrivalOverOneStreamAndByEventTimeOverAnother(t *testing.T) {
+	p := &place{t: t, dir: t.TempDir()}
+	p.write("p.yaml", strings.ReplaceAll(`
+version: 1
+streams:
+  a: {schema: {v: bigint}}
+  b: {schema: {ts: timestamp, v: bigint}, event_time: ts, watermark: 0s}
+sources:
+  a: {type: file, paths: [DIR/a.ndjson], to: a}
+  b: {type: file, paths: [DIR/b.ndjson], to: b}
+queries:
+  sums:
+    sql: |
+      SELECT 'a' AS of, SUM(v) AS v FROM a GROUP BY TUMBLE(arrival_time, INTERVAL '1000' DAY)
+      UNION ALL SELECT 'b', SUM(v) FROM b GROUP BY TUMBLE(ts, INTERVAL '1' HOUR)
+sinks:
+  out: {type: file, from: sums, dir: DIR/out, format: ndjson}
+`, "DIR", p.dir))
+	p.write("a.ndjson", `{"v":1}`+"\n"+`{"v":2}`+"\n")
+	p.write("b.ndjson", `{"ts":"2026-01-01T00:00:00Z","v":4}
+{"ts":"2026-01-01T01:00:00Z","v":8}
+{"ts":"2026-01-01T00:00:00Z","v":16}
+`)
+	s := p.run()
+	if got, want := linesUnder(t, p.path("out")), []string{`{"of":"a","v":3}`, `{"of":"b","v":4}`, `{"of":"b","v":8}`}; !slices.Equal(got, want) {
+		t.Errorf("got\n%s", strings.Join(got, "\n"))
+	}
+	if s.DeadLetters.Records != 1 {
+		t.Errorf("%d rows are late, want that of b", s.DeadLetters.Records)
+	}
+}
