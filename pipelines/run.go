@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,10 +73,12 @@ type Run struct {
 	sources  []*sourceRun
 	tasks    []*consumerRun
 	tables   map[string]*table.Table
-	began    time.Time
-	deadOld  int64
-	halt     chan struct{}
-	halting  sync.Once
+	// buffers are those of the lanes of queries.
+	buffers *flow.Buffers
+	began   time.Time
+	deadOld int64
+	halt    chan struct{}
+	halting sync.Once
 }
 
 // Open opens the data directory and everything the pipeline needs in it, and starts nothing.
@@ -97,7 +100,7 @@ func Open(ctx context.Context, p *Pipeline, o Options) (*Run, error) {
 func newRun(d *Directory, p *Pipeline, o Options) *Run {
 	return &Run{
 		pipeline: p, o: o, directory: d, backend: d.backend, feeds: map[string]*feed{}, versions: map[string]*versions.Stream{},
-		began: o.Now(), halt: make(chan struct{}),
+		buffers: flow.NewBuffers(runtime.GOMAXPROCS(0)), began: o.Now(), halt: make(chan struct{}),
 	}
 }
 

@@ -165,6 +165,7 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 		common.Late = late.stream.TryWrite
 	}
 	common.Kind, common.Trigger, common.Memory, common.Parallelism = "query", queryTrigger, of.share, q.Parallelism
+	common.Buffers = r.buffers
 	for i, c := range q.Chains {
 		common.Feeds[i].Needs = c.Paths(q.Query.Paths(i))
 		common.Feeds[i].Input.Arrival = q.Query.ByArrival(i)

@@ -26,7 +26,8 @@ type lane struct {
 	number int
 	// decoders are those of the feeds.
 	decoders []*column.Decoder
-	buffer   stream.Buffer
+	// buffer holds what was read last; lanes have one while they are at work.
+	buffer *stream.Buffer
 	// users reads the user records of a record, and subs are their numbers, for each row of the open batch.
 	users   aggregate.Reader
 	subs    []int32
@@ -34,8 +35,8 @@ type lane struct {
 	marks   []int64
 	// counts are what the lane adds to the task's ledger.
 	counts []Counts
-	// most is how many bytes a decoded batch may have.
-	most int
+	// rows and bytes are how many a decoded batch may have.
+	rows, bytes int
 	// read says whether there was anything, or what went wrong.
 	read bool
 	err  error
@@ -45,11 +46,13 @@ func (t *Task) newLanes() {
 	// Lanes share what one may hold of records that are read and decoded.
 	n := max(t.Parallelism, 1)
 	for i := range n {
-		l := &lane{t: t, number: i, decoders: make([]*column.Decoder, len(t.feeds)), counts: make([]Counts, len(t.ledger)), most: max(maxBatchBytes/n, maxBatchBytes/8)}
-		if n > 1 {
-			l.buffer.Max = max(maxRead/n, maxRead/8)
-		}
+		l := &lane{t: t, number: i, decoders: make([]*column.Decoder, len(t.feeds)), counts: make([]Counts, len(t.ledger)), rows: max(maxBatchRows/n, maxBatchRows/8), bytes: max(maxBatchBytes/n, maxBatchBytes/8)}
 		t.lanes = append(t.lanes, l)
+	}
+	if n == 1 {
+		t.lanes[0].buffer = new(stream.Buffer)
+	} else if t.Buffers == nil {
+		t.Buffers = NewBuffers(n)
 	}
 }
 
@@ -88,8 +91,26 @@ func (t *Task) gather(lanes []*lane) (read bool, err error) {
 	return read, err
 }
 
+// Buffers are what lanes read into. There are as many as can be of use at the same time, for the lanes of all tasks
+// of a process: a frame may be large, and lanes may be many more than cores.
+type Buffers struct{ free chan *stream.Buffer }
+
+// NewBuffers makes n buffers, which take memory once they are used.
+func NewBuffers(n int) *Buffers {
+	b := &Buffers{free: make(chan *stream.Buffer, n)}
+	for range n {
+		b.free <- new(stream.Buffer)
+	}
+	return b
+}
+
 // work reads once from a shard.
 func (l *lane) work(ctx context.Context, r *reader) {
+	if n := len(l.t.lanes); n > 1 {
+		l.buffer = <-l.t.Buffers.free
+		defer func() { l.t.Buffers.free <- l.buffer }()
+		l.buffer.Max = max(maxRead/n, maxRead/8)
+	}
 	n, err := l.readShard(ctx, r)
 	if err != nil {
 		err = fmt.Errorf("read %s: %w", r, err)

@@ -17,7 +17,7 @@ func (l *lane) readShard(ctx context.Context, r *reader) (int, error) {
 	if !r.reading || r.next >= r.limit {
 		return 0, nil
 	}
-	frames, err := r.log.Read(ctx, r.next, &l.buffer)
+	frames, err := r.log.Read(ctx, r.next, l.buffer)
 	if errors.Is(err, stream.ErrTrimmed) && r.limit == noLimit {
 		return l.expire(r), nil
 	}
@@ -125,7 +125,7 @@ func (l *lane) addRecord(ctx context.Context, r *reader, data []byte, at row, fr
 	} else if r.feed.Input.UserRecords {
 		l.subs = append(l.subs, at.sub)
 	}
-	if decoder.Len() < maxBatchRows && decoder.Bytes() < l.most && len(l.rejects) < maxBatchRows {
+	if decoder.Len() < l.rows && decoder.Bytes() < l.bytes && len(l.rejects) < l.rows {
 		return nil
 	}
 	return l.flush(ctx, r, frames)

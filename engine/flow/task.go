@@ -74,6 +74,8 @@ type Config struct {
 	// Parallelism is how many lanes read, decode and add rows at the same time; 0 means 1. More take a
 	// Processor that is Parallel.
 	Parallelism int
+	// Buffers are those of all tasks with several lanes; nil for some of its own.
+	Buffers *Buffers
 	Trigger     Trigger
 	// Memory is what the processor and the dead letters of a chunk may hold; more cuts the chunk.
 	Memory int64
