@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -55,6 +56,9 @@ func TestAQueryReadsTwoStreams(t *testing.T) {
 	for _, task := range status.Tasks {
 		if task.Name != "sums" {
 			continue
+		}
+		if n := task.Read(); n != 5 {
+			t.Errorf("%d records were read, want 5", n)
 		}
 		if task.From != "clicks, views" || len(task.Shards) != 3 {
 			t.Errorf("from %s: %+v", task.From, task.Shards)
@@ -224,6 +228,9 @@ not a row
 	}
 	if s.DeadLetters.Records != 1 {
 		t.Errorf("%d dead letters for one record that is no row", s.DeadLetters.Records)
+	}
+	if i := slices.IndexFunc(s.Tasks, func(t flow.Status) bool { return t.Name == "mixed" }); s.Tasks[i].From != "clicks, minutes" {
+		t.Errorf("from %s", s.Tasks[i].From)
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(pipelines.CollectorOf(s))

@@ -106,7 +106,7 @@ func lines(s pipelines.Status) []string {
 	}
 	for _, t := range s.Tasks {
 		last := t.Steps[len(t.Steps)-1].Counts
-		line := fmt.Sprintf("%s: %s rows read", t.Name, count(t.Steps[0].In))
+		line := fmt.Sprintf("%s: %s rows read", t.Name, count(t.Read()))
 		if t.Kind == "sink" {
 			line += fmt.Sprintf(", %s delivered in %s objects", count(t.Delivered.Rows), count(t.Delivered.Objects))
 			if t.Delivered.ErrorRows > 0 {

@@ -30,14 +30,25 @@ func TestReportCountsObjectsThatItDoesNotList(t *testing.T) {
 	}
 }
 
+func TestStatusNamesTheStreamOfAShardWhereThereAreSeveral(t *testing.T) {
+	for want, s := range map[string]flow.ShardStatus{
+		"shardId-000000000001": {Shard: "shardId-000000000001"}, "orders shardId-000000000001": {Stream: "orders", Shard: "shardId-000000000001"},
+	} {
+		if got := shardText(1, s); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestStatusOfAQuerySaysWhatBecameOfItsRows(t *testing.T) {
 	step := func(name string, c checkpoint.Counts) checkpoint.Step { return checkpoint.Step{Name: name, Counts: c} }
-	got := lines(pipelines.Status{Tasks: []flow.Status{{Name: "q", Kind: "query", Steps: []checkpoint.Step{
+	got := lines(pipelines.Status{Tasks: []flow.Status{{Name: "q", Kind: "query", From: "s, r", Steps: []checkpoint.Step{
 		step("s", checkpoint.Counts{In: 1010, Bad: 1, Passed: 1009}),
+		step("r", checkpoint.Counts{In: 5, Passed: 5}),
 		step("f", checkpoint.Counts{In: 1009, Filtered: 3, Passed: 1006}),
-		step("q", checkpoint.Counts{In: 1006, Filtered: 4, Late: 2, Aggregated: 1000}),
+		step("q", checkpoint.Counts{In: 1011, Filtered: 4, Late: 2, Aggregated: 1005}),
 	}}}})
-	want := "q: 1,010 rows read, 1,000 in windows, 0 rows out, 7 filtered, 2 late, 1 rejected"
+	want := "q: 1,015 rows read, 1,005 in windows, 0 rows out, 7 filtered, 2 late, 1 rejected"
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}

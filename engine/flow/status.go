@@ -19,6 +19,7 @@ type Status struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
 	Type string `json:"type,omitempty"`
+	// From is what the task reads, streams apart by ", ".
 	From string `json:"from"`
 	// State is starting, running, retrying, waiting (for tasks that other workers have), done or failed;
 	// Error says why it retries or failed.
@@ -124,10 +125,12 @@ func (s *status) isOpen() bool {
 func (s *status) init(t *Task) {
 	var from []string
 	for _, f := range t.feeds {
-		from = append(from, f.Input.Name)
+		if !f.again {
+			from = append(from, f.Input.Name)
+		}
 	}
 	s.several = len(t.feeds) > 1
-	s.now = Status{Name: t.Identity.Name, Kind: t.Kind, Type: t.Type, From: strings.Join(slices.Compact(from), ", "), State: "starting", Parallelism: max(t.Tasks, len(t.lanes)),
+	s.now = Status{Name: t.Identity.Name, Kind: t.Kind, Type: t.Type, From: strings.Join(from, ", "), State: "starting", Parallelism: max(t.Tasks, len(t.lanes)),
 		Cuts: map[string]int64{}, DeliveredBy: map[string]checkpoint.Delivered{}}
 	for _, step := range t.ledger {
 		s.now.Edges = append(s.now.Edges, Edge{Step: step.Name})
@@ -135,6 +138,17 @@ func (s *status) init(t *Task) {
 	}
 	s.now.Before = slices.Clone(s.now.Steps)
 	s.sampled = make([]time.Time, len(t.ledger))
+}
+
+// Read is how many records were ever read from all inputs.
+func (s *Status) Read() int64 {
+	n := int64(0)
+	for _, step := range s.Steps {
+		if slices.Contains(strings.Split(s.From, ", "), step.Name) {
+			n += step.In
+		}
+	}
+	return n
 }
 
 // Status returns a snapshot.
