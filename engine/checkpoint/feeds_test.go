@@ -12,8 +12,8 @@ import (
 // stand stores where the task stands in two streams, the second one read twice.
 func (x *tasks) stand() {
 	x.t.Helper()
-	s, err := checkpoint.Open(x.t.Context(), x.meta, x.Key(0), func() (map[record.ShardID]record.Ordinal, error) {
-		return map[record.ShardID]record.Ordinal{}, nil
+	s, err := checkpoint.Open(x.t.Context(), x.meta, x.Key(0), func() (checkpoint.Beginning, error) {
+		return checkpoint.Beginning{Positions: map[record.ShardID]record.Ordinal{}}, nil
 	})
 	if err != nil {
 		x.t.Fatal(err)

@@ -41,10 +41,19 @@ type reference struct {
 	StateAt string `json:"millrace_state_at"`
 }
 
-// Open reads the task's document, or starts a new one at the given positions, and takes it over:
+// Beginning is where a new task begins.
+type Beginning struct {
+	Positions map[record.ShardID]record.Ordinal
+	// Feeds are its inputs, nil for one.
+	Feeds map[string]Feed
+	// Ledger names the steps: a single input is known by the first ones once there are several.
+	Ledger []Step
+}
+
+// Open reads the task's document, or starts a new one as start says, and takes it over:
 // the fence rises, so that an earlier holder can commit no more. Error: ErrTaken, when others
 // change the document all the time.
-func Open(ctx context.Context, meta stream.Meta, key string, start func() (map[record.ShardID]record.Ordinal, error)) (*Store, error) {
+func Open(ctx context.Context, meta stream.Meta, key string, start func() (Beginning, error)) (*Store, error) {
 	for attempt := 1; ; attempt++ {
 		s, err := open(ctx, meta, key, start)
 		if !errors.Is(err, ErrTaken) || attempt == maxAttempts {
@@ -53,16 +62,16 @@ func Open(ctx context.Context, meta stream.Meta, key string, start func() (map[r
 	}
 }
 
-func open(ctx context.Context, meta stream.Meta, key string, start func() (map[record.ShardID]record.Ordinal, error)) (*Store, error) {
+func open(ctx context.Context, meta stream.Meta, key string, start func() (Beginning, error)) (*Store, error) {
 	s := &Store{meta: meta, key: key, outside: true}
 	doc, revision, err := read(ctx, meta, key)
 	switch {
 	case errors.Is(err, stream.ErrNotFound):
-		positions, err := start()
+		b, err := start()
 		if err != nil {
 			return nil, err
 		}
-		doc = Document{Version: Version, Positions: positions}
+		doc = Document{Version: Version, Positions: b.Positions, Feeds: b.Feeds, Ledger: b.Ledger}
 	case err != nil:
 		return nil, err
 	}

@@ -74,8 +74,8 @@ func (m *meta) Delete(_ context.Context, key string, revision uint64) error {
 	return nil
 }
 
-func atStart() (map[record.ShardID]record.Ordinal, error) {
-	return map[record.ShardID]record.Ordinal{0: 0, 1: 5}, nil
+func atStart() (checkpoint.Beginning, error) {
+	return checkpoint.Beginning{Positions: map[record.ShardID]record.Ordinal{0: 0, 1: 5}}, nil
 }
 
 func open(t *testing.T, m *meta) *checkpoint.Store {

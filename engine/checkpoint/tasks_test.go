@@ -102,7 +102,7 @@ func (x *tasks) docs() map[int]checkpoint.Document {
 func (x *tasks) read(publish bool) {
 	x.t.Helper()
 	for task := range x.Tasks {
-		s, err := checkpoint.Open(x.t.Context(), x.meta, x.Key(task), func() (map[record.ShardID]record.Ordinal, error) { return x.start, nil })
+		s, err := checkpoint.Open(x.t.Context(), x.meta, x.Key(task), func() (checkpoint.Beginning, error) { return checkpoint.Beginning{Positions: x.start}, nil })
 		if err != nil {
 			x.t.Fatal(err)
 		}

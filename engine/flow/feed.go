@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -97,6 +98,27 @@ func startOf(feeds []Feed) func() (map[record.ShardID]record.Ordinal, error) {
 	}
 }
 
+// start is where the task begins if it is new. Of a consumer with several, Prepare has stored where it begins, and a
+// task without a document has nothing yet.
+func (t *Task) start() (checkpoint.Beginning, error) {
+	b := checkpoint.Beginning{Positions: map[record.ShardID]record.Ordinal{}}
+	if t.Tasks > 1 {
+		return b, nil
+	}
+	for _, s := range t.ledger {
+		b.Ledger = append(b.Ledger, checkpoint.Step{Name: s.Name})
+	}
+	if len(t.Feeds) > 1 {
+		b.Feeds = make(map[string]checkpoint.Feed, len(t.Feeds))
+		for i := range t.Feeds {
+			b.Feeds[t.Feeds[i].Name] = t.Feeds[i].entry(i)
+		}
+	}
+	var err error
+	b.Positions, err = startOf(t.Feeds)()
+	return b, err
+}
+
 // begin adds the positions that a feed begins at.
 func begin(all map[record.ShardID]record.Ordinal, f *Feed, number int) error {
 	positions, err := f.Start()
@@ -109,35 +131,25 @@ func begin(all map[record.ShardID]record.Ordinal, f *Feed, number int) error {
 	return nil
 }
 
-// feedsOf are the feeds of a new task; nil for one, which needs no name.
-func feedsOf(feeds []Feed) map[string]checkpoint.Feed {
-	if len(feeds) == 1 {
-		return nil
-	}
-	all := make(map[string]checkpoint.Feed, len(feeds))
-	for i := range feeds {
-		all[feeds[i].Name] = feeds[i].entry(i)
-	}
-	return all
-}
-
 // entry is what the document says of the feed.
 func (f *Feed) entry(number int) checkpoint.Feed {
 	return checkpoint.Feed{Number: number, Stream: f.Input.Stream, Incarnation: f.Input.Incarnation}
 }
 
-// start returns the positions of a new task. Of a consumer with several, Prepare has stored where it begins, and a
-// task without a document has nothing yet.
-func (t *Task) start() func() (map[record.ShardID]record.Ordinal, error) {
-	if t.Tasks > 1 {
-		return func() (map[record.ShardID]record.Ordinal, error) { return map[record.ShardID]record.Ordinal{}, nil }
+// streams are those that the task reads.
+func (t *Task) streams() []checkpoint.StreamID {
+	all := make([]checkpoint.StreamID, len(t.Feeds))
+	for i := range t.Feeds {
+		in := &t.Feeds[i].Input
+		all[i] = checkpoint.StreamID{Stream: in.Stream, Incarnation: in.Incarnation}
 	}
-	return startOf(t.Feeds)
+	return all
 }
 
 // StartOver makes a consumer that has one task begin anew. Error: checkpoint.ErrPending.
 func StartOver(ctx context.Context, c Config) error {
-	return checkpoint.Reset(ctx, c.Meta, Key(c.Identity), feedsOf(c.Feeds), startOf(c.Feeds))
+	t := NewTask(c)
+	return checkpoint.Reset(ctx, c.Meta, Key(c.Identity), t.streams(), t.start)
 }
 
 // number gives the feeds the numbers that the document has for them, and those that it does not know, or whose
@@ -148,12 +160,9 @@ func (t *Task) number(ctx context.Context) error {
 	if len(t.feeds) == 1 && doc.Feeds == nil {
 		return nil
 	}
-	if doc.Chunk == 0 && doc.Pending == nil && doc.Feeds == nil {
-		// Its positions are those of startOf.
-		return t.store.Adjust(ctx, func(d checkpoint.Document) checkpoint.Document {
-			d.Feeds = feedsOf(t.Feeds)
-			return d
-		})
+	if lost := doc.Lost(t.streams()); lost != "" {
+		return Permanent(fmt.Errorf("chunk %d was planned with records of stream %q, which was deleted since, and cannot be completed; run once with --reset %s to start the query over, or give it another name",
+			doc.Pending.Plan.Cut.Chunk, lost, t.Identity.Name))
 	}
 	known := t.known(doc)
 	feeds, positions := map[string]checkpoint.Feed{}, maps.Clone(doc.Positions)
@@ -164,11 +173,15 @@ func (t *Task) number(ctx context.Context) error {
 	for _, f := range known {
 		next = max(next, f.Number+1)
 	}
+	renamed := t.renamed(known)
 	for _, f := range t.feeds {
 		had, ok := known[f.Name]
-		if !ok || had.Stream != f.Input.Stream || had.Incarnation != f.Input.Incarnation {
+		if ok = ok && f.reads(had); !ok {
+			had, ok = renamed[f.Name]
+		}
+		if !ok {
 			if had = f.entry(next); next == checkpoint.MaxFeeds {
-				return Permanent(fmt.Errorf("it has had %d inputs, which is as many as can be told apart; give it another name", next))
+				return Permanent(fmt.Errorf("it has had %d inputs, which is as many as can be told apart; run once with --reset %s to start the query over, or give it another name", next, t.Identity.Name))
 			}
 			if err := begin(positions, f.Feed, next); err != nil {
 				return err
@@ -183,22 +196,56 @@ func (t *Task) number(ctx context.Context) error {
 	return t.store.Adjust(ctx, func(d checkpoint.Document) checkpoint.Document { return d.WithFeeds(feeds, positions) })
 }
 
-// known are the document's feeds by their names. One that had a single input does not name it: it is the one whose
-// stream begins the ledger.
-func (t *Task) known(doc checkpoint.Document) map[string]checkpoint.Feed {
-	if doc.Feeds != nil {
-		return doc.Feeds
+// reads reports whether the feed reads what an entry of the document says.
+func (f *feed) reads(e checkpoint.Feed) bool {
+	return e.Stream == f.Input.Stream && e.Incarnation == f.Input.Incarnation
+}
+
+// renamed are the entries of feeds that go by another name now: they read what an entry says that no feed has any more,
+// as when a transform comes between the stream and the query.
+func (t *Task) renamed(known map[string]checkpoint.Feed) map[string]checkpoint.Feed {
+	left := maps.Clone(known)
+	for _, f := range t.feeds {
+		delete(left, f.Name)
 	}
-	first := t.feeds[0]
-	if len(doc.Ledger) > 0 {
+	out := map[string]checkpoint.Feed{}
+	for _, name := range slices.SortedFunc(maps.Keys(left), func(a, b string) int { return cmp.Compare(left[a].Number, left[b].Number) }) {
 		for _, f := range t.feeds {
-			if f.Input.Name == doc.Ledger[0].Name {
-				first = f
+			_, has := known[f.Name]
+			if _, taken := out[f.Name]; !has && !taken && f.reads(left[name]) {
+				out[f.Name] = left[name]
 				break
 			}
 		}
 	}
+	return out
+}
+
+// known are the document's feeds by their names. One that had a single input does not name it: it is the one whose
+// stream and transforms begin the ledger, or at least its stream.
+func (t *Task) known(doc checkpoint.Document) map[string]checkpoint.Feed {
+	if doc.Feeds != nil {
+		return doc.Feeds
+	}
+	first, most := t.feeds[0], -1
+	for _, f := range t.feeds {
+		if n := f.alike(doc.Ledger); n > most {
+			first, most = f, n
+		}
+	}
 	return map[string]checkpoint.Feed{first.Name: first.entry(0)}
+}
+
+// alike is how well the feed is the single input that a ledger begins with.
+func (f *feed) alike(ledger []checkpoint.Step) int {
+	if len(ledger) == 0 || ledger[0].Name != f.Input.Name {
+		return 0
+	}
+	steps := f.steps(0)
+	if !slices.EqualFunc(steps, ledger[1:len(ledger)-min(1, len(ledger)-1)], func(s Step, l checkpoint.Step) bool { return s.Name == l.Name }) {
+		return 1
+	}
+	return 2
 }
 
 // shards are those of all inputs, by the task's numbers.

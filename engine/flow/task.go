@@ -256,7 +256,7 @@ func (t *Task) open(ctx context.Context) error {
 	key := Key(t.Identity)
 	var store *checkpoint.Store
 	err := t.record(ctx, func(ctx context.Context) (err error) {
-		store, err = checkpoint.Open(ctx, t.Meta, key, t.start())
+		store, err = checkpoint.Open(ctx, t.Meta, key, t.start)
 		return err
 	})
 	if err != nil {
