@@ -111,6 +111,17 @@ type place struct {
 	row   int32
 }
 
+// compare looks at times first, which nearly always tell places apart.
+func (p place) compare(o place) int {
+	if p.at != o.at {
+		if p.at < o.at {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(p.piece, o.piece), cmp.Compare(p.row, o.row))
+}
+
 // release takes out the rows before a time.
 func (w *waiting) release(before int64) released {
 	var places []place
@@ -135,9 +146,7 @@ func (w *waiting) release(before int64) released {
 		}
 	}
 	w.n -= len(places)
-	slices.SortFunc(places, func(a, b place) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.piece, b.piece), cmp.Compare(a.row, b.row))
-	})
+	slices.SortFunc(places, place.compare)
 	return w.gather(places, pieces, shards)
 }
 
