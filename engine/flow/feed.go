@@ -37,7 +37,8 @@ type feed struct {
 	*Feed
 	// index in Config.Feeds, and the number that is part of its shards' numbers.
 	index, number int
-	// again is set if an earlier feed of the task reads the same stream.
+	// again is set if a feed of a smaller number reads the same stream: by the number, so that it stays when terms
+	// change places, because what the two reject is kept under different producers.
 	again bool
 	// event is the column of the event time, -1 for none.
 	event int
@@ -75,7 +76,6 @@ func (t *Task) newFeeds() {
 	}
 	for i := range t.Feeds {
 		f := &feed{Feed: &t.Feeds[i], index: i, number: i, event: -1}
-		f.again = slices.ContainsFunc(t.feeds, func(o *feed) bool { return o.Input.Name == f.Input.Name })
 		f.places = append(f.places, place(f.Input.Name))
 		for _, s := range f.steps(0) {
 			f.places = append(f.places, place(s.Name))
@@ -83,6 +83,14 @@ func (t *Task) newFeeds() {
 		t.feeds = append(t.feeds, f)
 	}
 	t.ledger = append(t.ledger, checkpoint.Step{Name: t.Identity.Name})
+	t.tell()
+}
+
+// tell tells feeds of one stream apart, once they have their numbers.
+func (t *Task) tell() {
+	for _, f := range t.feeds {
+		f.again = slices.ContainsFunc(t.feeds, func(o *feed) bool { return o.Input.Name == f.Input.Name && o.number < f.number })
+	}
 }
 
 // startOf returns the positions of a new task, by its own shard numbers.

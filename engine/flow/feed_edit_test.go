@@ -47,7 +47,9 @@ func via(f flow.Feed, name string, steps ...string) flow.Feed {
 // every is a transform that lets all rows through.
 type every struct{}
 
-func (every) Apply(b *column.Batch) (*column.Batch, flow.Outcome, error) { return b, flow.Outcome{}, nil }
+func (every) Apply(b *column.Batch) (*column.Batch, flow.Outcome, error) {
+	return b, flow.Outcome{}, nil
+}
 
 // A task that has committed nothing yet stands somewhere all the same, in the input that it had.
 func TestAnInputThatIsAddedBeforeTheFirstChunkTakesNobodysPlace(t *testing.T) {
@@ -136,5 +138,47 @@ func TestAPlanOfRecordsThatAreGoneSaysSoAndDoesNotKeepTheQueryFromStartingOver(t
 	}
 	if stuck == 0 {
 		t.Error("no crash left a plan behind")
+	}
+}
+
+// tardy finds every row late.
+type tardy struct{}
+
+func (tardy) Apply(b *column.Batch) (*column.Batch, flow.Outcome, error) {
+	var o flow.Outcome
+	for i := range b.Rows {
+		o.Rejects = append(o.Rejects, flow.Reject{Row: i, Code: "late"})
+	}
+	o.Counts.Late = int64(b.Rows)
+	return b.With([]int32{}), o, nil
+}
+
+// Two inputs of one stream stand at different places in it, and the second one becomes the first.
+func TestLateRowsOfAStreamThatIsReadTwiceAreKeptWhicheverComesFirst(t *testing.T) {
+	p := newPair(t)
+	close(p.ended)
+	late := p.open("late")
+	run := func(names ...string) {
+		c := p.config(&wide{sink: sink{w: p.world}})
+		c.Late, c.Parallelism, c.Feeds, c.Identity.Incarnation = late.Write, 2, nil, p.orders.Incarnation()
+		for _, name := range names {
+			f := via(p.feed(p.orders), name, name)
+			for _, steps := range f.Steps {
+				steps[0].Transform = tardy{}
+			}
+			c.Feeds = append(c.Feeds, f)
+		}
+		p.run(flow.NewTask(c))
+	}
+	p.order(row(0), row(1), row(2))
+	run("large")
+	run("small", "large")
+	run("large", "small")
+	kept := int64(0)
+	for _, sh := range late.Shards() {
+		kept += int64(late.Log(sh.ID).Bounds().Next)
+	}
+	if kept != 6 {
+		t.Errorf("%d late rows of 3 that are late for two inputs each", kept)
 	}
 }

@@ -76,7 +76,7 @@ type Config struct {
 	Parallelism int
 	// Buffers are those of all tasks with several lanes; nil for some of its own.
 	Buffers *Buffers
-	Trigger     Trigger
+	Trigger Trigger
 	// Memory is what the processor and the dead letters of a chunk may hold; more cuts the chunk.
 	Memory int64
 	Meta   stream.Meta
@@ -266,6 +266,7 @@ func (t *Task) open(ctx context.Context) error {
 	if err := t.record(ctx, t.number); err != nil {
 		return err
 	}
+	t.tell()
 	for _, f := range t.feeds {
 		built := f.Evolution.Built
 		if f.Evolution.Versions == nil {
