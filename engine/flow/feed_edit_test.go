@@ -1,6 +1,7 @@
 package flow_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -109,7 +110,9 @@ func TestAPlanOfRecordsThatAreGoneSaysSoAndDoesNotKeepTheQueryFromStartingOver(t
 		p.order(row(2), row(3))
 		close(p.ended)
 		p.breaks = breaks{at: at, after: true}
-		err := p.task(2, p.in, p.orders).Run(t.Context())
+		if err := p.task(2, p.in, p.orders).Run(t.Context()); p.breaks.seen >= at && !errors.Is(err, errCrash) {
+			t.Fatalf("crash %d: run returned %v", at, err)
+		}
 		if p.breaks.seen < at {
 			break
 		}
@@ -119,7 +122,8 @@ func TestAPlanOfRecordsThatAreGoneSaysSoAndDoesNotKeepTheQueryFromStartingOver(t
 		}
 		p.orders = p.open("orders")
 		p.order(row(7))
-		if err = p.task(2, p.in, p.orders).Run(t.Context()); err == nil {
+		err := p.task(2, p.in, p.orders).Run(t.Context())
+		if err == nil {
 			continue
 		}
 		stuck++
