@@ -231,3 +231,29 @@ func TestTheSlowestShardOfAnyInputHoldsTheWatermarkAndIsNamed(t *testing.T) {
 		t.Errorf("shards %+v", s.Shards)
 	}
 }
+
+// large says that its rows take a byte each.
+type large struct{ sink }
+
+func (s *large) Open() flow.Open { return flow.Open{Rows: int64(len(s.rows)), Memory: int64(len(s.rows))} }
+
+func TestAChunkIsCutBeforeTheRestOfTheShardsIsRead(t *testing.T) {
+	p := newPair(t)
+	for i := range 40 {
+		p.write(row(i))
+	}
+	close(p.ended)
+	s := &large{sink: sink{w: p.world}}
+	c := p.config(s)
+	c.Trigger, c.Memory = flow.Trigger{}, 1
+	task := flow.NewTask(c)
+	if err := task.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.delivered(); !slices.Equal(got, wantRows(40)) {
+		t.Errorf("delivered %d rows", len(got))
+	}
+	if cuts := task.Status().Cuts["memory"]; cuts != 2 || len(p.dest) != 2 {
+		t.Errorf("%d chunks were cut for memory, %d were delivered, of 2 shards", cuts, len(p.dest))
+	}
+}

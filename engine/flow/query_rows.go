@@ -25,8 +25,9 @@ const rowBits = 32
 type outputRows struct {
 	mu     sync.Mutex // guards shards and spare
 	shards map[record.ShardID]*shardRows
-	// spare are batches of earlier chunks, to be filled again.
-	spare []*record.Batch
+	// spare are batches of earlier chunks, to be filled again, which take kept bytes of the room for them.
+	spare      []*record.Batch
+	kept, room int
 	// out are the batches of the planned chunk.
 	out []*record.Batch
 }
@@ -148,15 +149,12 @@ func (o *outputRows) join(out []*record.Batch, b *record.Batch) []*record.Batch 
 	return out
 }
 
-// maxSpare is how many batches are kept for the next chunk.
-const maxSpare = 16
-
 // recycle keeps a batch that is not needed any more.
 func (o *outputRows) recycle(b *record.Batch) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.spare) < maxSpare {
-		o.spare = append(o.spare, b)
+	if n := b.Capacity(); o.kept+n <= o.room {
+		o.spare, o.kept = append(o.spare, b), o.kept+n
 	}
 }
 
@@ -170,6 +168,7 @@ func (o *outputRows) batch() *record.Batch {
 	}
 	b := o.spare[n-1]
 	o.spare = o.spare[:n-1]
+	o.kept -= b.Capacity()
 	b.Reset()
 	return b
 }

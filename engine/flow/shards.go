@@ -130,12 +130,21 @@ func (t *Task) ancestry(ctx context.Context, parents []record.ShardID) (low int6
 	return low, true, nil
 }
 
-// readAll reads once from each shard and reports whether there was anything.
+// readAll reads once from each shard and reports whether there was anything. Once the open chunk has what memory there
+// is for it, the rest of the shards are read after it was cut: of many shards, one round may be very much.
 func (t *Task) readAll(ctx context.Context) (bool, error) {
 	t.join()
 	t.kin.waiting = false
 	any := false
-	for readers := range slices.Chunk(t.readers, len(t.lanes)) {
+	begun := min(t.rest, len(t.readers))
+	rest := t.readers[begun:]
+	t.rest = 0
+	for readers := range slices.Chunk(rest, len(t.lanes)) {
+		if any && t.limits == nil && t.crowded() {
+			t.rest = len(t.readers) - len(rest)
+			return any, nil
+		}
+		rest = rest[len(readers):]
 		for _, r := range readers {
 			if err := t.admit(ctx, r); err != nil {
 				return any, err
@@ -147,7 +156,15 @@ func (t *Task) readAll(ctx context.Context) (bool, error) {
 			return any, err
 		}
 	}
+	if begun > 0 && !any {
+		return t.readAll(ctx) // the others may have more
+	}
 	return any, nil
+}
+
+// crowded reports whether the open chunk takes more memory than it may.
+func (t *Task) crowded() bool {
+	return t.Memory > 0 && t.Processor.Open().Memory+int64(t.chunk.dead.size()+t.chunk.late.size()) > t.Memory
 }
 
 // String names the shard and its stream.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -136,7 +137,9 @@ type Task struct {
 	feeds   []*feed
 	lanes   []*lane
 	readers []*reader
-	ledger  []checkpoint.Step
+	// rest is the first reader whose turn it is still in a round that was left, 0 when none was.
+	rest   int
+	ledger []checkpoint.Step
 	// keeper is where rejected rows go, nil for the dead letters. One lane at a time keeps some.
 	keeper  RejectKeeper
 	keeping sync.Mutex
@@ -166,6 +169,8 @@ var errStopped = errors.New("stopped before the last chunk was delivered; the ne
 
 // NewTask makes a task that does nothing until Run.
 func NewTask(c Config) *Task {
+	// What a task does to its feeds is its own: others have the same configuration.
+	c.Feeds = slices.Clone(c.Feeds)
 	t := &Task{Config: c, keeper: keeper(c.Processor)}
 	if t.Grace == 0 {
 		t.Grace = defaultGrace
@@ -390,7 +395,7 @@ func (t *Task) due() string {
 		return "size"
 	case trigger.Rows > 0 && open.Rows >= trigger.Rows:
 		return "rows"
-	case t.Memory > 0 && open.Memory+int64(t.chunk.dead.size()+t.chunk.late.size()) > t.Memory:
+	case t.crowded():
 		return "memory"
 	case trigger.Age > 0 && age >= trigger.Age:
 		return "age"

@@ -194,6 +194,9 @@ func (b *Batch) Len() int { return len(b.entries) }
 // Size is the encoded size in bytes.
 func (b *Batch) Size() int { return len(b.body) }
 
+// Capacity is the bytes of memory that the batch takes, full or not.
+func (b *Batch) Capacity() int { return cap(b.body) + 16*cap(b.entries) }
+
 // Hash is the hash key that routes record i. It is computed on each call: an MD5 costs more than
 // all else that is done to a record on its way to the disk, and a stream of one shard needs none.
 func (b *Batch) Hash(i int) HashKey { return b.hash(i, Hash) }
