@@ -235,7 +235,9 @@ func TestTheSlowestShardOfAnyInputHoldsTheWatermarkAndIsNamed(t *testing.T) {
 // large says that its rows take a byte each.
 type large struct{ sink }
 
-func (s *large) Open() flow.Open { return flow.Open{Rows: int64(len(s.rows)), Memory: int64(len(s.rows))} }
+func (s *large) Open() flow.Open {
+	return flow.Open{Rows: int64(len(s.rows)), Memory: int64(len(s.rows))}
+}
 
 func TestAChunkIsCutBeforeTheRestOfTheShardsIsRead(t *testing.T) {
 	p := newPair(t)
