@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -80,53 +81,69 @@ func TestKillsWhileStateIsSpilledLoseAndDuplicateNoWindow(t *testing.T) {
 	if long() {
 		want, n = 200, 1_000_000
 	}
-	random := seeded(t)
 	file := writeKeyed(t, n)
-	kills, lives, reshards := 0, 0, 0
 	var sum count
-	for kills < want && !t.Failed() {
-		lives++
-		t.Run(fmt.Sprintf("life%d", lives), func(t *testing.T) {
-			out := t.TempDir()
-			p := pipeline(t, "spilling.yaml", spilling, "EVENTS="+file, "OUT="+out)
-			var process *rig.Process
-			for kills < want {
-				p.env = append(p.env, fmt.Sprint("LANES=", 1+random.IntN(4)))
-				var hits int
-				process, hits = killed(t, p, random, min(3, want-kills))
-				kills += hits
-				if !process.Kill().Killed {
-					break // it had ended by itself
-				}
-				kills, process = kills+1, nil
-				// A process that lived a few milliseconds made no stream.
-				if p.other("stream", "reshard", "events", fmt.Sprint(1+random.IntN(5)), "--data", p.data).Code == 0 {
-					reshards++
-				}
+	siege := siege{want: want, random: seeded(t)}
+	siege.run(t, func(t *testing.T) {
+		out := t.TempDir()
+		p := pipeline(t, "spilling.yaml", spilling, "EVENTS="+file, "OUT="+out)
+		summary, exit := p.finish(siege.life(t, p, func() string {
+			p.env = append(p.env, fmt.Sprint("LANES=", 1+siege.random.IntN(4)))
+			return "events"
+		}))
+		if most := int64(16+64) << 20; exit.PeakRSS > most {
+			t.Errorf("peak RSS %d MiB, want at most %d", exit.PeakRSS>>20, most>>20)
+		}
+		t.Logf("peak RSS of the last run: %d MiB", exit.PeakRSS>>20)
+		for name := range spilled {
+			if in := summary.Task(name).In(); in != n {
+				t.Errorf("%s took %d rows in over all runs, want %d", name, in, n)
 			}
-			if process == nil {
-				process = p.start()
-			}
-			summary, exit := p.finish(process)
-			if most := int64(16+64) << 20; exit.PeakRSS > most {
-				t.Errorf("peak RSS %d MiB, want at most %d", exit.PeakRSS>>20, most>>20)
-			}
-			t.Logf("peak RSS of the last run: %d MiB", exit.PeakRSS>>20)
-			for name := range spilled {
-				if in := summary.Task(name).In(); in != n {
-					t.Errorf("%s took %d rows in over all runs, want %d", name, in, n)
-				}
-				sum = sum.plus(sameWindows(t, name, file, filepath.Join(out, name+".ndjson")))
-			}
-			if files, _ := filepath.Glob(filepath.Join(p.data, "state", "*", "over", "*.state")); len(files) == 0 {
-				t.Error("no state was spilled")
-			}
-		})
+			sum = sum.plus(sameWindows(t, name, file, filepath.Join(out, name+".ndjson")))
+		}
+		if files, _ := filepath.Glob(filepath.Join(p.data, "state", "*", "over", "*.state")); len(files) == 0 {
+			t.Error("no state was spilled")
+		}
+	})
+	fmt.Printf("%d kills in %d lives with spilled state: windows %v\n", siege.kills, siege.lives, sum)
+}
+
+// siege is kills of processes at random moments, with reshardings in between. Each life is of a data directory.
+type siege struct {
+	want, kills, lives, reshards int
+	random                       *rand.Rand
+}
+
+// run lives until there were enough kills.
+func (s *siege) run(t *testing.T, live func(t *testing.T)) {
+	t.Helper()
+	for s.kills < s.want && !t.Failed() {
+		s.lives++
+		t.Run(fmt.Sprintf("life%d", s.lives), live)
 	}
-	if reshards < want/8 {
-		t.Errorf("the stream was resharded %d times, too few to prove anything", reshards)
+	if s.reshards < s.want/8 {
+		t.Errorf("streams were resharded %d times, too few to prove anything", s.reshards)
 	}
-	fmt.Printf("%d kills in %d lives with spilled state: windows %v\n", kills, lives, sum)
+}
+
+// life kills processes of a pipeline until one ends by itself or there were enough, and returns the one that is to
+// end by itself. next prepares some processes and names the stream that is resharded behind them.
+func (s *siege) life(t *testing.T, p *place, next func() (stream string)) *rig.Process {
+	t.Helper()
+	for s.kills < s.want {
+		stream := next()
+		process, hits := killed(t, p, s.random, min(3, s.want-s.kills))
+		s.kills += hits
+		if !process.Kill().Killed {
+			return process // it had ended by itself
+		}
+		s.kills++
+		// A process that lived a few milliseconds made no stream.
+		if p.other("stream", "reshard", stream, fmt.Sprint(1+s.random.IntN(5)), "--data", p.data).Code == 0 {
+			s.reshards++
+		}
+	}
+	return p.start()
 }
 
 // sameWindows compares a query's output with DuckDB's, row by row.

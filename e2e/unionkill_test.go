@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/millrace-io/millrace/e2e/rig"
 )
 
 // uniting has queries over two streams of different columns and numbers of shards, in either order.
@@ -75,63 +73,42 @@ func TestKillsOfQueriesOverTwoStreamsLoseAndDuplicateNothing(t *testing.T) {
 	if long() {
 		want, n = 200, 600_000
 	}
-	random := seeded(t)
 	file := writeKeyed(t, n)
 	left, right := divideKeyed(t, file)
 	orders := []string{"SELECT ts, k, v FROM left UNION ALL SELECT at, k, v FROM rights", "SELECT at AS ts, k, v FROM rights UNION ALL SELECT ts, k, v FROM left"}
-	kills, lives, reshards := 0, 0, 0
 	var sum count
-	for kills < want && !t.Failed() {
-		lives++
-		t.Run(fmt.Sprintf("life%d", lives), func(t *testing.T) {
-			out := t.TempDir()
-			p := pipeline(t, "uniting.yaml", uniting, "LEFT="+left, "RIGHT="+right, "OUT="+out)
-			var process *rig.Process
-			for kills < want {
-				p.env = append(p.env, fmt.Sprint("LANES=", 1+random.IntN(3)), "TERMS="+orders[random.IntN(2)])
-				var hits int
-				process, hits = killed(t, p, random, min(3, want-kills))
-				kills += hits
-				if !process.Kill().Killed {
-					break // it had ended by itself
+	siege := siege{want: want, random: seeded(t)}
+	siege.run(t, func(t *testing.T) {
+		out := t.TempDir()
+		p := pipeline(t, "uniting.yaml", uniting, "LEFT="+left, "RIGHT="+right, "OUT="+out)
+		summary, _ := p.finish(siege.life(t, p, func() string {
+			p.env = append(p.env, fmt.Sprint("LANES=", 1+siege.random.IntN(3)), "TERMS="+orders[siege.random.IntN(2)])
+			return []string{"left", "right"}[siege.random.IntN(2)]
+		}))
+		for _, name := range []string{"session", "hop", "over", "rows"} {
+			in := int64(0)
+			task := summary.Task(name)
+			for _, s := range task.Steps {
+				if s.Name == "left" || s.Name == "right" {
+					in += s.In
 				}
-				kills, process = kills+1, nil
-				if p.other("stream", "reshard", []string{"left", "right"}[random.IntN(2)], fmt.Sprint(1+random.IntN(5)), "--data", p.data).Code == 0 {
-					reshards++
-				}
-			}
-			if process == nil {
-				process = p.start()
-			}
-			summary, _ := p.finish(process)
-			for _, name := range []string{"session", "hop", "over", "rows"} {
-				in := int64(0)
-				task := summary.Task(name)
-				for _, s := range task.Steps {
-					if s.Name == "left" || s.Name == "right" {
-						in += s.In
-					}
-					if !s.Balanced() {
-						t.Errorf("%s: step %s is not balanced: %+v", name, s.Name, s)
-					}
-				}
-				if in != n {
-					t.Errorf("%s took %d rows in over all runs, want %d", name, in, n)
-				}
-				if name != "rows" {
-					sum = sum.plus(sameWindows(t, name, file, filepath.Join(out, name+".ndjson")))
+				if !s.Balanced() {
+					t.Errorf("%s: step %s is not balanced: %+v", name, s.Name, s)
 				}
 			}
-			var rows, different int64
-			must(t, duck.Row(t.Context(), fmt.Sprintf("SELECT COUNT(*), COUNT(DISTINCT ts) FROM read_ndjson('%s', columns = {ts: 'TIMESTAMP', k: 'BIGINT', v: 'BIGINT'})",
-				filepath.Join(out, "rows.ndjson")), &rows, &different))
-			if rows != n || different != n {
-				t.Errorf("%d rows, %d different ones, want %d", rows, different, n)
+			if in != n {
+				t.Errorf("%s took %d rows in over all runs, want %d", name, in, n)
 			}
-		})
-	}
-	if reshards < want/8 {
-		t.Errorf("the streams were resharded %d times, too few to prove anything", reshards)
-	}
-	fmt.Printf("%d kills in %d lives of queries over two streams, %d reshardings: windows %v\n", kills, lives, reshards, sum)
+			if name != "rows" {
+				sum = sum.plus(sameWindows(t, name, file, filepath.Join(out, name+".ndjson")))
+			}
+		}
+		var rows, different int64
+		must(t, duck.Row(t.Context(), fmt.Sprintf("SELECT COUNT(*), COUNT(DISTINCT ts) FROM read_ndjson('%s', columns = {ts: 'TIMESTAMP', k: 'BIGINT', v: 'BIGINT'})",
+			filepath.Join(out, "rows.ndjson")), &rows, &different))
+		if rows != n || different != n {
+			t.Errorf("%d rows, %d different ones, want %d", rows, different, n)
+		}
+	})
+	fmt.Printf("%d kills in %d lives of queries over two streams, %d reshardings: windows %v\n", siege.kills, siege.lives, siege.reshards, sum)
 }
