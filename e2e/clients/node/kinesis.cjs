@@ -3,7 +3,7 @@
 "use strict";
 const {
   KinesisClient, CreateStreamCommand, waitUntilStreamExists, PutRecordCommand, PutRecordsCommand, ListShardsCommand,
-  GetShardIteratorCommand, GetRecordsCommand, RegisterStreamConsumerCommand, SubscribeToShardCommand, SplitShardCommand,
+  GetShardIteratorCommand, GetRecordsCommand, RegisterStreamConsumerCommand, DescribeStreamConsumerCommand, SubscribeToShardCommand, SplitShardCommand,
   DescribeStreamSummaryCommand, AddTagsToStreamCommand, ListTagsForStreamCommand, DeleteStreamCommand,
 } = require("@aws-sdk/client-kinesis");
 
@@ -24,6 +24,15 @@ async function read(ShardId) {
     }
     if (out.MillisBehindLatest === 0) return texts;
     ShardIterator = out.NextShardIterator;
+  }
+}
+
+// active waits until a consumer can be used.
+async function active(ConsumerARN) {
+  for (;;) {
+    const { ConsumerDescription } = await client.send(new DescribeStreamConsumerCommand({ ConsumerARN }));
+    if (ConsumerDescription.ConsumerStatus === "ACTIVE") return;
+    await new Promise((wake) => setTimeout(wake, 50));
   }
 }
 
@@ -65,6 +74,7 @@ async function main() {
   const shards = [await read(Shards[0].ShardId), await read(Shards[1].ShardId)];
 
   const { Consumer } = await client.send(new RegisterStreamConsumerCommand({ StreamARN: summary.StreamARN, ConsumerName: "node" }));
+  await active(Consumer.ConsumerARN);
   let begun;
   const started = new Promise((resolve) => { begun = resolve; });
   const subscription = subscribe(Consumer.ConsumerARN, first.ShardId, begun);

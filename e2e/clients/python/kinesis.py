@@ -4,6 +4,7 @@ import datetime
 import json
 import sys
 import threading
+import time
 
 import boto3
 import botocore.config
@@ -34,6 +35,12 @@ def read(shard):
         if out["MillisBehindLatest"] == 0:
             return texts
         iterator = out["NextShardIterator"]
+
+
+def active(consumer):
+    """Waits until a consumer can be used."""
+    while client.describe_stream_consumer(ConsumerARN=consumer)["ConsumerDescription"]["ConsumerStatus"] != "ACTIVE":
+        time.sleep(0.05)
 
 
 def subscribe(consumer, shard, started, seen):
@@ -73,6 +80,7 @@ texts = [read(s["ShardId"]) for s in shards]
 
 first = shards[0]
 consumer = client.register_stream_consumer(StreamARN=summary["StreamARN"], ConsumerName="python")["Consumer"]["ConsumerARN"]
+active(consumer)
 started, seen = threading.Event(), {"texts": [], "children": []}
 reader = threading.Thread(target=subscribe, args=(consumer, first["ShardId"], started, seen), daemon=True)
 reader.start()
