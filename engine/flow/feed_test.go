@@ -232,8 +232,16 @@ func TestTheSlowestShardOfAnyInputHoldsTheWatermarkAndIsNamed(t *testing.T) {
 	}
 }
 
-// large says that its rows take a byte each.
-type large struct{ sink }
+// large says that its rows take a byte each, and keeps the watermarks at which it was cut.
+type large struct {
+	sink
+	marks []int64
+}
+
+func (s *large) Plan(ctx context.Context, cut flow.Cut) (flow.Plan, error) {
+	s.marks = append(s.marks, cut.Watermark)
+	return s.sink.Plan(ctx, cut)
+}
 
 func (s *large) Open() flow.Open {
 	return flow.Open{Rows: int64(len(s.rows)), Memory: int64(len(s.rows))}
@@ -254,6 +262,10 @@ func TestAChunkIsCutBeforeTheRestOfTheShardsIsRead(t *testing.T) {
 	}
 	if got := p.delivered(); !slices.Equal(got, wantRows(40)) {
 		t.Errorf("delivered %d rows", len(got))
+	}
+	// The shard that was not read yet holds the watermark back all the same.
+	if len(s.marks) < 2 || s.marks[0] != column.MinWatermark || s.marks[1] == column.MinWatermark {
+		t.Errorf("watermarks %v", s.marks)
 	}
 	if cuts := task.Status().Cuts["memory"]; cuts != 2 || len(p.dest) != 2 {
 		t.Errorf("%d chunks were cut for memory, %d were delivered, of 2 shards", cuts, len(p.dest))

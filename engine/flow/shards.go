@@ -136,6 +136,12 @@ func (t *Task) readAll(ctx context.Context) (bool, error) {
 	t.join()
 	t.kin.waiting = false
 	any := false
+	// All of them, before any is read: one that was not let in does not hold the watermark back.
+	for _, r := range t.readers {
+		if err := t.admit(ctx, r); err != nil {
+			return false, err
+		}
+	}
 	begun := min(t.rest, len(t.readers))
 	rest := t.readers[begun:]
 	t.rest = 0
@@ -145,11 +151,6 @@ func (t *Task) readAll(ctx context.Context) (bool, error) {
 			return any, nil
 		}
 		rest = rest[len(readers):]
-		for _, r := range readers {
-			if err := t.admit(ctx, r); err != nil {
-				return any, err
-			}
-		}
 		read, err := t.readTogether(ctx, readers)
 		any = any || read
 		if err != nil {
