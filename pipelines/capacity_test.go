@@ -116,8 +116,11 @@ func TestShardsFollowTheLoadAndEveryRowIsDeliveredOnce(t *testing.T) {
 		Capacity: capacity.Options{ShardRecords: 1000, Step: 100 * time.Millisecond, CoolDown: 4},
 	})
 	r.await("four shards", func(s pipelines.StreamStatus, _ int64) bool { return s.Open == 4 })
-	s := r.await("one shard again, and all delivered", func(s pipelines.StreamStatus, rows int64) bool { return s.Open == 1 && rows == n })
-	if s.Splits < 3 || s.Merges < 3 || s.Splits != s.Merges || s.Shards < 7 {
+	// A merge is counted a moment after its shards are seen.
+	s := r.await("one shard again, every split merged, and all delivered", func(s pipelines.StreamStatus, rows int64) bool {
+		return s.Open == 1 && s.Splits == s.Merges && rows == n
+	})
+	if s.Splits < 3 || s.Shards < 7 {
 		t.Errorf("status: %+v", s)
 	}
 	close(r.stop)
