@@ -9,7 +9,8 @@ build: ## compile ./millrace
 	go build -o millrace ./cmd/millrace
 
 # staticcheck is a tool of the e2e module, so that users of this one never download it.
-lint: ## gofmt, go vet and staticcheck in both modules
+lint: ## gofmt, go vet and staticcheck in both modules, and no conflict left in a file
+	@! git grep -nE '^(<{7}|>{7}) '
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt -w is due on:"; echo "$$unformatted"; exit 1; }
 	go vet ./...
 	cd e2e && go vet ./...
