@@ -5,16 +5,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
-
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/engine/vfs"
 )
 
 // untilRoom does something that can be done again, as long as a disk is full and nobody asks to stop. It says so once.
 func untilRoom(ctx context.Context, o Options, do func() error) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, 15*time.Second
+	wait := flow.NewBackOff()
 	for told := false; ; told = true {
 		err := do()
 		if !vfs.IsFull(err) {

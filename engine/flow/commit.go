@@ -215,7 +215,7 @@ func (t *Task) watermarks() map[record.ShardID]int64 {
 func (t *Task) insist(ctx context.Context, grace time.Duration, f func(ctx context.Context) error) error {
 	ctx, release := t.untilStopped(ctx, grace)
 	defer release()
-	wait := newWait()
+	wait := NewBackOff()
 	for full := false; ; {
 		err := f(ctx)
 		if err == nil || IsPermanent(err) {

@@ -83,7 +83,7 @@ func addLetter(b *record.Batch, position int64, l DeadLetter) error {
 // producer is that of the rows of a shard which go to another stream. User records have one of their own, because
 // their positions are others; so has a stream that is read again.
 func (r *reader) producer(t *Task, of, task string) uint64 {
-	parts := []string{of, t.Identity.Pipeline, task, t.incarnation(r.feed), r.feed.shard(r.id).String()}
+	parts := []string{of, t.Identity.Pipeline, task, r.feed.Input.Incarnation, r.feed.shard(r.id).String()}
 	if r.feed.Input.UserRecords {
 		parts = append(parts, "user-records")
 	}
@@ -91,14 +91,6 @@ func (r *reader) producer(t *Task, of, task string) uint64 {
 		parts = append(parts, r.feed.Name)
 	}
 	return stream.ProducerID(parts...)
-}
-
-// incarnation is that of the stream of a feed.
-func (t *Task) incarnation(f *feed) string {
-	if len(t.feeds) == 1 {
-		return t.Identity.Incarnation
-	}
-	return f.Input.Incarnation
 }
 
 // place is the position of a row's producer behind the row.

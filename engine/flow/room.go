@@ -16,12 +16,10 @@ import (
 // are written again in place (record). Where the work cannot be done twice from where it stopped, as in the middle of
 // a query's snapshot, the task begins anew at its document, as after a crash (Consumer.handle).
 
-// maxWait is the longest pause between two attempts at what failed.
-const maxWait = 15 * time.Second
-
-func newWait() *backoff.ExponentialBackOff {
+// NewBackOff gives the pauses between attempts at what failed, which grow to 15 seconds and never end.
+func NewBackOff() backoff.BackOff {
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, maxWait
+	wait.InitialInterval, wait.MaxInterval = 200*time.Millisecond, 15*time.Second
 	return wait
 }
 
@@ -112,7 +110,7 @@ func (c *Consumer) prepare(ctx context.Context) (map[int]checkpoint.Document, er
 		last = task
 		return task.Run(ctx)
 	}
-	for wait := newWait(); ; {
+	for wait := NewBackOff(); ; {
 		docs, err := c.group.Prepare(ctx, c.common.Meta, checkpoint.Setup{Start: startOf(c.common.Feeds), Redo: redo})
 		c.note(err)
 		if !vfs.IsFull(err) || !c.patient(ctx, nil, wait.NextBackOff()) {
@@ -153,7 +151,7 @@ func (c *Consumer) patient(ctx context.Context, asked <-chan struct{}, d time.Du
 // handle runs a task under its lease, anew from its document each time that a full disk ended it.
 func (c *Consumer) handle(ctx context.Context, l *checkpoint.Lease) error {
 	number := int(l.Shard())
-	wait := newWait()
+	wait := NewBackOff()
 	for before := (*Task)(nil); ; {
 		task, err := c.attempt(ctx, l, number, before)
 		if !vfs.IsFull(err) || ctx.Err() != nil {
