@@ -101,11 +101,7 @@ func (r *running) end() pipelines.Summary {
 		r.t.Fatal(err)
 	}
 	for _, t := range s.Tasks {
-		for _, step := range t.Steps {
-			if n := step.InFlight(); n != 0 {
-				r.t.Errorf("%s: step %s: the ledger leaves %d rows unaccounted: %+v", t.Name, step.Name, n, step.Counts)
-			}
-		}
+		balanced(r.t, t.Name, t.Steps)
 	}
 	return s
 }

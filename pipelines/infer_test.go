@@ -1,7 +1,6 @@
 package pipelines_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,99 +16,25 @@ import (
 	"github.com/millrace-io/millrace/pipelines"
 )
 
-// place is a directory with a pipeline file, its input, its data and its output.
-type place struct {
-	t    *testing.T
-	dir  string
-	said []string
-}
-
+// newPlace has a pipeline from in-*.ndjson through a stream into files of ten rows.
 func newPlace(t *testing.T, stream string, extra ...string) *place {
 	t.Helper()
-	p := &place{t: t, dir: t.TempDir()}
-	p.write("p.yaml", fmt.Sprintf(`
+	return placeOf(t, fmt.Sprintf(`
 version: 1
 streams:
   clicks:
 %s
 sources:
-  in: {type: file, paths: [%q], to: clicks}
+  in: {type: file, paths: ["DIR/in-*.ndjson"], to: clicks}
 sinks:
   lake:
     type: file
     from: clicks
-    dir: %s
+    dir: DIR/out
     format: ndjson
     buffer: {rows: 10}
 %s
-`, stream, p.path("in-*.ndjson"), p.path("out"), strings.Join(extra, "\n")))
-	return p
-}
-
-func (p *place) path(name string) string { return filepath.Join(p.dir, name) }
-
-func (p *place) write(name, text string) {
-	p.t.Helper()
-	if err := os.WriteFile(p.path(name), []byte(text), 0o644); err != nil {
-		p.t.Fatal(err)
-	}
-}
-
-func (p *place) read(name string) string {
-	p.t.Helper()
-	text, err := os.ReadFile(p.path(name))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return string(text)
-}
-
-func (p *place) resolve() (*pipelines.Pipeline, pipelines.Options, error) {
-	o := pipelines.Options{Data: p.path("data"), Stop: make(chan struct{}), Stdout: os.Stderr, Log: slog.New(slog.DiscardHandler), Now: time.Now}
-	loaded, err := pipelines.Resolve(p.t.Context(), p.path("p.yaml"), realComponents(), pipelines.ResolveOptions{Run: o, Say: func(text string) { p.said = append(p.said, text) }})
-	return loaded, o, err
-}
-
-// run runs the pipeline to its end.
-func (p *place) run() pipelines.Status {
-	p.t.Helper()
-	loaded, o, err := p.resolve()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	r, err := pipelines.Open(p.t.Context(), loaded, o)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	err = r.Wait(p.t.Context())
-	s := r.Status()
-	if err = errors.Join(err, r.Close()); err != nil {
-		p.t.Fatal(err)
-	}
-	return s
-}
-
-// rows are all delivered rows, by the file they are in.
-func (p *place) rows() (files [][]string, all []string) {
-	p.t.Helper()
-	names, err := filepath.Glob(p.path("out/*.ndjson"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	slices.Sort(names)
-	for _, n := range names {
-		f, err := os.Open(n)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		var rows []string
-		for s := bufio.NewScanner(f); s.Scan(); {
-			rows = append(rows, s.Text())
-		}
-		_ = f.Close()
-		files, all = append(files, rows), append(all, rows...)
-	}
-	return files, all
+`, stream, strings.Join(extra, "\n")))
 }
 
 func TestSchemaIsInferredLockedAndWidened(t *testing.T) {

@@ -1,8 +1,6 @@
 package pipelines_test
 
 import (
-	"slices"
-	"strings"
 	"testing"
 )
 
@@ -26,8 +24,7 @@ sinks:
 `
 
 func TestQueriesInsertIntoADeclaredStream(t *testing.T) {
-	p := &place{t: t, dir: t.TempDir()}
-	p.write("p.yaml", strings.ReplaceAll(insertFile, "DIR", p.dir))
+	p := placeOf(t, insertFile)
 	p.write("clicks.ndjson", `{"ts":"2026-01-01T00:00:01Z","v":1}
 {"ts":"2026-01-01T00:00:02Z","v":2}
 `)
@@ -35,19 +32,15 @@ func TestQueriesInsertIntoADeclaredStream(t *testing.T) {
 {"at":"2026-01-01T00:00:01Z","n":0}
 `)
 	p.run()
-	if got, want := linesUnder(t, p.path("all")), []string{
+	p.want("all",
 		`{"at":"2026-01-01T00:00:01Z","kind":"click","n":1}`,
 		`{"at":"2026-01-01T00:00:01Z","kind":"view","n":4}`,
 		`{"at":"2026-01-01T00:00:02Z","kind":"click","n":2}`,
-	}; !slices.Equal(got, want) {
-		t.Errorf("all:\n%s", strings.Join(got, "\n"))
-	}
-	if got, want := linesUnder(t, p.path("sums")), []string{
+	)
+	p.want("sums",
 		`{"window_start":"2026-01-01T00:00:00Z","kind":"click","n":3}`,
 		`{"window_start":"2026-01-01T00:00:00Z","kind":"view","n":4}`,
-	}; !slices.Equal(got, want) {
-		t.Errorf("sums:\n%s", strings.Join(got, "\n"))
-	}
+	)
 }
 
 func TestMistakesOfInsertAreAtTheirPlaces(t *testing.T) {
@@ -62,14 +55,8 @@ func TestMistakesOfInsertAreAtTheirPlaces(t *testing.T) {
 		{"totals: {type: file, from: sums", "totals: {type: file, from: from_views", `the rows of query "from_views" go to stream "events"; read that`},
 		{"AS n FROM events", "AS n FROM from_views", `the rows of query "from_views" go to stream "events"; read that`},
 	} {
-		p := &place{t: t, dir: t.TempDir()}
-		text := strings.ReplaceAll(insertFile, "DIR", p.dir)
-		if !strings.Contains(text, c[0]) {
-			t.Fatalf("%q is not in the file", c[0])
-		}
-		p.write("p.yaml", strings.Replace(text, c[0], c[1], 1))
-		if _, _, err := p.resolve(); err == nil || !strings.Contains(err.Error(), c[2]) {
-			t.Errorf("%s:\n%v\nwant %s", c[1], err, c[2])
-		}
+		p := placeOf(t, insertFile)
+		p.edit(c[0], c[1])
+		p.refused(c[2])
 	}
 }

@@ -1,14 +1,11 @@
 package pipelines_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -36,8 +33,7 @@ sinks:
 `
 
 func TestAQueryReadsTwoStreams(t *testing.T) {
-	p := &place{t: t, dir: t.TempDir()}
-	p.write("p.yaml", strings.ReplaceAll(unionFile, "DIR", p.dir))
+	p := placeOf(t, unionFile)
 	p.write("clicks.ndjson", `{"ts":"2026-01-01T00:00:01Z","v":1}
 {"ts":"2026-01-01T00:01:00Z","v":2}
 {"ts":"2026-01-01T00:01:00Z","v":"x"}
@@ -46,13 +42,11 @@ func TestAQueryReadsTwoStreams(t *testing.T) {
 {"at":"2026-01-01T00:00:09Z","n":0}
 `)
 	status := p.run()
-	if got, want := linesUnder(t, p.path("sums")), []string{
+	p.want("sums",
 		`{"window_start":"2026-01-01T00:00:00Z","kind":"click","total":1}`,
 		`{"window_start":"2026-01-01T00:00:00Z","kind":"view","total":4}`,
 		`{"window_start":"2026-01-01T00:01:00Z","kind":"click","total":2}`,
-	}; !slices.Equal(got, want) {
-		t.Errorf("sums:\n%s", strings.Join(got, "\n"))
-	}
+	)
 	for _, task := range status.Tasks {
 		if task.Name != "sums" {
 			continue
@@ -63,45 +57,6 @@ func TestAQueryReadsTwoStreams(t *testing.T) {
 		if task.From != "clicks, views" || len(task.Shards) != 3 {
 			t.Errorf("from %s: %+v", task.From, task.Shards)
 		}
-	}
-}
-
-// stopped runs the pipeline until all that was written is read and delivered, and stops it without closing
-// windows. Sources are to follow their files.
-func (p *place) stopped(records int64) {
-	p.t.Helper()
-	loaded, o, err := p.resolve()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	stop := make(chan struct{})
-	o.Stop = stop
-	r, err := pipelines.Open(p.t.Context(), loaded, o)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- r.Wait(context.WithoutCancel(p.t.Context())) }()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for read := false; !read; {
-		<-tick.C
-		s := r.Status()
-		written := int64(0)
-		for _, x := range s.Streams {
-			written += x.Records
-		}
-		read = written >= records
-		for _, task := range s.Tasks {
-			read = read && task.State != "starting" && len(task.Shards) > 0
-			for _, sh := range task.Shards {
-				read = read && sh.Lag == 0
-			}
-		}
-	}
-	close(stop)
-	if err := errors.Join(<-done, r.Close()); err != nil {
-		p.t.Fatal(err)
 	}
 }
 
@@ -140,7 +95,7 @@ func (p *place) shop(follow bool, terms ...string) {
 
 // Between runs terms change places, one is added, and one is taken away: each input goes on where it stood.
 func TestTermsChangePlacesAndAreAddedBetweenRuns(t *testing.T) {
-	p := &place{t: t, dir: t.TempDir()}
+	p := &place{t: t, dir: t.TempDir()} // shop writes its file
 	var web, till, post strings.Builder
 	add := func(from, to int) {
 		for i := from; i < to; i++ {
@@ -165,14 +120,12 @@ func TestTermsChangePlacesAndAreAddedBetweenRuns(t *testing.T) {
 	p.shop(false, webTerm, postTerm, tillTerm)
 	add(300, 400)
 	s := p.run()
-	if got, want := linesUnder(t, p.path("sold")), []string{
+	p.want("sold",
 		`{"window_start":"2026-01-01T00:00:00Z","src":"post","n":400,"low":2000,"high":2399}`,
 		`{"window_start":"2026-01-01T00:00:00Z","src":"till","n":200,"low":1000,"high":1398}`,
 		`{"window_start":"2026-01-01T00:00:00Z","src":"web","n":400,"low":0,"high":399}`,
-	}; !slices.Equal(got, want) {
-		t.Errorf("sold:\n%s", strings.Join(got, "\n"))
-	}
-	all := linesUnder(t, p.path("all"))
+	)
+	all := p.lines("all")
 	if len(all) != 1000 || len(slices.Compact(all)) != 1000 {
 		t.Errorf("%d rows, %d different ones; want 1000", len(all), len(slices.Compact(all)))
 	}
@@ -181,18 +134,12 @@ func TestTermsChangePlacesAndAreAddedBetweenRuns(t *testing.T) {
 		if (task.Kind == "query") && last.In != 1000 {
 			t.Errorf("%s: %+v", task.Name, task.Steps)
 		}
-		for _, step := range task.Steps {
-			if n := step.InFlight(); n != 0 {
-				t.Errorf("%s: step %s leaves %d rows unaccounted", task.Name, step.Name, n)
-			}
-		}
 	}
 }
 
 // A stream once directly and once through a transform, and what another query gives of it.
 func TestTheSameStreamIsReadTwiceAndAsTheOutputOfAQuery(t *testing.T) {
-	p := &place{t: t, dir: t.TempDir()}
-	p.write("p.yaml", strings.ReplaceAll(`
+	p := placeOf(t, `
 version: 1
 streams:
   clicks: {schema: {ts: timestamp, v: bigint}, event_time: ts, watermark: 0s, shards: 2}
@@ -211,7 +158,7 @@ queries:
       GROUP BY TUMBLE(ts, INTERVAL '1' HOUR), kind
 sinks:
   out: {type: file, from: mixed, dir: DIR/out, format: ndjson}
-`, "DIR", p.dir))
+`)
 	p.write("in.ndjson", `{"ts":"2026-01-01T00:00:01Z","v":1}
 {"ts":"2026-01-01T00:00:02Z","v":2}
 {"ts":"2026-01-01T00:01:03Z","v":3}
@@ -219,13 +166,11 @@ sinks:
 not a row
 `)
 	s := p.run()
-	if got, want := linesUnder(t, p.path("out")), []string{
+	p.want("out",
 		`{"window_start":"2026-01-01T00:00:00Z","kind":"every","v":10,"n":4}`,
 		`{"window_start":"2026-01-01T00:00:00Z","kind":"large","v":7,"n":2}`,
 		`{"window_start":"2026-01-01T00:00:00Z","kind":"minute","v":10,"n":2}`,
-	}; !slices.Equal(got, want) {
-		t.Errorf("out:\n%s", strings.Join(got, "\n"))
-	}
+	)
 	if s.DeadLetters.Records != 1 {
 		t.Errorf("%d dead letters for one record that is no row", s.DeadLetters.Records)
 	}
@@ -276,8 +221,7 @@ sinks:
   sums: {type: file, from: minutes, dir: DIR/sums, format: ndjson}
 `)
 	}
-	p := &place{t: t, dir: t.TempDir()}
-	p.write("p.yaml", strings.ReplaceAll(file("{v: bigint, ts: timestamp}"), "DIR", p.dir))
+	p := placeOf(t, file("{v: bigint, ts: timestamp}"))
 	p.write("a.ndjson", `{"ts":"2026-01-01T00:02:00Z","v":1}
 {"ts":"2026-01-01T00:00:01Z","v":2}
 `)
@@ -286,38 +230,23 @@ sinks:
 {"ts":"2026-01-01T00:00:30Z","v":16}
 `)
 	p.run()
-	if got, want := linesUnder(t, p.path("late")), []string{`{"ts":"2026-01-01T00:00:01Z","v":2}`, `{"ts":"2026-01-01T00:00:30Z","v":16}`}; !slices.Equal(got, want) {
-		t.Errorf("late:\n%s", strings.Join(got, "\n"))
-	}
-	if got, want := linesUnder(t, p.path("sums")), []string{
+	p.want("late", `{"ts":"2026-01-01T00:00:01Z","v":2}`, `{"ts":"2026-01-01T00:00:30Z","v":16}`)
+	p.want("sums",
 		`{"window_start":"2026-01-01T00:00:00Z","v":4}`, `{"window_start":"2026-01-01T00:02:00Z","v":9}`,
-	}; !slices.Equal(got, want) {
-		t.Errorf("sums:\n%s", strings.Join(got, "\n"))
-	}
-	p.write("p.yaml", strings.ReplaceAll(file("{v: double, ts: timestamp, v: bigint}"), "v: double, ", "x: double, "))
-	if _, _, err := p.resolve(); err == nil || !strings.Contains(err.Error(), `those of "clicks" and "others" have different columns`) {
-		t.Errorf("%v", err)
-	}
+	)
+	p.file(file("{x: double, ts: timestamp, v: bigint}"))
+	p.refused(`those of "clicks" and "others" have different columns`)
 }
 
 func TestWhatIsInsertedDoesNotComeBackThroughAnyInput(t *testing.T) {
-	p := &place{t: t, dir: t.TempDir()}
-	p.write("p.yaml", strings.ReplaceAll(unionFile, "DIR", p.dir))
-	text := p.read("p.yaml")
-	const back = "SELECT window_start, kind, SUM(n) AS total FROM ("
-	if !strings.Contains(text, back) {
-		t.Fatal("the file has changed")
-	}
-	p.write("p.yaml", strings.Replace(text, back, "INSERT INTO views (at, n) SELECT window_start, SUM(n) AS total FROM (", 1))
-	if _, _, err := p.resolve(); err == nil || !strings.Contains(err.Error(), `what is inserted into "views" comes back to this query`) {
-		t.Errorf("%v", err)
-	}
+	p := placeOf(t, unionFile)
+	p.edit("SELECT window_start, kind, SUM(n) AS total FROM (", "INSERT INTO views (at, n) SELECT window_start, SUM(n) AS total FROM (")
+	p.refused(`what is inserted into "views" comes back to this query`)
 }
 
 // Records decide on the schemas of both inputs, but not on the columns that the query reads of them.
 func TestInputsOfAUnionHaveSchemasThatRecordsDecideOn(t *testing.T) {
-	p := &place{t: t, dir: t.TempDir()}
-	p.write("p.yaml", strings.ReplaceAll(`
+	p := placeOf(t, `
 version: 1
 streams:
   a: {infer: {sample: 2}, unknown: add, event_time: at}
@@ -329,7 +258,7 @@ queries:
   both: {sql: "SELECT ts, m FROM b UNION ALL SELECT at, n FROM a"}
 sinks:
   out: {type: file, from: both, dir: DIR/out, format: ndjson}
-`, "DIR", p.dir))
+`)
 	for i := range 3 {
 		text := ""
 		for k := range 2 {
@@ -346,7 +275,7 @@ sinks:
 	if s.DeadLetters.Records != 2 {
 		t.Errorf("%d dead letters, want one of each stream", s.DeadLetters.Records)
 	}
-	if got := linesUnder(t, p.path("out")); len(got) != 14 || len(slices.Compact(got)) != 14 {
+	if got := p.lines("out"); len(got) != 14 || len(slices.Compact(got)) != 14 {
 		t.Errorf("%d rows\n%s", len(got), strings.Join(got, "\n"))
 	}
 	for name, want := range map[string][]string{"a": {"n: bigint", "new1: boolean", "new2: boolean"}, "b": {"m: bigint", "new2: boolean"}} {
@@ -357,19 +286,11 @@ sinks:
 			}
 		}
 	}
-	for _, task := range s.Tasks {
-		for _, step := range task.Steps {
-			if n := step.InFlight(); n != 0 {
-				t.Errorf("%s: step %s leaves %d rows unaccounted", task.Name, step.Name, n)
-			}
-		}
-	}
 }
 
 // Each input has the watermark that its windows go by.
 func TestWindowsGoByArrivalOverOneStreamAndByEventTimeOverAnother(t *testing.T) {
-	p := &place{t: t, dir: t.TempDir()}
-	p.write("p.yaml", strings.ReplaceAll(`
+	p := placeOf(t, `
 version: 1
 streams:
   a: {schema: {v: bigint}}
@@ -384,16 +305,14 @@ queries:
       UNION ALL SELECT 'b', SUM(v) FROM b GROUP BY TUMBLE(ts, INTERVAL '1' HOUR)
 sinks:
   out: {type: file, from: sums, dir: DIR/out, format: ndjson}
-`, "DIR", p.dir))
+`)
 	p.write("a.ndjson", `{"v":1}`+"\n"+`{"v":2}`+"\n")
 	p.write("b.ndjson", `{"ts":"2026-01-01T00:00:00Z","v":4}
 {"ts":"2026-01-01T01:00:00Z","v":8}
 {"ts":"2026-01-01T00:00:00Z","v":16}
 `)
 	s := p.run()
-	if got, want := linesUnder(t, p.path("out")), []string{`{"of":"a","v":3}`, `{"of":"b","v":4}`, `{"of":"b","v":8}`}; !slices.Equal(got, want) {
-		t.Errorf("got\n%s", strings.Join(got, "\n"))
-	}
+	p.want("out", `{"of":"a","v":3}`, `{"of":"b","v":4}`, `{"of":"b","v":8}`)
 	if s.DeadLetters.Records != 1 {
 		t.Errorf("%d rows are late, want that of b", s.DeadLetters.Records)
 	}
