@@ -85,13 +85,18 @@ func BenchmarkTumble(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	batches := clickBatches(64)
-	op := q.New()
+	fold(b, q.New(), clickBatches(64))
+}
+
+// fold measures op over batches, again and again from the beginning of their time.
+func fold(b *testing.B, op sql.Operator, batches []*column.Batch) {
 	rows, start := 0, cpu(b)
 	for i := 0; b.Loop(); i++ {
 		batch := batches[i%len(batches)]
 		if i%len(batches) == 0 {
-			op = q.New()
+			if err := op.Restore(nil); err != nil {
+				b.Fatal(err)
+			}
 		}
 		taken, err := op.Add(batch)
 		if err != nil || taken.Aggregated != benchRows {

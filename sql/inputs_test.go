@@ -89,18 +89,7 @@ func addTo(t *testing.T, q *sql.Query, op sql.Operator, name string, number int,
 		if known != name {
 			continue
 		}
-		schema, err := sqltest.Schema(inputSchemas[name])
-		if err != nil {
-			t.Fatal(err)
-		}
-		var cells [][]string
-		for _, r := range rows {
-			cells = append(cells, sqltest.Cells(r))
-		}
-		b, err := sqltest.Batch(schema, cells, false)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := batchOf(t, inputSchemas[name], rows...)
 		b.Origin.Input, b.Origin.Shard = input, record.ShardID(number<<26)
 		if _, err := op.Add(b); err != nil {
 			t.Fatal(err)

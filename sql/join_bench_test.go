@@ -91,28 +91,7 @@ func BenchmarkJoin(b *testing.B) {
 		{"two rows each", fmt.Sprintf(joinRevenue, "LEFT JOIN regions ON country = code"), 12, 2},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			op := joining(b, c.text, regionTable(c.rows, c.times))
-			batches := keyed(clickBatches(64), int64(c.rows))
-			rows, start := 0, cpu(b)
-			for i := 0; b.Loop(); i++ {
-				batch := batches[i%len(batches)]
-				if i%len(batches) == 0 {
-					// Time begins again.
-					if err := op.Restore(nil); err != nil {
-						b.Fatal(err)
-					}
-				}
-				if _, err := op.Add(batch); err != nil {
-					b.Fatal(err)
-				}
-				if mark := batch.Watermarks[benchRows-1]; op.Ready(mark) {
-					if _, err := op.Emit(mark); err != nil {
-						b.Fatal(err)
-					}
-				}
-				rows += batch.Rows
-			}
-			perRow(b, start, rows)
+			fold(b, joining(b, c.text, regionTable(c.rows, c.times)), keyed(clickBatches(64), int64(c.rows)))
 		})
 	}
 }

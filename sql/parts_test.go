@@ -26,19 +26,11 @@ func taken(t *testing.T, d *sqltest.Drawer, op sql.Operator) []byte {
 // manyKeys are rows of n of 2,000 keys within a minute.
 func manyKeys(t *testing.T, r *rand.Rand, n int) *column.Batch {
 	t.Helper()
-	schema, err := sqltest.Schema("ts timestamp, k bigint, v double")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var rows [][]string
 	for range n {
 		rows = append(rows, []string{fmt.Sprintf("00:00:%02d", r.IntN(60)), fmt.Sprint(r.IntN(2000)), fmt.Sprint(r.Float64())})
 	}
-	b, err := sqltest.Batch(schema, rows, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return cellsOf(t, "ts timestamp, k bigint, v double", rows)
 }
 
 const manyQuery = `SELECT window_start, window_end, k, COUNT(*) AS n, SUM(v) AS v FROM s GROUP BY HOP(ts, INTERVAL '20' SECOND, INTERVAL '1' MINUTE), k`

@@ -66,17 +66,29 @@ func TestMistakesHaveAPlace(t *testing.T) {
 }
 
 // batch is rows of clickSchema.
-func batch(t *testing.T, rows ...string) *column.Batch {
+func batch(t testing.TB, rows ...string) *column.Batch {
 	t.Helper()
-	schema, err := sqltest.Schema(clickSchema)
+	return batchOf(t, clickSchema, rows...)
+}
+
+// batchOf is rows of a schema as scripts write them.
+func batchOf(t testing.TB, schema string, rows ...string) *column.Batch {
+	t.Helper()
+	cells := make([][]string, len(rows))
+	for i, r := range rows {
+		cells[i] = sqltest.Cells(r)
+	}
+	return cellsOf(t, schema, cells)
+}
+
+// cellsOf is rows of cells.
+func cellsOf(t testing.TB, schema string, rows [][]string) *column.Batch {
+	t.Helper()
+	s, err := sqltest.Schema(schema)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cells [][]string
-	for _, r := range rows {
-		cells = append(cells, sqltest.Cells(r))
-	}
-	b, err := sqltest.Batch(schema, cells, false)
+	b, err := sqltest.Batch(s, rows, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,10 +44,6 @@ type feed struct {
 
 func newFeed(t testing.TB, r *rand.Rand, batches, keys int) feed {
 	t.Helper()
-	schema, err := sqltest.Schema(spillSchema)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var f feed
 	now := 0
 	for range batches {
@@ -66,10 +62,7 @@ func newFeed(t testing.TB, r *rand.Rand, batches, keys int) feed {
 				cell(fmt.Sprint(r.IntN(keys)), 50), cell(fmt.Sprint(r.IntN(1000)), 20), cell(fmt.Sprintf("t%d", r.IntN(7)), 20),
 			})
 		}
-		b, err := sqltest.Batch(schema, rows, false)
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := cellsOf(t, spillSchema, rows)
 		b.Origin.Shard = record.ShardID(r.IntN(2))
 		mark, err := sqltest.Time(fmt.Sprintf("%02d:%02d:%02d", max(now-60_000, 0)/3_600_000, max(now-60_000, 0)/60_000%60, max(now-60_000, 0)/1000%60))
 		if err != nil {
@@ -142,17 +135,11 @@ func TestALogOfWhatCameAndLeftIsTheSameState(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 9))
 			q := compile(t, spillSchema, "ts", spilling[name])
 			first, f := newFeed(t, r, 1, 1), newFeed(t, r, 30, 6000)
-			schema, err := sqltest.Schema(spillSchema)
-			if err != nil {
-				t.Fatal(err)
-			}
 			var rows [][]string
 			for k := range 6000 {
 				rows = append(rows, []string{fmt.Sprintf("00:00:%02d.%03d", k/1000, k%1000), fmt.Sprint(k), "1", "t"})
 			}
-			if first.batches[0], err = sqltest.Batch(schema, rows, false); err != nil {
-				t.Fatal(err)
-			}
+			first.batches[0] = cellsOf(t, spillSchema, rows)
 			first.marks[0] = column.MinWatermark
 			f.batches, f.marks = append(first.batches, f.batches...), append(first.marks, f.marks...)
 			want, got := plainly(t, q, f), spilled(t, q, f, r, 64<<20)

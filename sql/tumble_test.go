@@ -274,13 +274,8 @@ func restarted(t *testing.T, q *sql.Query, op sql.Operator) sql.Operator {
 
 func snapshotOf(t testing.TB, q *sql.Query, rows ...[]string) []byte {
 	t.Helper()
-	schema, _ := sqltest.Schema(streamSchema)
-	b, err := sqltest.Batch(schema, rows, false)
-	if err != nil {
-		t.Fatal(err)
-	}
 	op := q.New()
-	if _, err := op.Add(b); err != nil {
+	if _, err := op.Add(cellsOf(t, streamSchema, rows)); err != nil {
 		t.Fatal(err)
 	}
 	state, err := op.Snapshot()
@@ -342,16 +337,11 @@ func TestMemoryFollowsTheGroups(t *testing.T) {
 	q := compile(t, streamSchema, "ts", streamQuery)
 	op := q.New()
 	empty := op.Memory()
-	schema, _ := sqltest.Schema(streamSchema)
 	var rows [][]string
 	for i := range 5000 {
 		rows = append(rows, []string{"00:00:01", fmt.Sprintf("key-%06d", i), "1", "2"})
 	}
-	b, err := sqltest.Batch(schema, rows, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := op.Add(b); err != nil {
+	if _, err := op.Add(cellsOf(t, streamSchema, rows)); err != nil {
 		t.Fatal(err)
 	}
 	// A group has at least its key and eight numbers.

@@ -14,15 +14,8 @@ import (
 // listsOf is a batch of rows of cells.
 func listsOf(t *testing.T, schema string, rows ...[]string) (*column.Batch, func(string) (sql.Input, bool)) {
 	t.Helper()
-	s, err := sqltest.Schema(schema)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := sqltest.Batch(s, rows, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b, func(string) (sql.Input, bool) { return sql.Input{Schema: s}, true }
+	b := cellsOf(t, schema, rows)
+	return b, func(string) (sql.Input, bool) { return sql.Input{Schema: b.Schema}, true }
 }
 
 // A column of structs may have values below those that are null.

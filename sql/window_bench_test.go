@@ -27,25 +27,7 @@ func BenchmarkWindows(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			batches := clickBatches(64)
-			op := q.New()
-			rows, start := 0, cpu(b)
-			for i := 0; b.Loop(); i++ {
-				batch := batches[i%len(batches)]
-				if i%len(batches) == 0 {
-					op = q.New()
-				}
-				if _, err := op.Add(batch); err != nil {
-					b.Fatal(err)
-				}
-				if mark := batch.Watermarks[benchRows-1]; op.Ready(mark) {
-					if _, err := op.Emit(mark); err != nil {
-						b.Fatal(err)
-					}
-				}
-				rows += batch.Rows
-			}
-			perRow(b, start, rows)
+			fold(b, q.New(), clickBatches(64))
 		})
 	}
 }

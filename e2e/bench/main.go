@@ -55,6 +55,15 @@ type figures struct {
 	bytes        int64 // delivered
 }
 
+// made notes the file that was delivered.
+func (f *figures) made(file string) error {
+	info, err := os.Stat(file)
+	if err == nil {
+		f.objects, f.bytes = 1, info.Size()
+	}
+	return err
+}
+
 func run() (err error) {
 	n := flag.Int("events", 2_000_000, "how many events")
 	runs := flag.Int("runs", 3, "how many runs; the median counts")
@@ -258,11 +267,9 @@ func (b *bench) revenue(ctx context.Context, _ int) (figures, error) {
 	if err != nil {
 		return f, err
 	}
-	info, err := os.Stat(out)
-	if err != nil {
+	if err := f.made(out); err != nil {
 		return f, err
 	}
-	f.objects, f.bytes = 1, info.Size()
 	return f, b.expect(ctx, 0, fmt.Sprintf(`SELECT (SELECT COUNT(*) FROM read_ndjson('%s', columns = {action: 'VARCHAR'}) WHERE action = 'purchase')
 		- (SELECT SUM(n)::BIGINT FROM read_ndjson('%s', columns = {n: 'BIGINT'}))`, b.events, out))
 }
@@ -279,12 +286,8 @@ func (b *bench) duckdb(ctx context.Context, _ int) (figures, error) {
 	if err != nil {
 		return f, err
 	}
-	info, err := os.Stat(out)
-	if err != nil {
-		return f, err
-	}
-	f.objects, f.bytes = 1, info.Size()
-	return f, nil
+	err = f.made(out)
+	return f, err
 }
 
 // alone runs statements in a DuckDB of one thread, which is a process of its own.

@@ -207,10 +207,10 @@ func (p *play) emit(mark int64) error {
 		if err != nil {
 			return err
 		}
-		p.now.rows = append(p.now.rows, lines(b)...)
+		p.now.rows = append(p.now.rows, sqltest.CellsOf(b, deep)...)
 	}
 	b, err := p.op.Emit(mark)
-	if rows := lines(b); err == nil && len(rows) > 0 {
+	if rows := sqltest.CellsOf(b, deep); err == nil && len(rows) > 0 {
 		err = fmt.Errorf("%d rows came although Ready said no", len(rows))
 	}
 	return err
@@ -237,28 +237,6 @@ func (p *play) kill() error {
 	p.now = p.committed
 	p.now.next, p.now.rows = slices.Clone(p.now.next), slices.Clone(p.now.rows)
 	return p.open()
-}
-
-// lines are the selected rows of a batch as cells.
-func lines(b *column.Batch) [][]string {
-	if b == nil {
-		return nil
-	}
-	sel := b.Selection
-	if sel == nil {
-		for r := range int32(b.Rows) {
-			sel = append(sel, r)
-		}
-	}
-	var out [][]string
-	for _, r := range sel {
-		row := make([]string, len(b.Columns))
-		for i, c := range b.Columns {
-			row[i] = deep(c, int(r))
-		}
-		out = append(out, row)
-	}
-	return out
 }
 
 // deep is cell for lists and structs as well.

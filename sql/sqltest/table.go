@@ -369,22 +369,27 @@ func Format(c *column.Column, i int) string {
 
 // Rows are the selected rows of b as lines of cells.
 func Rows(b *column.Batch) []string {
+	var out []string
+	for _, cells := range CellsOf(b, Format) {
+		out = append(out, strings.Join(cells, " "))
+	}
+	return out
+}
+
+// CellsOf are the selected rows of b, nil for none, as cells that format writes.
+func CellsOf(b *column.Batch, format func(c *column.Column, row int) string) [][]string {
 	if b == nil {
 		return nil
 	}
-	sel := b.Selection
-	if sel == nil {
-		for r := range int32(b.Rows) {
-			sel = append(sel, r)
+	out := make([][]string, b.Selected())
+	for k := range out {
+		row := k
+		if b.Selection != nil {
+			row = int(b.Selection[k])
 		}
-	}
-	var out []string
-	for _, r := range sel {
-		cells := make([]string, len(b.Columns))
-		for i, c := range b.Columns {
-			cells[i] = Format(c, int(r))
+		for _, c := range b.Columns {
+			out[k] = append(out[k], format(c, row))
 		}
-		out = append(out, strings.Join(cells, " "))
 	}
 	return out
 }

@@ -90,22 +90,31 @@ func (n never) Read(b []byte) (int, error) {
 	return 0, n.ctx.Err()
 }
 
+// clientOf sends requests to r over one connection.
+func clientOf(t *testing.T, r *rig) func(*http.Request) (*http.Response, error) {
+	t.Helper()
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &protocols}
+	t.Cleanup(transport.CloseIdleConnections)
+	address := served(t, r)
+	return func(q *http.Request) (*http.Response, error) {
+		q.RequestURI, q.URL.Scheme, q.URL.Host = "", "http", address
+		return transport.RoundTrip(q)
+	}
+}
+
 // On HTTP/2 one connection has hundreds of them.
 func TestBodiesThatDoNotComeAreGivenUpOnOneConnectionToo(t *testing.T) {
 	r := newRig(t, nil)
 	r.arrivals.most = 8
 	r.must("CreateStream", `{"StreamName":"s","ShardCount":1}`)
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: &protocols}
-	defer transport.CloseIdleConnections()
-	address := served(t, r)
+	overHTTP2 := clientOf(t, r)
 	ctx, stop := context.WithCancel(t.Context())
 	send := func(body io.Reader) (*http.Response, error) {
 		q := request("PutRecords", wire.TypeJSON, nil).WithContext(ctx)
-		q.RequestURI, q.URL.Scheme, q.URL.Host = "", "http", address
 		q.Body, q.ContentLength = io.NopCloser(body), -1
-		return transport.RoundTrip(q)
+		return overHTTP2(q)
 	}
 	var late atomic.Int64
 	var all sync.WaitGroup
@@ -140,20 +149,14 @@ func TestBodiesThatWaitForMemoryAreNotLate(t *testing.T) {
 	r := newRig(t, nil)
 	r.stall = 500 * time.Millisecond
 	r.must("CreateStream", `{"StreamName":"s","ShardCount":1}`)
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{Protocols: &protocols}
-	defer transport.CloseIdleConnections()
-	address := served(t, r)
+	overHTTP2 := clientOf(t, r)
 	if err := r.memory.Acquire(t.Context(), r.o.Memory); err != nil {
 		t.Fatal(err)
 	}
 	time.AfterFunc(3*r.stall, func() { r.memory.Release(r.o.Memory) })
 	// More than HTTP/2 sends before anybody reads.
 	one := `{"PartitionKey":"k","Data":"` + strings.Repeat("AAAA", 200_000) + `"}`
-	q := request("PutRecords", wire.TypeJSON, []byte(`{"StreamName":"s","Records":[`+one+`,`+one+`,`+one+`,`+one+`]}`))
-	q.RequestURI, q.URL.Scheme, q.URL.Host = "", "http", address
-	a, err := transport.RoundTrip(q)
+	a, err := overHTTP2(request("PutRecords", wire.TypeJSON, []byte(`{"StreamName":"s","Records":[`+one+`,`+one+`,`+one+`,`+one+`]}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
