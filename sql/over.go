@@ -374,11 +374,7 @@ func (p *overPlanner) selectOver() error {
 		return err
 	}
 	for _, item := range items {
-		name, err := outputName(item)
-		if err != nil {
-			return err
-		}
-		program, err := expr.Compile(item.Expr, scope)
+		program, name, err := o.out.item(item, scope)
 		if err != nil {
 			return err
 		}
@@ -386,9 +382,6 @@ func (p *overPlanner) selectOver() error {
 			o.time = name
 		}
 		programs = append(programs, program)
-		if err := o.out.add(name, program.Type(), item.Pos); err != nil {
-			return err
-		}
 	}
 	o.items = programs
 	if p.query.Qualify != nil {

@@ -177,6 +177,17 @@ type outputs struct {
 	schema column.Schema
 }
 
+// item compiles an item and adds its column.
+func (o *outputs) item(item ast.Item, scope *expr.Scope) (program *expr.Program, name string, err error) {
+	if name, err = outputName(item); err != nil {
+		return nil, "", err
+	}
+	if program, err = expr.Compile(item.Expr, scope); err != nil {
+		return nil, "", err
+	}
+	return program, name, o.add(name, program.Type(), item.Pos)
+}
+
 func (o *outputs) add(name string, t column.Type, at ast.Pos) error {
 	if o.schema.Index(name) >= 0 {
 		return at.Errorf("two columns are called %q; give one another name with AS", name)

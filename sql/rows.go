@@ -63,11 +63,7 @@ func planRows(s *ast.Select, table *ast.Table, in Input) (single, error) {
 }
 
 func (p *rowPlan) item(item ast.Item, scope *expr.Scope, in Input) error {
-	name, err := outputName(item)
-	if err != nil {
-		return err
-	}
-	program, err := expr.Compile(item.Expr, scope)
+	program, name, err := p.out.item(item, scope)
 	if err != nil {
 		return err
 	}
@@ -75,7 +71,7 @@ func (p *rowPlan) item(item ast.Item, scope *expr.Scope, in Input) error {
 		p.time = name
 	}
 	p.items = append(p.items, program)
-	return p.out.add(name, program.Type(), item.Pos)
+	return nil
 }
 
 func (p *rowPlan) operator() Operator {

@@ -364,11 +364,7 @@ func (p *planner) selectList() error {
 		if item.Expr == nil {
 			return item.Errorf("SELECT * has no meaning with GROUP BY; name the keys and aggregates")
 		}
-		name, err := outputName(item)
-		if err != nil {
-			return err
-		}
-		program, err := expr.Compile(item.Expr, scope)
+		program, name, err := p.plan.out.item(item, scope)
 		if err != nil {
 			return err
 		}
@@ -376,9 +372,6 @@ func (p *planner) selectList() error {
 			p.plan.time = name
 		}
 		p.plan.items = append(p.plan.items, program)
-		if err := p.plan.out.add(name, program.Type(), item.Pos); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -256,17 +256,7 @@ func (b *branches) eval(x *exec) *column.Column {
 		}
 		parts = append(parts, p)
 	}
-	t := x.temp(b.t)
-	if x.err == nil {
-		blend(x, t, parts, outer)
-	}
-	for _, p := range parts {
-		if p.col != nil {
-			x.release(p.col)
-		}
-		x.giveBack(p.rows)
-	}
-	return &t.col
+	return assemble(x, b.t, parts, outer)
 }
 
 // coalesce is the first of its values that is not null.
@@ -296,9 +286,20 @@ func (c *coalesce) eval(x *exec) *column.Column {
 		parts = append(parts, part{col: col, rows: rows})
 	}
 	parts = append(parts, part{rows: open})
-	t := x.temp(c.t)
+	return assemble(x, c.t, parts, outer)
+}
+
+// part is the rows that take their value from a column, NULL if that is nil.
+type part struct {
+	col  *column.Column
+	rows []int32
+}
+
+// assemble makes a column of parts, which together have the rows of sel, and gives back what they hold.
+func assemble(x *exec, typ column.Type, parts []part, sel []int32) *column.Column {
+	t := x.temp(typ)
 	if x.err == nil {
-		blend(x, t, parts, outer)
+		blend(x, t, parts, sel)
 	}
 	for _, p := range parts {
 		if p.col != nil {
@@ -307,12 +308,6 @@ func (c *coalesce) eval(x *exec) *column.Column {
 		x.giveBack(p.rows)
 	}
 	return &t.col
-}
-
-// part is the rows that take their value from a column, NULL if that is nil.
-type part struct {
-	col  *column.Column
-	rows []int32
 }
 
 // blend fills t from parts, which together have the rows of sel.
