@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/table"
 	"github.com/millrace-io/millrace/sql"
@@ -209,7 +211,11 @@ func (e *explainer) capacity(states []outline.State) string {
 		each += s.Bytes * max(s.Open, 1)
 	}
 	share := e.share()
-	return fmt.Sprintf("%s; about %.2g combinations of keys fit, more are on disk", mebibytes(share), float64(share)/float64(max(each, 1)))
+	fit, step := share/max(each, 1), int64(1)
+	for fit/step >= 100 { // it is an estimate
+		step *= 10
+	}
+	return fmt.Sprintf("%s; about %s combinations of keys fit, more are on disk", mebibytes(share), humanize.Comma(fit/step*step))
 }
 
 // connect replaces the inputs of a query's plan by what they are.

@@ -32,7 +32,7 @@ func TestExplainShowsThePlanOfAQuery(t *testing.T) {
 │  output: stream with 1 shard
 │  rows leave: when the watermark lets them, which is 10s behind the latest event of the slowest shard
 │  event time: window_start, watermark 0s
-│  memory: 32.0 MiB; about 1.4e+05 combinations of keys fit, more are on disk
+│  memory: 32.0 MiB; about 130,000 combinations of keys fit, more are on disk
 │  state: aggregates, about 80 B for each group and pane of 1m0s, of which up to 3 are open at a time for a combination of keys
 └─ select window_start, country, COUNT(*) AS n, SUM((price * quantity)) AS revenue, AVG(price) AS average
    │  columns: window_start timestamp, country string, n bigint, revenue double, average double
