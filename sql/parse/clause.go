@@ -101,10 +101,11 @@ func selectStream(tokens []lex.Token) bool {
 	}
 }
 
-// cut splits tokens, the last of which is of kind End, into clauses by the words that begin them.
+// cut splits tokens, the last of which is of kind End, into clauses by the words that begin them, up to the
+// first UNION: what is behind it is cut when its turn comes, or a thousand terms would be a million clauses.
 func cut(tokens []lex.Token, level int) []clause {
 	var out []clause
-	for at := 0; tokens[at].Kind != lex.End; {
+	for at := 0; tokens[at].Kind != lex.End && (len(out) == 0 || !out[len(out)-1].word.Is("UNION")); {
 		// A word such as EMIT only begins a clause behind something.
 		end := clauseEnd(tokens, at+1)
 		c := clause{word: tokens[at], tokens: tokens[at+1 : end], end: tokens[end], present: true, level: level}

@@ -179,6 +179,9 @@ func derived(c clause, i int) (ast.From, int, error) {
 // unnest parses UNNEST(list) [WITH ORDINALITY] [AS] alias [(columns)].
 func unnest(c clause, i int) (ast.From, int, error) {
 	end := matching(c.tokens, i+1)
+	if parts := commas(c.tokens[i+2 : end]); len(parts) > 1 && len(parts[1]) > 0 {
+		return nil, 0, parts[1][0].Errorf("UNNEST takes one list; join one UNNEST for each of them")
+	}
 	x, err := clause{tokens: c.tokens[i+2 : end], end: c.at(end), present: true, level: c.level}.one("UNNEST")
 	if err != nil {
 		return nil, 0, err

@@ -1,8 +1,10 @@
 package parse
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -89,7 +91,8 @@ func (r *rewriter) syntax(err error) error {
 	case bad.Kind == lex.End:
 		return bad.Errorf("the expression is not complete")
 	}
-	return bad.Errorf("unexpected %s%s", bad, hintAt(r.in, bad))
+	at := slices.IndexFunc(r.in, func(t lex.Token) bool { return t.Pos == bad.Pos })
+	return bad.Errorf("unexpected %s%s", bad, cmp.Or(hint(r.in, at), chained(r.in, at)))
 }
 
 // index is the leaf that a placeholder stands for.

@@ -2,6 +2,7 @@ package parse
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/xwb1989/sqlparser"
 
@@ -55,6 +56,9 @@ func (l *lowerer) unnamed(e sqlparser.SelectExpr, item ast.Item) error {
 		if alias, err := l.leaf(a.As.String()); err == nil {
 			at = alias.Pos
 		}
+	}
+	if cure, ok := infix[strings.ToUpper(item.Alias)]; ok {
+		return at.Errorf("%s", cure)
 	}
 	return at.Errorf("unexpected %s; an expression has no name here", item.Alias)
 }
@@ -159,6 +163,9 @@ func (l *lowerer) expr(e sqlparser.Expr) (ast.Expr, error) {
 		return l.switchCase(e)
 	case *sqlparser.FuncExpr:
 		return l.call(e)
+	}
+	if _, ok := e.(sqlparser.ValTuple); ok {
+		return nil, l.place(e).Errorf("a list of several values stands behind IN only; compare the columns one by one")
 	}
 	return nil, l.place(e).Errorf("this expression is not supported")
 }

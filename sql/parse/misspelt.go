@@ -98,9 +98,19 @@ func nearAny(tokens []lex.Token, words ...string) string {
 	return ""
 }
 
-// hintAt is hint for a token that is known by its place.
-func hintAt(tokens []lex.Token, t lex.Token) string {
-	return hint(tokens, slices.IndexFunc(tokens, func(x lex.Token) bool { return x.Pos == t.Pos }))
+// chained ends a message about token i if that is a comparison behind another one: 0 < a < 5.
+func chained(tokens []lex.Token, i int) string {
+	if i < 1 || !endsOperand(tokens, i-1) {
+		return ""
+	}
+	t := tokens[i]
+	switch {
+	case t.Is("BETWEEN"), t.Is("IN"), t.Is("LIKE"), t.Is("ILIKE"), t.Is("REGEXP"), t.Is("NOT"):
+	case t.Kind == lex.Symbol && strings.Contains(" = <> != < <= > >= ", " "+t.Text+" "):
+	default:
+		return ""
+	}
+	return "; a comparison cannot follow another one: join both with AND, or put one in parentheses"
 }
 
 // hintFrom is the hint for a SELECT without FROM: it may be there as the name of a column.

@@ -66,8 +66,15 @@ func (r *rewriter) special(i int) (int, error) {
 		}
 	case "FOR":
 		if r.comma("FOR") {
-			r.emit(t, ",")
-			return 1, nil
+			return 1, r.length(i)
+		}
+	case "ORDER":
+		if next.Is("BY") && len(r.open) > 0 {
+			return 0, t.Errorf("ORDER BY within a call is not supported: values come in the order of the event time; MIN_BY(x, y, n) and MAX_BY(x, y, n) order by another one")
+		}
+	case "SYMMETRIC":
+		if r.at(i-1).Is("BETWEEN") && !next.Is("AND") && !next.Sym(".") {
+			return 0, t.Errorf("BETWEEN SYMMETRIC is not supported; write BETWEEN LEAST(a, b) AND GREATEST(a, b)")
 		}
 	case "ESCAPE":
 		if next.Kind == lex.String {
@@ -76,6 +83,28 @@ func (r *rewriter) special(i int) (int, error) {
 		}
 	}
 	return 0, nil
+}
+
+// length rewrites the FOR of SUBSTRING at token i. Without FROM before it the part begins with the text.
+func (r *rewriter) length(i int) error {
+	t, depth := r.at(i), 0
+	for k := i - 1; depth >= 0; k-- {
+		switch p := r.at(k); {
+		case p.Kind == lex.End:
+			depth = -1
+		case p.Sym(")"), p.Sym("]"):
+			depth++
+		case p.Sym("("), p.Sym("["):
+			depth--
+		case depth == 0 && (p.Is("FROM") || p.Sym(",")):
+			r.emit(t, ",")
+			return nil
+		}
+	}
+	r.emit(t, ",")
+	r.value(t, leaf{expr: &ast.Number{Pos: t.Pos, Text: "1", Integer: true, Int: 1, Float: 1}})
+	r.emit(t, ",")
+	return nil
 }
 
 // call writes a function's name and parenthesis; commas are the words that separate its arguments.

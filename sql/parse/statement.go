@@ -168,8 +168,11 @@ func with(q *ast.Query, tokens []lex.Token, level int, found *ast.Found) ([]lex.
 			}
 			at = n + 1
 		}
-		if !tokens[at].Is("AS") || !tokens[at+1].Sym("(") {
+		if !tokens[at].Is("AS") {
 			return nil, tokens[at].Errorf("expected AS (SELECT …) after %s, found %s", c.Name, tokens[at])
+		}
+		if !tokens[at+1].Sym("(") {
+			return nil, tokens[at+1].Errorf("expected (SELECT …) after AS, found %s", tokens[at+1])
 		}
 		n := matching(tokens, at+1)
 		c.Query, err = query(sub(tokens[at+2:n+1]), level+1)
@@ -311,8 +314,12 @@ func lowerCore(parts map[string]clause, found *ast.Found) *ast.Select {
 	}
 	note := func(err error) { found.Add(err) }
 	var err error
-	s.Items, err = items.list(true)
-	note(misspeltDistinct(s.Items, items.tokens, err))
+	if foreign := foreignSelect(items.tokens, s.Distinct); foreign != nil {
+		note(foreign)
+	} else {
+		s.Items, err = items.list(true)
+		note(misspeltDistinct(s.Items, items.tokens, err))
+	}
 	s.From, err = from(parts["FROM"])
 	note(err)
 	s.Where, err = parts["WHERE"].one("WHERE")
@@ -329,6 +336,22 @@ func lowerCore(parts map[string]clause, found *ast.Found) *ast.Select {
 	s.Qualify, err = parts["QUALIFY"].one("QUALIFY")
 	note(err)
 	return s
+}
+
+// foreignSelect is the mistake of what other dialects have in front of the first item.
+func foreignSelect(tokens []lex.Token, distinct bool) error {
+	if len(tokens) < 2 {
+		return nil
+	}
+	switch t, next := tokens[0], tokens[1]; {
+	case distinct && t.Is("ON") && next.Sym("("):
+		return t.Errorf("DISTINCT ON is not supported; write QUALIFY ROW_NUMBER() OVER (PARTITION BY … ORDER BY …) = 1")
+	case t.Is("TOP") && next.Kind == lex.Number:
+		return t.Errorf("TOP is not supported; write LIMIT %s behind ORDER BY", next.Text)
+	case t.Is("ALL") && (next.Kind == lex.Quoted || next.Kind == lex.Word && !keywords[strings.ToUpper(next.Text)]):
+		return t.Errorf("SELECT ALL is not supported; leave ALL out")
+	}
+	return nil
 }
 
 // misspeltDistinct marks a first item such as DISTICT that has what may be meant to be selected for its name,
@@ -422,6 +445,9 @@ func limit(q *ast.Query, c clause, word string) error {
 		}
 	}
 	if n < len(c.tokens) {
+		if c.at(n).Sym(",") {
+			return c.at(n).Errorf("unexpected ,; write LIMIT n OFFSET m")
+		}
 		return c.at(n).Errorf("unexpected %s", c.at(n))
 	}
 	if word == "OFFSET" {
@@ -461,6 +487,9 @@ func emit(c clause) (*ast.Emit, error) {
 
 // interval is a clause that is one positive interval.
 func (c clause) interval(what string) (*ast.Interval, error) {
+	if t := c.first(); len(c.tokens) > 1 && (t.Kind == lex.Number || t.Kind == lex.String) {
+		return nil, t.Errorf("%s takes an interval such as INTERVAL '1' MINUTE", what)
+	}
 	e, err := c.one(what)
 	if err != nil {
 		return nil, err

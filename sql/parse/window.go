@@ -44,14 +44,15 @@ func groupBy(s *ast.Select, c clause) error {
 	for _, part := range commas(c.tokens) {
 		end := after(c.tokens, part, c.end)
 		other := false
+		if t, name := groupings(part); name != "" {
+			found.Add(t.Errorf("%s is not supported; write one query per grouping", name))
+			continue
+		}
 		if len(part) > 2 && part[0].Kind == lex.Word && part[1].Sym("(") {
 			word := strings.ToUpper(part[0].Text)
 			_, known := shapes[word]
 			other = !known
 			switch {
-			case word == "ROLLUP" || word == "CUBE":
-				found.Add(part[0].Errorf("%s is not supported; write one query per grouping", word))
-				continue
 			case known && matching(part, 1) == len(part)-1:
 				w, err := window(part, word, c.level)
 				if found.Add(err); err == nil && s.Window != nil {
@@ -70,6 +71,20 @@ func groupBy(s *ast.Select, c clause) error {
 		s.GroupBy = append(s.GroupBy, e)
 	}
 	return found.Err()
+}
+
+// groupings finds what makes several groupings of one query.
+func groupings(part []lex.Token) (at lex.Token, name string) {
+	n := len(part)
+	switch {
+	case n > 1 && part[1].Sym("(") && (part[0].Is("ROLLUP") || part[0].Is("CUBE")):
+		return part[0], strings.ToUpper(part[0].Text)
+	case n > 1 && part[0].Is("GROUPING") && part[1].Is("SETS"):
+		return part[0], "GROUPING SETS"
+	case n > 2 && part[n-2].Is("WITH") && (part[n-1].Is("ROLLUP") || part[n-1].Is("CUBE")):
+		return part[n-2], "WITH " + strings.ToUpper(part[n-1].Text)
+	}
+	return lex.Token{}, ""
 }
 
 // window parses TUMBLE(ts, INTERVAL …[, OFFSET INTERVAL …][, TIME ZONE '…']) and its like.
