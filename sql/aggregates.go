@@ -73,6 +73,8 @@ func (p *planner) spec(c *ast.Call) (agg.Spec, []*expr.Program, error) {
 		return s, nil, c.Errorf("%s(*) has no meaning; name a column", name)
 	case c.Star && c.Distinct:
 		return s, nil, c.Errorf("COUNT(DISTINCT *) has no meaning; name a column")
+	case c.Distinct && c.Name == "count" && len(c.Args) > 1:
+		return s, nil, c.Errorf("COUNT(DISTINCT …) takes one argument; to count pairs, group by both in a sub-query and count its rows")
 	case !c.Star && (len(c.Args) < known.min || len(c.Args) > known.max):
 		return s, nil, c.Errorf("%s takes %s, but there are %d", name, argumentCount(known), len(c.Args))
 	case c.Distinct && s.Func != agg.Count && s.Func != agg.Min && s.Func != agg.Max:

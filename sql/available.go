@@ -68,7 +68,7 @@ func (g *gate) expr(e ast.Expr) {
 	}
 	if c, ok := e.(*ast.Call); ok {
 		if len(c.Within) > 0 {
-			g.refuse(c.Within[0].Pos, "WITHIN GROUP", "leave it out")
+			g.refuse(c.Within[0].Pos, "WITHIN GROUP", "a quantile is APPROX_QUANTILE(x, 0.5)")
 		}
 	}
 	for _, child := range ast.Children(e) {

@@ -220,6 +220,15 @@ func (p *joinPlanner) key(e ast.Expr) (bool, error) {
 // using takes a column of USING.
 func (p *joinPlanner) using(n ast.Name) error {
 	table := &p.parts[len(p.parts)-1]
+	for i, side := range []struct {
+		name  string
+		parts []expr.Part
+	}{{p.parts[0].Name, p.parts[:len(p.parts)-1]}, {table.Name, p.parts[len(p.parts)-1:]}} {
+		if !hasColumn(side.parts, n) {
+			other := []string{table.Name, p.parts[0].Name}[i]
+			return p.join.UsingPos.Errorf("USING takes a column of both sides, and %s has no %q; write ON and what equals %s.%s", side.name, n.Text, other, n.Text)
+		}
+	}
 	right := &ast.Ident{Pos: p.join.UsingPos, Parts: []ast.Name{{Text: table.Name, Quoted: true}, n}}
 	q, err := expr.Compile(right, p.scope)
 	if err != nil {
@@ -232,6 +241,18 @@ func (p *joinPlanner) using(n ast.Name) error {
 		return err
 	}
 	return nil
+}
+
+// hasColumn reports whether one of some inputs may have a column of that name.
+func hasColumn(parts []expr.Part, n ast.Name) bool {
+	for _, p := range parts {
+		for _, f := range p.Fields {
+			if strings.EqualFold(f.Name, n.Text) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (p *joinStep) needs() []string {

@@ -22,7 +22,7 @@ func (c *composer) union(u *ast.Union, known *withNames) (plan, error) {
 	p := &unionPlan{}
 	for i, body := range u.Terms {
 		if i > 0 {
-			body = named(body)
+			body = named(body, p.terms[0].output())
 		}
 		q, ok := body.(*ast.Query)
 		if !ok {
@@ -33,7 +33,7 @@ func (c *composer) union(u *ast.Union, known *withNames) (plan, error) {
 			return nil, err
 		}
 		if i > 0 {
-			if err := sameColumns(body.Position(), term.output(), p.terms[0].output()); err != nil {
+			if err := sameColumns(body, u.Terms[0], term.output(), p.terms[0].output()); err != nil {
 				return nil, err
 			}
 		}
@@ -82,8 +82,8 @@ func untimed(p plan) string {
 	return cure
 }
 
-// named gives the columns of a term that have no names some: those of the first term count.
-func named(b ast.Body) ast.Body {
+// named gives the columns of a term that have no names some, and a NULL a type: those of the first term count.
+func named(b ast.Body, first *column.Schema) ast.Body {
 	s, ok := b.(*ast.Select)
 	if !ok {
 		return b
@@ -97,18 +97,62 @@ func named(b ast.Body) ast.Body {
 		if _, err := outputName(item); err != nil {
 			out.Items[i].Alias = fmt.Sprintf("#%d", i)
 		}
+		if isNull(b, i) && len(s.Items) == len(first.Fields) {
+			if t, ok := typeName(first.Fields[i].Type, item.Pos); ok {
+				out.Items[i].Expr = &ast.Cast{Pos: item.Pos, X: item.Expr, To: *t}
+			}
+		}
 	}
 	return &out
 }
 
+// isNull reports whether column i of a term is NULL, which has no type by itself.
+func isNull(b ast.Body, i int) bool {
+	s, ok := b.(*ast.Select)
+	if !ok || i >= len(s.Items) {
+		return false
+	}
+	for _, item := range s.Items[:i] {
+		if item.Expr == nil {
+			// Of a * it is not known here how many columns it is.
+			return false
+		}
+	}
+	_, ok = s.Items[i].Expr.(*ast.Null)
+	return ok
+}
+
+// typeName is a type as a CAST names it; false for structs, which it cannot name.
+func typeName(t column.Type, at ast.Pos) (*ast.TypeName, bool) {
+	switch t.Kind {
+	case column.Struct:
+		return nil, false
+	case column.List:
+		elem, ok := typeName(*t.Elem, at)
+		if !ok {
+			return nil, false
+		}
+		return &ast.TypeName{Pos: at, Name: elem.Name + "[]", Elem: elem}, true
+	case column.Decimal:
+		return &ast.TypeName{Pos: at, Name: "decimal", Params: []int{t.Precision, t.Scale}}, true
+	}
+	return &ast.TypeName{Pos: at, Name: t.String()}, true
+}
+
 // sameColumns checks a term of UNION ALL against the first one.
-func sameColumns(at ast.Pos, got, want *column.Schema) error {
+func sameColumns(term, first ast.Body, got, want *column.Schema) error {
+	at := term.Position()
 	if len(got.Fields) != len(want.Fields) {
 		return at.Errorf("this term of UNION ALL has %d columns, the first one has %d", len(got.Fields), len(want.Fields))
 	}
 	for i, f := range want.Fields {
-		if !got.Fields[i].Type.Equal(f.Type) {
-			return at.Errorf("column %d of this term of UNION ALL is of type %s, in the first one %q is of type %s; cast one of them", i+1, got.Fields[i].Type, f.Name, f.Type)
+		t := got.Fields[i].Type
+		switch {
+		case t.Equal(f.Type):
+		case isNull(first, i):
+			return first.Position().Errorf("column %q of the first term of UNION ALL is NULL, which has no type, and of type %s in another; write CAST(NULL AS %s) AS %s", f.Name, t, t, f.Name)
+		default:
+			return at.Errorf("column %d of this term of UNION ALL is of type %s, in the first one %q is of type %s; cast one of them", i+1, t, f.Name, f.Type)
 		}
 	}
 	return nil

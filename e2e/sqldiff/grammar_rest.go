@@ -8,7 +8,7 @@ func (g *grammar) restWhole(depth int) pair {
 	case 0:
 		return build("MOD(%s, %s)", "remainder(%s, %s)", g.whole(n), g.whole(n))
 	case 1:
-		part := g.pick("year", "month", "day", "hour", "minute", "week", "dow")
+		part := g.pick("year", "month", "day", "hour", "minute", "week", "dow", "isodow", "isoyear")
 		return build("DATE_PART('"+part+"', %s)", "date_part('"+part+"', %s)::BIGINT", g.time(n))
 	case 2:
 		f := g.pick("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "QUARTER")

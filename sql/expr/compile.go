@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
+	"github.com/millrace-io/millrace/sql/decimal"
 	"github.com/millrace-io/millrace/sql/temporal"
 )
 
@@ -131,7 +132,7 @@ func (c *compiler) condition(e ast.Expr) (node, error) {
 		}
 		return fold(&isNull{x: x, not: e.Not}, x), nil
 	case *ast.IsBool:
-		x, err := c.boolean(e.X, "IS TRUE and IS FALSE")
+		x, err := c.boolean(e.X, map[bool]string{true: "IS TRUE", false: "IS FALSE"}[e.Value])
 		if err != nil {
 			return nil, err
 		}
@@ -257,10 +258,41 @@ func (c *compiler) unknown(fields []column.Field, n ast.Name, found int, id *ast
 			hint = c.scope.Hint(id)
 		}
 	}
+	if hint == "" && what == "column" {
+		hint = c.misread(n, id)
+	}
 	if hint == "" {
 		hint = ast.DidYouMean(n.Text, names)
 	}
 	return id.Errorf("unknown %s %q%s", what, n.Text, hint)
+}
+
+// misread ends the message about a name that is none, when it may be something else.
+func (c *compiler) misread(n ast.Name, id *ast.Ident) string {
+	switch {
+	case len(id.Parts) > 1:
+		if of := c.inputOf(id.Parts[1]); of != "" {
+			return "; write " + of + "." + id.Parts[1].Text
+		}
+	case n.Quoted && find(c.scope.Schema.Fields, ast.Name{Text: n.Text}) < 0:
+		return "; double quotes are for names, a text is in single ones: '" + strings.ReplaceAll(n.Text, "'", "''") + "'"
+	case slices.Contains([]string{"window_start", "window_end", "window_final"}, strings.ToLower(n.Text)):
+		return "; that is known of the rows that come out of a window: use it in the select list or HAVING beside GROUP BY TUMBLE(…)"
+	}
+	return ""
+}
+
+// inputOf is the name of an input that has a column.
+func (c *compiler) inputOf(n ast.Name) string {
+	for _, p := range c.scope.Parts {
+		if find(p.Fields, n) >= 0 {
+			return p.Name
+		}
+	}
+	if len(c.scope.Parts) == 0 && len(c.scope.Qualifiers) > 0 && find(c.scope.Schema.Fields, n) >= 0 {
+		return c.scope.Qualifiers[0]
+	}
+	return ""
 }
 
 func (c *compiler) negate(e *ast.Negate) (node, error) {
@@ -380,7 +412,7 @@ func (c *compiler) pair(l, r node, at ast.Expr) (node, node, error) {
 		if l.typ().Kind == column.String || r.typ().Kind == column.String {
 			cure = "; cast one of them"
 		}
-		return nil, nil, at.Position().Errorf("a %s cannot be compared with a %s%s", typeName(l), typeName(r), cure)
+		return nil, nil, at.Position().Errorf("%s cannot be compared with %s%s", one(typeName(l)), one(typeName(r)), cure)
 	}
 	if t.Kind == column.Invalid {
 		t = bigint
@@ -491,13 +523,22 @@ func (c *compiler) cast(e *ast.Cast) (node, error) {
 	if err != nil {
 		return nil, err
 	}
+	literal, _ := x.(*constant)
 	switch {
 	case untyped(x):
 		return &constant{t: t, null: true}, nil
 	case x.typ().Equal(t):
 		return x, nil
 	case !castable(x.typ().Kind, t.Kind):
-		return nil, e.Errorf("a %s cannot be cast to %s", nameOf(x.typ()), t)
+		cure := ""
+		if x.typ().Kind == column.JSON {
+			cure = "; take a text out of it with ->> first"
+		}
+		return nil, e.Errorf("%s cannot be cast to %s%s", one(nameOf(x.typ())), t, cure)
+	case literal != nil && literal.exact != "" && t.Kind == column.Decimal:
+		// It is the decimal that it is written as, and not the double next to that.
+		d, ok := decimal.Parse([]byte(literal.exact), t.Precision, t.Scale)
+		return &constant{t: t, d: d, i: int64(d.Lo), null: !ok}, nil
 	}
 	return fold(&convert{x: x, to: t}, x), nil
 }

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"bytes"
 	"encoding/hex"
 	"math"
 	"strconv"
@@ -133,11 +134,14 @@ func toBigInt(t *temp, in *column.Column, sel []int32) {
 	}
 }
 
-// parseInt reads a whole number; a fraction is rounded as in a cast of a double.
+// parseInt reads a whole number; a fraction is rounded as in a cast of a double, but of all of its digits.
 func parseInt(b []byte) (int64, bool) {
 	s := strings.TrimSpace(string(b))
 	if v, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return v, true
+	}
+	if whole, fraction, point := strings.Cut(s, "."); point && fraction != "" && strings.Trim(fraction, "0123456789") == "" {
+		return roundEven(whole, fraction)
 	}
 	f, ok := parseFloat(b)
 	f = math.RoundToEven(f)
@@ -145,6 +149,22 @@ func parseInt(b []byte) (int64, bool) {
 		return 0, false
 	}
 	return int64(f), true
+}
+
+// roundEven is the number of digits before and behind a point, rounded half to even.
+func roundEven(whole, fraction string) (int64, bool) {
+	if strings.TrimLeft(whole, "+-") == "" && len(whole) < 2 {
+		whole += "0"
+	}
+	v, err := strconv.ParseInt(whole, 10, 64)
+	half := strings.TrimRight(fraction, "0") == "5"
+	if err != nil || fraction[0] < '5' || half && v%2 == 0 {
+		return v, err == nil
+	}
+	if whole[0] == '-' {
+		return v - 1, v > math.MinInt64
+	}
+	return v + 1, v < math.MaxInt64
 }
 
 func parseFloat(b []byte) (float64, bool) {
@@ -283,7 +303,7 @@ func toTimestamp(t *temp, in *column.Column, sel []int32) {
 				t.setNull(i)
 			}
 		default:
-			v, ok := temporal.ParseTimestamp(in.Text(int(i)))
+			v, ok := temporal.ParseTimestamp(bytes.TrimSpace(in.Text(int(i))))
 			if out[i] = v; !ok {
 				t.setNull(i)
 			}
@@ -305,7 +325,7 @@ func toDate(t *temp, in *column.Column, sel []int32) {
 			out[i] = int32((v - temporal.FloorMod(v, temporal.Day)) / temporal.Day)
 		default:
 			// A timestamp is cut to its day.
-			v, ok := temporal.ParseTimestamp(in.Text(int(i)))
+			v, ok := temporal.ParseTimestamp(bytes.TrimSpace(in.Text(int(i))))
 			out[i] = int32((v - temporal.FloorMod(v, temporal.Day)) / temporal.Day)
 			if !ok {
 				t.setNull(i)
@@ -381,7 +401,7 @@ func toClock(t *temp, in *column.Column, sel []int32) {
 		switch {
 		case in.IsNull(int(i)):
 		case in.Type.Kind == column.String:
-			v, ok := temporal.ParseClock(in.Text(int(i)))
+			v, ok := temporal.ParseClock(bytes.TrimSpace(in.Text(int(i))))
 			if out[i] = v; !ok {
 				t.setNull(i)
 			}
@@ -401,7 +421,7 @@ func toUUID(t *temp, in *column.Column, sel []int32) {
 		}
 		if in.Type.Kind == column.UUID {
 			copy(out[16*i:16*i+16], in.Fixed[16*i:])
-		} else if !parseUUID(out[16*i:16*i+16], in.Text(int(i))) {
+		} else if !parseUUID(out[16*i:16*i+16], bytes.TrimSpace(in.Text(int(i)))) {
 			t.setNull(i)
 		}
 	}

@@ -245,7 +245,7 @@ func (c *compiler) arg(e ast.Expr, t column.Type, function string) (node, error)
 		}
 	}
 	if !fits {
-		return nil, e.Position().Errorf("%s needs a %s here, but this is of type %s", strings.ToUpper(function), t, nameOf(from))
+		return nil, e.Position().Errorf("%s needs %s here, but this is of type %s", strings.ToUpper(function), one(t.String()), nameOf(from))
 	}
 	return coerce(x, t, e.Position())
 }

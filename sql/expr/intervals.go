@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"strings"
+
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
 )
@@ -22,6 +24,14 @@ func nameOf(t column.Type) string {
 		return "null"
 	}
 	return t.String()
+}
+
+// one is the name of a type with its article.
+func one(name string) string {
+	if strings.HasPrefix(name, "int") {
+		return "an " + name
+	}
+	return "a " + name
 }
 
 // spans compiles arithmetic with times; ok is false when neither operand is one.

@@ -78,7 +78,7 @@ func (c *compiler) index(e *ast.Index) (node, error) {
 		if x.typ().Kind == column.JSON {
 			cure = "; write x -> 0"
 		}
-		return nil, e.Errorf("a %s has no elements%s", typeName(x), cure)
+		return nil, e.Errorf("%s has no elements%s", one(typeName(x)), cure)
 	}
 	i, err := c.arg(e.I, bigint, "element_at")
 	return &element{x: x, i: i}, err
@@ -180,7 +180,7 @@ func (c *compiler) member(e *ast.Member) (node, error) {
 		return nil, err
 	}
 	if x.typ().Kind != column.Struct {
-		return nil, e.Errorf("a %s has no field %q", typeName(x), e.Name.Text)
+		return nil, e.Errorf("%s has no field %q", one(typeName(x)), e.Name.Text)
 	}
 	i := find(x.typ().Fields, e.Name)
 	if i < 0 {

@@ -1,13 +1,19 @@
 package expr
 
 import (
+	"regexp/syntax"
 	"strings"
 
 	"github.com/millrace-io/millrace/sql/ast"
 )
 
-// maxPattern is how long a regular expression may be. Matching takes time proportional to it.
-const maxPattern = 1000
+const (
+	// maxPattern is how many bytes a regular expression may have.
+	maxPattern = 1000
+	// maxSteps is how many steps it may have once repetitions such as a{1,900} are written out. Matching
+	// takes time proportional to them and to the text. What has no such repetition never has more.
+	maxSteps = 2000
+)
 
 // regularExpression compiles a literal regular expression, in RE2's syntax, once per query.
 func regularExpression(e ast.Expr, what string) (*searched, error) {
@@ -18,11 +24,31 @@ func regularExpression(e ast.Expr, what string) (*searched, error) {
 	case len(s.Value) > maxPattern:
 		return nil, s.Errorf("the pattern has %d bytes; it may have %d", len(s.Value), maxPattern)
 	}
-	re, err := newSearched(s.Value)
+	n, err := steps(s.Value)
 	if err != nil {
 		return nil, s.Errorf("%q is no regular expression: %s", s.Value, strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
+	if n > maxSteps {
+		return nil, s.Errorf("the pattern comes to %d steps with its repetitions written out; it may have %d", n, maxSteps)
+	}
+	re, err := newSearched(s.Value)
+	if err != nil {
+		return nil, s.Errorf("%q is no regular expression: %s", s.Value, err)
+	}
 	return re, nil
+}
+
+// steps is how many steps a regular expression takes at each character at most.
+func steps(text string) (int, error) {
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return 0, err
+	}
+	program, err := syntax.Compile(tree.Simplify())
+	if err != nil {
+		return 0, err
+	}
+	return len(program.Inst), nil
 }
 
 func (c *compiler) regexp(e *ast.Regexp) (node, error) {

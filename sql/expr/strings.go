@@ -329,7 +329,7 @@ func buildConcatWS(c *compiler, e *ast.Call) (node, error) {
 			return nil, err
 		}
 		if !untyped(x) && !castable(x.typ().Kind, column.String) {
-			return nil, a.Position().Errorf("a %s cannot be joined to a text", typeName(x))
+			return nil, a.Position().Errorf("%s cannot be joined to a text", one(typeName(x)))
 		}
 		if x, err = coerce(x, text, a.Position()); err != nil {
 			return nil, err

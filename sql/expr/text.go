@@ -78,7 +78,7 @@ func (c *compiler) join(e *ast.Binary) (node, error) {
 func (c *compiler) concat(args []node, at []ast.Expr, strict bool) (node, error) {
 	for i, n := range args {
 		if !untyped(n) && !castable(n.typ().Kind, column.String) {
-			return nil, at[i].Position().Errorf("a %s cannot be joined to a text", n.typ())
+			return nil, at[i].Position().Errorf("%s cannot be joined to a text", one(nameOf(n.typ())))
 		}
 		var err error
 		if args[i], err = coerce(n, text, at[i].Position()); err != nil {

@@ -174,7 +174,7 @@ func TestTruncFloors(t *testing.T) {
 
 func TestParts(t *testing.T) {
 	v, _ := ParseTimestamp([]byte("2026-11-08T13:14:15.016017Z"))
-	want := map[string]int64{"year": 2026, "quarter": 4, "month": 11, "week": 45, "day": 8, "dow": 0, "doy": 312, "hour": 13,
+	want := map[string]int64{"year": 2026, "quarter": 4, "month": 11, "week": 45, "isoyear": 2026, "day": 8, "dow": 0, "isodow": 7, "doy": 312, "hour": 13,
 		"minute": 14, "second": 15, "millisecond": 15016, "microsecond": 15016017, "epoch": v / Second}
 	for _, part := range Parts {
 		if got := Part(part, v); got != want[part] {

@@ -137,9 +137,10 @@ func AppendClock(dst []byte, micros int64) []byte {
 }
 
 // Parts are what EXTRACT and functions such as HOUR take out of a timestamp.
-var Parts = []string{"year", "quarter", "month", "week", "day", "dow", "doy", "hour", "minute", "second", "millisecond", "microsecond", "epoch"}
+var Parts = []string{"year", "quarter", "month", "week", "isoyear", "day", "dow", "isodow", "doy", "hour", "minute", "second", "millisecond", "microsecond", "epoch"}
 
-// Part takes a part of Parts out of a timestamp. Week is the ISO week, dow counts from Sunday = 0.
+// Part takes a part of Parts out of a timestamp. Week is the week of ISO 8601 in the year isoyear, dow counts
+// from Sunday = 0, isodow from Monday = 1.
 func Part(name string, micros int64) int64 {
 	switch name {
 	case "hour":
@@ -166,6 +167,11 @@ func Part(name string, micros int64) int64 {
 	case "week":
 		_, week := t.ISOWeek()
 		return int64(week)
+	case "isoyear":
+		year, _ := t.ISOWeek()
+		return int64(year)
+	case "isodow":
+		return int64(t.Weekday()+6)%7 + 1
 	case "day":
 		return int64(t.Day())
 	case "dow":
