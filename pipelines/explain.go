@@ -180,15 +180,20 @@ func (e *explainer) query(q *Query, again bool) *outline.Node {
 // delay is how far the slowest of the query's watermarks is behind.
 func (q *Query) delay() time.Duration {
 	longest := time.Duration(0)
-	for _, c := range q.Chains {
-		longest = max(longest, c.Delay)
+	for i, c := range q.Chains {
+		if !q.Query.ByArrival(i) {
+			longest = max(longest, c.Delay)
+		}
 	}
 	return longest
 }
 
 // watermarks says where the watermark of the query's input is.
 func (q *Query) watermarks() string {
-	if len(q.Chains) == 1 {
+	switch {
+	case len(q.Chains) == 1 && q.Query.ByArrival(0):
+		return "at the latest arrival in the slowest shard"
+	case len(q.Chains) == 1:
 		return fmt.Sprintf("%s behind the latest event of the slowest shard", config.Duration(q.Chains[0].Delay))
 	}
 	var each []string
@@ -208,14 +213,24 @@ func (q *Query) watermarks() string {
 func (e *explainer) capacity(states []outline.State) string {
 	each := int64(0)
 	for _, s := range states {
-		each += s.Bytes * max(s.Open, 1)
+		if s.Keyed {
+			each += s.Bytes * max(s.Open, 1)
+		}
 	}
 	share := e.share()
-	fit, step := share/max(each, 1), int64(1)
-	for fit/step >= 100 { // it is an estimate
-		step *= 10
+	if each == 0 {
+		return mebibytes(share) + ", more is on disk"
 	}
-	return fmt.Sprintf("%s; about %s combinations of keys fit, more are on disk", mebibytes(share), humanize.Comma(fit/step*step))
+	return fmt.Sprintf("%s; about %s combinations of keys fit, more are on disk", mebibytes(share), humanize.Comma(rough(share/each)))
+}
+
+// rough is a number with two digits of its own.
+func rough(n int64) int64 {
+	unit := int64(1)
+	for n/unit >= 100 {
+		unit *= 10
+	}
+	return (n + unit/2) / unit * unit
 }
 
 // connect replaces the inputs of a query's plan by what they are.

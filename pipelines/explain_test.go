@@ -1,6 +1,8 @@
 package pipelines_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -32,8 +34,8 @@ func TestExplainShowsThePlanOfAQuery(t *testing.T) {
 │  output: stream with 1 shard
 │  rows leave: when the watermark lets them, which is 10s behind the latest event of the slowest shard
 │  event time: window_start, watermark 0s
-│  memory: 32.0 MiB; about 130,000 combinations of keys fit, more are on disk
-│  state: aggregates, about 80 B for each group and pane of 1m0s, of which up to 3 are open at a time for a combination of keys
+│  memory: 32.0 MiB; about 140,000 combinations of keys fit, more are on disk
+│  state: aggregates, about 80 B for each group and pane of 1m, of which up to 3 are open at a time for a combination of keys
 └─ select window_start, country, COUNT(*) AS n, SUM((price * quantity)) AS revenue, AVG(price) AS average
    │  columns: window_start timestamp, country string, n bigint, revenue double, average double
    └─ aggregate
@@ -80,6 +82,25 @@ func TestExplainShowsEveryInputOfAQueryAndItsWatermark(t *testing.T) {
 		"which is that of the slowest shard: 10s behind the latest event in orders, 1m behind the latest event in paid", "union all", "stream orders",
 		"event time: ordered_at, watermark 10s", "transform paid (filter) where amount > 0", "stream receipts", "event time: at, watermark 1m", "source tills (file)",
 	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no %q in\n%s", want, got)
+		}
+	}
+}
+
+func TestExplainOfProcessingTimeNamesArrivals(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "p.yaml")
+	text := `version: 1
+streams:
+  s: {schema: {ts: timestamp, k: string}, event_time: ts, watermark: 10m}
+queries:
+  q: {sql: "SELECT window_start, COUNT(*) AS n FROM s GROUP BY TUMBLE(arrival_time, INTERVAL '1' MINUTE)"}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := explain(t, file, "q")
+	for _, want := range []string{"which is at the latest arrival in the slowest shard", "memory: 64.0 MiB, more is on disk", "for each pane of 1m, of which up to 2 are open at a time\n"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sql/agg"
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/outline"
@@ -68,46 +69,97 @@ func keeps(p plan, delay int64) []outline.State {
 	return out
 }
 
+// What is kept beside values, in bytes, roughly and with the room that lists have for more.
+const (
+	// tableBytes is the place of a group in its table.
+	tableBytes = 24
+	// instanceBytes is a window of a key: its own place, that of the key, and when it can close.
+	instanceBytes = 200
+	// partitionBytes is a partition of OVER.
+	partitionBytes = 128
+	// keptBytes is a row that a frame looks back at.
+	keptBytes = 12
+)
+
 // keeps is the groups of the open windows.
 func (p *windowPlan) keeps(delay int64) []outline.State {
-	s := outline.State{What: "aggregates", Of: "group and window", Bytes: groupBytes(p.layout)}
-	if p.windows != nil {
-		pane, ok := p.windows.Pane(referenceTime)
-		if ok && p.window.Size != nil && p.window.Size.Value.Months == 0 {
-			length := pane.End - pane.Start
-			s.Of = fmt.Sprintf("group and pane of %s", time.Duration(length)*time.Microsecond)
-			s.Open = (p.window.Size.Value.Micros+p.lateness+delay+length-1)/length + 1
+	s := outline.State{What: "aggregates", Of: "window", Bytes: groupBytes(p.layout), Keyed: len(p.keys) > 0}
+	if p.windows == nil {
+		s.Bytes += instanceBytes
+	} else if pane, ok := p.windows.Pane(referenceTime); ok && p.window.Size != nil && p.window.Size.Value.Months == 0 {
+		if p.event == arrivals {
+			delay = 0
 		}
+		length := pane.End - pane.Start
+		s.Of = "pane of " + config.Duration(time.Duration(length)*time.Microsecond).String()
+		s.Open = (p.window.Size.Value.Micros+p.lateness+delay+length-1)/length + 1
 	}
-	var grows []string
-	for _, a := range p.layout.Aggs {
-		switch a.Func {
-		case agg.CountDistinct:
-			grows = append(grows, "COUNT(DISTINCT …) adds about 40 B for each value")
-		case agg.TopK:
-			grows = append(grows, "TOP_K adds about 48 B for each value")
-		}
+	if s.Keyed {
+		s.Of = "group and " + s.Of
 	}
-	slices.Sort(grows)
-	s.Grows = strings.Join(slices.Compact(grows), ", ")
+	s.Grows = grows(p.layout.Aggs)
 	return []outline.State{s}
 }
+
+// grows says which aggregates take more the more values they have.
+func grows(aggs []agg.Spec) string {
+	var all []string
+	for _, a := range aggs {
+		switch a.Func {
+		case agg.CountDistinct:
+			all = append(all, "COUNT(DISTINCT …) adds about 40 B for each value")
+		case agg.TopK:
+			all = append(all, "TOP_K adds about 48 B for each value")
+		case agg.ApproxDistinct:
+			all = append(all, "APPROX_COUNT_DISTINCT grows with the values to 4 KiB")
+		case agg.Quantile:
+			all = append(all, "a quantile adds about 16 B for each value that is 1 % away from the others")
+		case agg.List, agg.MinsBy, agg.MaxsBy:
+			if a.Limit > foreseen {
+				all = append(all, fmt.Sprintf("a list of up to %d values adds about %d B for each from the ninth on", a.Limit, width(a.Args[0])+16))
+			}
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), ", ")
+}
+
+// foreseen is how many values of a list an estimate has in it.
+const foreseen = 8
 
 // referenceTime is any time; panes of days and less have one length.
 const referenceTime = 1_767_225_600_000_000
 
-// keeps is the rows that wait for their turn and those that frames reach back to.
+// keeps is the rows that wait for their turn and, by partition, those that frames reach back to.
 func (p *overPlan) keeps(int64) []outline.State {
-	row := int64(0)
+	row := int64(tableBytes)
 	for _, i := range p.inputs {
 		row += width(p.in.Fields[i].Type)
 	}
-	return []outline.State{{What: "rows that wait for the watermark, and those within the frames", Of: "row", Bytes: row + 24}}
+	states := []outline.State{{What: "rows that wait for the watermark", Of: "row", Bytes: row}}
+	for _, f := range p.frames {
+		states = append(states, f.held())
+	}
+	return states
+}
+
+// held is what a frame keeps of earlier rows.
+func (f *overFrame) held() outline.State {
+	s := outline.State{What: "what OVER keeps of earlier rows", Of: "partition", Bytes: partitionBytes + groupBytes(f.partitions), Keyed: len(f.keys) > 0}
+	kept := int64(keptBytes)
+	for _, x := range f.args {
+		kept += width(x.Type())
+	}
+	s.Bytes += int64(f.keeps()) * kept
+	if f.ranges() {
+		s.Grows = fmt.Sprintf("each row within the frame adds about %d B", kept)
+	}
+	return s
 }
 
 // groupBytes is what a group takes, roughly.
 func groupBytes(l *agg.Layout) int64 {
-	n := int64(24) // its place in the table
+	n := int64(tableBytes)
 	for _, k := range l.Keys {
 		n += width(k)
 	}
@@ -126,13 +178,13 @@ func aggregateBytes(a agg.Spec) int64 {
 	case agg.CountAll, agg.Count:
 		return 8
 	case agg.ApproxDistinct:
-		return 4096
+		return 96
 	case agg.VarPop, agg.VarSamp, agg.StddevPop, agg.StddevSamp:
 		return 24
 	case agg.Quantile:
-		return 2048
+		return 160
 	case agg.List, agg.TopK, agg.MinsBy, agg.MaxsBy:
-		return int64(max(a.Limit, 1)) * (arg + 16)
+		return int64(min(max(a.Limit, 1), foreseen)) * (arg + 16)
 	case agg.First, agg.Last, agg.MinBy, agg.MaxBy:
 		return 2*arg + 8
 	}
@@ -230,17 +282,19 @@ func (d *describer) core(s *ast.Select) *outline.Node {
 	if s.Where != nil {
 		n = above("filter", ast.Format(s.Where), n)
 	}
-	if windowed(s) {
-		n = above("aggregate", "", n)
-		var keys, calls []string
-		for _, k := range s.GroupBy {
-			keys = append(keys, ast.Format(k))
-		}
-		for _, item := range s.Items {
-			for _, c := range aggregatesIn(item.Expr) {
+	var keys, calls []string
+	for _, k := range s.GroupBy {
+		keys = append(keys, ast.Format(k))
+	}
+	for _, item := range s.Items {
+		for _, c := range aggregatesIn(item.Expr) {
+			if c.Over == nil {
 				calls = append(calls, ast.Format(c))
 			}
 		}
+	}
+	if len(keys) > 0 || len(calls) > 0 || s.Window != nil || s.Having != nil {
+		n = above("aggregate", "", n)
 		if s.Window != nil {
 			n.Detail("window", "%s", ast.FormatWindow(s.Window))
 		}

@@ -50,6 +50,8 @@ type State struct {
 	Bytes int64 `json:"bytes"`
 	// Open is how many there are at a time for each combination of keys; 0 when the rows decide.
 	Open int64 `json:"open,omitempty"`
+	// Keyed is set if it is kept for each combination of keys.
+	Keyed bool `json:"keyed,omitempty"`
 	// Grows says what else makes it larger.
 	Grows string `json:"grows,omitempty"`
 }
@@ -117,7 +119,10 @@ func (n *Node) write(s *strings.Builder, first, rest string) {
 func (s State) String() string {
 	text := fmt.Sprintf("%s, about %d B for each %s", s.What, s.Bytes, s.Of)
 	if s.Open > 0 {
-		text += fmt.Sprintf(", of which up to %d are open at a time for a combination of keys", s.Open)
+		text += fmt.Sprintf(", of which up to %d are open at a time", s.Open)
+		if s.Keyed {
+			text += " for a combination of keys"
+		}
 	}
 	if s.Grows != "" {
 		text += "; " + s.Grows
