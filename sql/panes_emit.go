@@ -116,7 +116,7 @@ func (o *panes) emit(w leaving, final bool, middle []*build.Column) (done bool, 
 	case final && o.lanes.count() > 1 && w.groups() >= manyGroups:
 		return true, o.emitByLanes(w, middle)
 	default:
-		t, err := o.merged(w)
+		t, err := o.merged(w, final)
 		if err != nil {
 			return false, err
 		}
@@ -193,13 +193,18 @@ func (o *panes) leaving(through int64, shows bool) []leaving {
 // seen is the end of the last window that a bucket has no part in any more.
 func (o *panes) seen(b *bucket) int64 { return max(b.first-1, o.closed) }
 
-// merged is the groups of a window.
-func (o *panes) merged(w leaving) (*agg.Table, error) {
-	if len(w.buckets) == 1 {
-		return o.groupsOf(w.buckets[0])
+// merged is the groups of a window. Those of a bucket that is forgotten behind it take in the others instead of
+// being copied.
+func (o *panes) merged(w leaving, final bool) (*agg.Table, error) {
+	first, rest := w.buckets[0], w.buckets[1:]
+	out, err := o.groupsOf(first)
+	if err != nil || len(rest) == 0 {
+		return out, err
 	}
-	out := o.plan.layout.New()
-	for _, b := range w.buckets {
+	if _, more := o.plan.windows.After(first.pane, w.End); more || !final {
+		out, rest = o.plan.layout.New(), w.buckets
+	}
+	for _, b := range rest {
 		t, err := o.groupsOf(b)
 		if err != nil {
 			return nil, err

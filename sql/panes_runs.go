@@ -184,8 +184,7 @@ func (o *panes) heavy(w leaving, most int64) (bool, error) {
 			for some = some[:0]; g < t.Len() && len(some) < cap(some); g++ {
 				some = append(some, uint32(g))
 			}
-			o.encoded = t.Pick(some).Append(o.encoded[:0])
-			size += int64(len(o.encoded))
+			size += int64(t.PickedSize(some))
 		}
 	}
 	return size > most, nil

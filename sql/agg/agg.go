@@ -118,11 +118,7 @@ func (t *Table) rehash(size int) {
 
 // Merge folds o into t: its groups in their order, so that sums of floats come out the same.
 func (t *Table) Merge(o *Table) {
-	groups := make([]uint32, o.n)
-	for g := range groups {
-		groups[g] = uint32(g)
-	}
-	t.MergeGroups(o, groups)
+	t.MergeGroups(o, inOrder(o.n))
 }
 
 // MergeGroups folds some groups of o into t, in the order of the list, and returns where they are.
@@ -139,10 +135,7 @@ func (t *Table) MergeGroups(o *Table, groups []uint32) []uint32 {
 func (t *Table) Pick(groups []uint32) *Table {
 	out := t.layout.New()
 	out.n = len(groups)
-	into := make([]uint32, len(groups))
-	for i := range into {
-		into[i] = uint32(i)
-	}
+	into := inOrder(len(groups))
 	for i := range out.keys {
 		out.keys[i].reserve(&t.keys[i], len(groups))
 		for _, g := range groups {
