@@ -105,15 +105,8 @@ type projection struct {
 }
 
 func newProjection(p *rowPlan) *projection {
-	s := &projection{plan: p, items: make([]*expr.Program, len(p.items))}
-	if p.where != nil {
-		s.where = p.where.Clone()
-	}
-	for i, q := range p.items {
-		if q != nil {
-			s.items[i] = q.Clone()
-		}
-	}
+	all := expr.Together([]*expr.Program{p.where}, p.items)
+	s := &projection{plan: p, where: all[0][0], items: all[1]}
 	s.out.Columns = make([]*column.Column, len(p.items))
 	return s
 }

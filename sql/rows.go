@@ -38,7 +38,7 @@ func (p *rowPlan) programs() []*expr.Program { return append([]*expr.Program{p.w
 
 func planRows(s *ast.Select, table *ast.Table, in Input) (single, error) {
 	scope := scopeOf(table, in)
-	scope.Hint = unseen(s, "SELECT")
+	scope.Hint, scope.Shared = unseen(s, "SELECT"), expr.NewShared()
 	p := &rowPlan{in: in.Schema, input: in.number}
 	var found ast.Found
 	if s.Where != nil {
@@ -108,11 +108,8 @@ type selector struct {
 }
 
 func (o *rowOperator) newSelector() *selector {
-	s := &selector{of: o, items: clones(o.plan.items)}
-	if o.plan.where != nil {
-		s.where = o.plan.where.Clone()
-	}
-	return s
+	all := expr.Together([]*expr.Program{o.plan.where}, o.plan.items)
+	return &selector{of: o, where: all[0][0], items: all[1]}
 }
 
 // divide makes selectors with programs of their own.

@@ -28,18 +28,9 @@ type stage struct {
 }
 
 func newStage(p *windowPlan) stage {
-	clone := func(programs []*expr.Program) []*expr.Program {
-		out := make([]*expr.Program, len(programs))
-		for i, q := range programs {
-			if q != nil {
-				out[i] = q.Clone()
-			}
-		}
-		return out
-	}
-	s := stage{plan: p, keys: clone(p.keys), args: clone(p.args), items: clone(p.items)}
-	pair := clone([]*expr.Program{p.where, p.having})
-	s.where, s.having = pair[0], pair[1]
+	before := expr.Together([]*expr.Program{p.where}, p.keys, p.args)
+	behind := expr.Together([]*expr.Program{p.having}, p.items)
+	s := stage{plan: p, where: before[0][0], keys: before[1], args: before[2], having: behind[0][0], items: behind[1]}
 	s.keyCols, s.argCols = make([]*column.Column, len(s.keys)), make([]*column.Column, len(s.args))
 	return s
 }

@@ -151,7 +151,7 @@ type planner struct {
 
 func planWindows(q *ast.Query, s *ast.Select, table *ast.Table, in Input) (single, error) {
 	p := &planner{plan: &windowPlan{in: in.Schema, input: in.number}, query: s, table: table, in: in, scope: scopeOf(table, in)}
-	p.scope.Hint = unseen(s, "SELECT")
+	p.scope.Hint, p.scope.Shared = unseen(s, "SELECT"), expr.NewShared()
 	var found ast.Found
 	p.clauses(q)
 	found.Add(p.where())

@@ -16,8 +16,11 @@ type compiler struct {
 	used []bool
 	// read is as in Program.
 	read [][]int
-	// aliased is set within what an alias stands for.
+	// aliased is set within what an alias stands for, and aliases is how many were met.
 	aliased bool
+	aliases int
+	// memos is set once there is a call that other expressions may have as well.
+	memos bool
 }
 
 // expr compiles one node.
@@ -27,6 +30,7 @@ func (c *compiler) expr(e ast.Expr) (node, error) {
 	}
 	if x := c.alias(e); x != nil {
 		c.aliased = true
+		c.aliases++
 		n, err := c.expr(x)
 		c.aliased = false
 		return n, err
@@ -84,7 +88,12 @@ func (c *compiler) expr(e ast.Expr) (node, error) {
 	case *ast.Case:
 		return c.switchCase(e)
 	case *ast.Call:
-		return c.call(e)
+		aliases, reads := c.aliases, len(c.read)
+		n, err := c.call(e)
+		if err != nil || c.aliases > aliases {
+			return n, err
+		}
+		return c.shared(e, n, reads), nil
 	}
 	return c.condition(e)
 }

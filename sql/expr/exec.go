@@ -25,6 +25,8 @@ type exec struct {
 	tables     map[tested][]byte
 	mappings   map[mapping]*mapped
 	bound      map[*bound]*column.Column
+	// results are those of calls that other programs have as well, nil if there are none.
+	results *results
 }
 
 // begin prepares for a batch; results of the last evaluation are no longer valid.
@@ -32,6 +34,9 @@ func (x *exec) begin(b *column.Batch) {
 	x.free = append(x.free, x.live...)
 	x.live = x.live[:0]
 	x.batch, x.n, x.err = b, b.Rows, nil
+	if x.results != nil && x.results.first == x {
+		x.results.forget()
+	}
 	x.sel = b.Selection
 	if x.sel == nil {
 		x.sel = x.rows(b.Rows)

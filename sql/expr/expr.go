@@ -38,6 +38,8 @@ type Scope struct {
 	// Replace is asked about every node, before anything else but Alias. It returns the index of the schema's field that
 	// stands for the node, or -1 to compile it in the usual way.
 	Replace func(ast.Expr) (int, error)
+	// Shared finds what the expressions over this input have in common; it may be nil.
+	Shared *Shared
 }
 
 // Program is a compiled expression. One goroutine uses it.
@@ -47,6 +49,8 @@ type Program struct {
 	needs []int
 	// read are the places of what is read, in columns and within them.
 	read [][]int
+	// memos is set if a call in it may be shared with other programs.
+	memos bool
 }
 
 // Compile compiles e. Errors are *ast.Error.
@@ -62,7 +66,7 @@ func Compile(e ast.Expr, s *Scope) (*Program, error) {
 	if isInterval(root) {
 		return nil, e.Position().Errorf("an INTERVAL cannot be a result; write EPOCH(…) for its seconds, or EPOCH_MS or EPOCH_US")
 	}
-	p := &Program{root: root, read: c.read}
+	p := &Program{root: root, read: c.read, memos: c.memos}
 	for i, used := range c.used {
 		if used {
 			p.needs = append(p.needs, i)
@@ -88,7 +92,9 @@ func Condition(e ast.Expr, s *Scope, name string) (*Program, error) {
 }
 
 // Clone is the same program for another goroutine.
-func (p *Program) Clone() *Program { return &Program{root: p.root, needs: p.needs, read: p.read} }
+func (p *Program) Clone() *Program {
+	return &Program{root: p.root, needs: p.needs, read: p.read, memos: p.memos}
+}
 
 // Numeric makes the values BigInt or Double, whichever holds them; false if they are no numbers.
 func (p *Program) Numeric() bool {
