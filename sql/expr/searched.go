@@ -17,7 +17,27 @@ type searched struct {
 	// before is how many bytes of a match may stand before must, -1 if there is no small limit.
 	before int
 	// first and inner are re at one place: the beginning of the text, and any other. Nil if before is -1.
-	first, inner *regexp.Regexp
+	first, inner *placed
+}
+
+// placed is an expression that matches at the beginning of what it is given, or not at all.
+type placed struct {
+	re *regexp.Regexp
+	// straight is used instead of re if it is not nil.
+	straight *straight
+}
+
+func newPlaced(tree *syntax.Regexp) (*placed, error) {
+	re, err := regexp.Compile(`\A(?:` + tree.String() + `)`)
+	return &placed{re, newStraight(tree)}, err
+}
+
+// find is FindSubmatchIndex, in dst if there is room.
+func (p *placed) find(dst []int, b []byte) []int {
+	if p.straight == nil {
+		return p.re.FindSubmatchIndex(b)
+	}
+	return p.straight.find(dst, b)
 }
 
 const (
@@ -43,11 +63,11 @@ func newSearched(text string) (*searched, error) {
 	if p.must, before = mustContain(tree); p.must == nil || before < 0 || before > maxBefore {
 		return p, nil
 	}
-	first, err := regexp.Compile(`\A(?:` + tree.String() + `)`)
+	first, err := newPlaced(tree)
 	if err != nil || !cut(tree) {
 		return p, nil
 	}
-	inner, err := regexp.Compile(`\A(?:` + tree.String() + `)`)
+	inner, err := newPlaced(tree)
 	if err == nil {
 		p.first, p.inner, p.before = first, inner, before
 	}
@@ -127,15 +147,17 @@ func (p *searched) match(s []byte) bool {
 	if p.before < 0 {
 		return (p.must == nil || bytes.Contains(s, p.must)) && p.re.Match(s)
 	}
-	return p.find(s) != nil
+	var room [maxSlots]int
+	return p.find(room[:], s) != nil
 }
 
 // group is what a group matched in the first match of s, 0 for all of it; nil without a match.
 func (p *searched) group(s []byte, group int) []byte {
 	var found []int
+	var room [maxSlots]int
 	switch {
 	case p.before >= 0:
-		found = p.find(s)
+		found = p.find(room[:], s)
 	case p.must != nil && !bytes.Contains(s, p.must):
 	default:
 		found = p.re.FindSubmatchIndex(s)
@@ -146,8 +168,8 @@ func (p *searched) group(s []byte, group int) []byte {
 	return s[found[2*group]:found[2*group+1]:found[2*group+1]]
 }
 
-// find is FindSubmatchIndex. A match begins at most before bytes in front of a place of must.
-func (p *searched) find(s []byte) []int {
+// find is FindSubmatchIndex, in dst if there is room. A match begins at most before bytes in front of a place of must.
+func (p *searched) find(dst []int, s []byte) []int {
 	begin, at := 0, 0
 	for range maxPlaces {
 		next := bytes.Index(s[at:], p.must)
@@ -160,7 +182,7 @@ func (p *searched) find(s []byte) []int {
 			if begin == 0 {
 				re = p.first
 			}
-			if found := re.FindSubmatchIndex(s[begin:]); found != nil {
+			if found := re.find(dst, s[begin:]); found != nil {
 				for i := range found {
 					if found[i] >= 0 {
 						found[i] += begin
