@@ -181,27 +181,55 @@ func halves(b *column.Batch, add func(b *column.Batch) (Taken, error)) (Taken, e
 	return sum, nil
 }
 
-// account says what became of some rows of which an operator took others, from which each is; both
-// ascend. A row is late if one that was made of it is.
-func account(rows, from []int32, taken Taken) Taken {
-	sum := Taken{}
-	for _, r := range taken.Late {
-		sum.Late = append(sum.Late, from[r])
+// noTime counts a row that cannot be put in a window.
+func (t *Taken) noTime(row int32) {
+	t.Filtered++
+	t.untimed = append(t.untimed, row)
+}
+
+// account says what became of some rows of which others were made that an operator took; from is which row each
+// of made is of, and ascends. A row is late if one that was made of it is, and filtered if none is left.
+func account(rows int, made *column.Batch, from []int32, taken Taken) Taken {
+	all := made.Selection
+	if all == nil {
+		all = upTo(made.Rows)
 	}
-	sum.Late = slices.Compact(sum.Late)
-	chosen := int64(0)
-	for i, r := range from {
-		if i == 0 || r != from[i-1] {
-			chosen++
+	none := taken.Filtered == int64(len(all))
+	of, late, left := int32(-1), false, false
+	sum := Taken{}
+	settle := func() {
+		switch {
+		case late:
+			sum.Late = append(sum.Late, of)
+		case left:
+			sum.Aggregated++
 		}
 	}
-	sum.Filtered = int64(len(rows)) - chosen
-	// Rows that the operator filtered were made of one row or of several; those left are as many as can be.
-	rest := chosen - int64(len(sum.Late))
-	more := min(taken.Filtered, max(0, rest-taken.Aggregated))
-	sum.Filtered += more
-	sum.Aggregated = rest - more
+	for _, r := range all {
+		if from[r] != of {
+			settle()
+			of, late, left = from[r], false, false
+		}
+		chosen := taken.chosen == nil && !none || first(&taken.chosen, r)
+		switch {
+		case first(&taken.Late, r):
+			late = true
+		case chosen && !first(&taken.untimed, r):
+			left = true
+		}
+	}
+	settle()
+	sum.Filtered = int64(rows-len(sum.Late)) - sum.Aggregated
 	return sum
+}
+
+// first takes a row off the front of a list, if it is there.
+func first(list *[]int32, row int32) bool {
+	if len(*list) == 0 || (*list)[0] != row {
+		return false
+	}
+	*list = (*list)[1:]
+	return true
 }
 
 // fused runs a fusedPlan: Add sends rows through the stages, all else is the last operator's.
@@ -254,23 +282,7 @@ func addMade(to Adder, b, out *column.Batch, from []int32) (Taken, error) {
 		taken.Filtered += int64(b.Selected() - out.Selected())
 		return taken, err
 	}
-	if out.Selection != nil {
-		// Behind WHERE: only rows that were chosen count.
-		late := make([]int32, 0, len(taken.Late))
-		chosen := make([]int32, 0, len(out.Selection))
-		for _, r := range out.Selection {
-			if len(taken.Late) > len(late) && taken.Late[len(late)] == r {
-				late = append(late, int32(len(chosen)))
-			}
-			chosen = append(chosen, from[r])
-		}
-		from, taken.Late = chosen, late
-	}
-	rows := b.Selection
-	if rows == nil {
-		rows = upTo(b.Rows)
-	}
-	return account(rows, from, taken), err
+	return account(b.Selected(), out, from, taken), err
 }
 
 // afterPlan is a SELECT without windows over rows that leave windows.

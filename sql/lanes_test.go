@@ -206,9 +206,8 @@ func (l *laned) add(in round) string {
 						l.t.Error(err)
 						return
 					}
-					got.Late = slices.Clone(got.Late)
 					mu.Lock()
-					taken[shard] = append(taken[shard], got)
+					taken[shard] = append(taken[shard], sql.Taken{Aggregated: got.Aggregated, Filtered: got.Filtered, Late: slices.Clone(got.Late)})
 					mu.Unlock()
 				}
 			}

@@ -167,7 +167,7 @@ func (o *merged) add(terms [][]runner, to Adder, b *column.Batch) (Taken, error)
 	if err != nil {
 		return Taken{}, err
 	}
-	return account(rows, from, taken), nil
+	return account(len(rows), out, from, taken), nil
 }
 
 // made is rows that a term made of a batch, and which row of that each is of; nil if they are under the

@@ -99,7 +99,7 @@ func (f *folder) place(b *column.Batch, event *column.Column, taken *Taken) {
 	var rows []int32
 	for _, r := range f.view.Selection {
 		if event.Valid != nil && !event.Valid.Get(int(r)) {
-			taken.Filtered++
+			taken.noTime(r)
 			continue
 		}
 		if ts := times[r]; ts < pane.Start || ts >= pane.End {
@@ -110,7 +110,7 @@ func (f *folder) place(b *column.Batch, event *column.Column, taken *Taken) {
 			var fits bool
 			if pane, first, fits = f.locate(ts); !fits {
 				pane = window.Span{}
-				taken.Filtered++
+				taken.noTime(r)
 				continue
 			}
 			limit = plus(first, lateness)

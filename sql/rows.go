@@ -131,7 +131,7 @@ func (s *selector) Add(b *column.Batch) (Taken, error) {
 			return taken, fmt.Errorf("evaluate WHERE: %w", err)
 		}
 		taken.Filtered = int64(b.Selected() - len(s.chosen))
-		s.view.Selection = s.chosen
+		s.view.Selection, taken.chosen = s.chosen, s.chosen
 	}
 	if s.view.Selection == nil {
 		for len(s.all) < b.Rows {

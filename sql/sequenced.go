@@ -192,7 +192,7 @@ func (s *stage) onTime(b *column.Batch, event *column.Column, closed int64, take
 	for _, r := range s.view.Selection {
 		switch at := event.Int64s[r]; {
 		case event.IsNull(int(r)), at >= limit:
-			taken.Filtered++
+			taken.noTime(r)
 		case at < closed, b.Watermarks != nil && at < minus(b.Watermarks[r], s.plan.lateness):
 			taken.Late = append(taken.Late, r)
 		default:

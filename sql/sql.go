@@ -99,4 +99,8 @@ type Taken struct {
 	Aggregated, Filtered int64
 	// Late are indices of rows whose window had been closed by their own shard's watermark.
 	Late []int32
+
+	// chosen are the rows that the WHERE clause took, nil if it took all or none; untimed are those of them
+	// without a time. Both are valid until the next Add.
+	chosen, untimed []int32
 }

@@ -45,7 +45,7 @@ func (s *stage) choose(b *column.Batch, taken *Taken) error {
 			return fmt.Errorf("evaluate WHERE: %w", err)
 		}
 		taken.Filtered = int64(b.Selected() - len(s.chosen))
-		s.view.Selection = s.chosen
+		s.view.Selection, taken.chosen = s.chosen, s.chosen
 	case b.Selection == nil:
 		for len(s.all) < b.Rows {
 			s.all = append(s.all, int32(len(s.all)))
