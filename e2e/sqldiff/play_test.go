@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
@@ -18,12 +19,15 @@ type play struct {
 	world *world
 	query *sql.Query
 	r     *rand.Rand
-	// tables are the reference tables that the query may join.
-	tables map[string]*column.Batch
 	// spills is set when state may leave memory.
 	spills bool
+	// lanes is how many goroutines add rows, each with an adder of its own.
+	lanes int
+	// look, if there is one, is asked behind each emission.
+	look func(p *play, mark int64) error
 
 	op     sql.Operator
+	adders []sql.Adder
 	drawer *sqltest.Drawer
 	now    progress
 	// committed is what a kill goes back to.
@@ -37,53 +41,56 @@ type progress struct {
 	state []byte
 	rows  [][]string
 	taken tally
+	// late are the ids of late rows, seen is the watermark of the last emission.
+	late []string
+	seen int64
 }
 
 // tally is what became of the rows that were read.
 type tally struct{ read, aggregated, filtered, late int64 }
 
-func newPlay(w *world, q *sql.Query, tables map[string]*column.Batch, r *rand.Rand) *play {
-	return &play{world: w, query: q, r: r, tables: tables, spills: r.IntN(3) == 0, drawer: sqltest.NewDrawer(), now: progress{next: make([]int, len(w.shards))}}
+func newPlay(w *world, q *sql.Query, r *rand.Rand) *play {
+	return &play{world: w, query: q, r: r, spills: r.IntN(3) == 0, lanes: max(1, r.IntN(6)-1), drawer: sqltest.NewDrawer(), now: progress{next: make([]int, len(w.shards)), seen: column.MinWatermark}}
 }
 
 // run reads everything and returns all rows.
-func (p *play) run() ([][]string, tally, error) {
+func (p *play) run() (progress, error) {
 	p.commitHere()
 	if err := p.open(); err != nil {
-		return nil, tally{}, err
+		return progress{}, err
 	}
 	most := []int{1, 7, 60, 1000}[p.r.IntN(4)]
 	for p.left() {
 		if err := p.read(1 + p.r.IntN(most)); err != nil {
-			return nil, tally{}, err
+			return progress{}, err
 		}
 		if err := p.disturb(); err != nil {
-			return nil, tally{}, err
+			return progress{}, err
 		}
 	}
 	if err := p.emit(column.MaxWatermark); err != nil {
-		return nil, tally{}, err
+		return progress{}, err
 	}
 	if p.kills < 6 && p.r.IntN(4) == 0 {
 		// The last chunk is lost, too.
 		if err := p.kill(); err != nil {
-			return nil, tally{}, err
+			return progress{}, err
 		}
 		p.kills = 6
 		return p.again()
 	}
-	return p.now.rows, p.now.taken, nil
+	return p.now, nil
 }
 
 // again reads what is left after a kill at the end, in one go.
-func (p *play) again() ([][]string, tally, error) {
+func (p *play) again() (progress, error) {
 	for p.left() {
 		if err := p.read(1000); err != nil {
-			return nil, tally{}, err
+			return progress{}, err
 		}
 	}
 	err := p.emit(column.MaxWatermark)
-	return p.now.rows, p.now.taken, err
+	return p.now, err
 }
 
 func (p *play) left() bool {
@@ -104,8 +111,9 @@ func (p *play) open() error {
 	if l, ok := p.op.(sql.Limited); ok && p.spills {
 		l.Limit(1 + p.r.IntN(20))
 	}
+	p.adders = sql.Adders(p.op, p.lanes)
 	for _, name := range p.query.Tables() {
-		if err := sql.Use(p.op, name, p.tables[name]); err != nil {
+		if err := sql.Use(p.op, name, p.world.tables[name]); err != nil {
 			return err
 		}
 	}
@@ -115,21 +123,50 @@ func (p *play) open() error {
 	return p.op.Restore(p.now.state)
 }
 
-// read adds the next rows of some shard.
+// read adds the next rows of some shards, one for each lane.
 func (p *play) read(n int) error {
-	s := p.r.IntN(len(p.world.shards))
-	for p.now.next[s] == len(p.world.shards[s]) {
-		s = (s + 1) % len(p.world.shards)
+	var from []int
+	for n := 1 + p.r.IntN(p.lanes); n > 0 || len(from) == 0; n-- {
+		if s := p.r.IntN(len(p.world.shards)); !slices.Contains(from, s) && p.now.next[s] < len(p.world.shards[s]) {
+			from = append(from, s)
+		}
 	}
-	events := p.world.shards[s][p.now.next[s]:]
-	events = events[:min(n, len(events))]
+	var batches []*column.Batch
+	for _, s := range from {
+		b, err := p.batch(s, min(n, len(p.world.shards[s])-p.now.next[s]))
+		if err != nil {
+			return err
+		}
+		batches = append(batches, b)
+	}
+	order := p.r.Perm(p.lanes)
+	taken, errs := make([]sql.Taken, len(batches)), make([]error, len(batches))
+	var wg sync.WaitGroup
+	for i, b := range batches {
+		wg.Go(func() { taken[i], errs[i] = p.adders[order[i]].Add(b) })
+	}
+	wg.Wait()
+	for i, s := range from {
+		if errs[i] != nil {
+			return errs[i]
+		}
+		if err := p.account(s, batches[i].Rows, taken[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// batch is the next rows of a shard.
+func (p *play) batch(s, n int) (*column.Batch, error) {
+	events := p.world.shards[s][p.now.next[s]:][:n]
 	cells := make([][]string, len(events))
 	for i, e := range events {
 		cells[i] = e.cells
 	}
 	b, err := sqltest.Batch(p.world.schema, cells, p.r.IntN(2) == 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	input := 0
 	if len(p.query.Inputs()) > 1 {
@@ -146,16 +183,20 @@ func (p *play) read(n int) error {
 		}
 		b.Watermarks = append(b.Watermarks, mark)
 	}
-	t, err := p.op.Add(b)
-	if err != nil {
-		return err
+	return b, nil
+}
+
+// account takes down what became of the next n rows of a shard.
+func (p *play) account(s, n int, t sql.Taken) error {
+	if sum := t.Aggregated + t.Filtered + int64(len(t.Late)); sum != int64(n) {
+		return fmt.Errorf("%d rows went in, %+v is what became of them", n, t)
 	}
-	if sum := t.Aggregated + t.Filtered + int64(len(t.Late)); sum != int64(len(events)) {
-		return fmt.Errorf("%d rows went in, %+v is what became of them", len(events), t)
+	for _, i := range t.Late {
+		p.now.late = append(p.now.late, p.world.shards[s][p.now.next[s]+int(i)].cells[1])
 	}
-	p.now.next[s] += len(events)
+	p.now.next[s] += n
 	c := &p.now.taken
-	*c = tally{c.read + int64(len(events)), c.aggregated + t.Aggregated, c.filtered + t.Filtered, c.late + int64(len(t.Late))}
+	*c = tally{c.read + int64(n), c.aggregated + t.Aggregated, c.filtered + t.Filtered, c.late + int64(len(t.Late))}
 	return nil
 }
 
@@ -213,6 +254,10 @@ func (p *play) emit(mark int64) error {
 	if rows := sqltest.CellsOf(b, deep); err == nil && len(rows) > 0 {
 		err = fmt.Errorf("%d rows came although Ready said no", len(rows))
 	}
+	if err == nil && p.look != nil {
+		err = p.look(p, mark)
+	}
+	p.now.seen = max(p.now.seen, mark)
 	return err
 }
 
@@ -227,15 +272,16 @@ func (p *play) commit() error {
 	return nil
 }
 
-func (p *play) commitHere() {
-	p.committed = p.now
-	p.committed.next, p.committed.rows = slices.Clone(p.now.next), slices.Clone(p.now.rows)
+func (p *play) commitHere() { p.committed = p.now.clone() }
+
+func (n progress) clone() progress {
+	n.next, n.rows, n.late = slices.Clone(n.next), slices.Clone(n.rows), slices.Clone(n.late)
+	return n
 }
 
 func (p *play) kill() error {
 	p.kills++
-	p.now = p.committed
-	p.now.next, p.now.rows = slices.Clone(p.now.next), slices.Clone(p.now.rows)
+	p.now = p.committed.clone()
 	return p.open()
 }
 

@@ -6,7 +6,6 @@ import "fmt"
 type value struct {
 	ours, duck string
 	within     tolerance
-	tied       bool
 	// list is set where values are lists, which DISTINCT does not take.
 	list bool
 }
@@ -14,8 +13,8 @@ type value struct {
 // tolerance is how far numbers may be apart: in terms of the larger one, or at all.
 type tolerance struct{ relative, absolute float64 }
 
-// byTime is the order of rows where their order matters.
-const byTime = "ts, sh, ord"
+// byTime is the order of rows where their order matters; nth is that of those that were made of one row.
+const byTime = "us, sh, ord, nth"
 
 // values are some aggregates.
 func (g *writer) values() (list []value) {
@@ -27,6 +26,9 @@ func (g *writer) values() (list []value) {
 
 // argument is an expression of any type that can be compared and kept.
 func (g *writer) argument() pair {
+	if len(g.from.extra) > 0 && g.chance(3) {
+		return g.pickPair(g.from.extra...)
+	}
 	return g.pickPair(same("v"), same("x"), same("m"), same("w"), same("k"), g.text(1), g.whole(1), g.time(1), g.day(1), g.condition(1), same("ts"), same("g"))
 }
 
@@ -76,7 +78,11 @@ func (g *writer) plainAggregate(only pair) value {
 	call := func(ours, duck string, p pair) value {
 		return value{ours: fmt.Sprintf(ours, p.ours), duck: fmt.Sprintf(duck, p.duck) + filter}
 	}
-	switch g.r.IntN(24) {
+	kind := g.r.IntN(24)
+	if g.clock != "ts" && kind >= 13 && kind <= 18 {
+		kind = 0 // these go by the event time also where windows do not
+	}
+	switch kind {
 	case 0:
 		return value{ours: "COUNT(*)", duck: "count(*)" + filter}
 	case 1:
@@ -113,17 +119,17 @@ func (g *writer) plainAggregate(only pair) value {
 			duck: fmt.Sprintf("coalesce(list_transform(list_sort(list_transform(map_entries(histogram(%s)%s), lambda h: {'n': -(h.value::BIGINT), 'v': h.key}))[1:%s], lambda h: {'value': h.v, 'count': -h.n}), [])", t.duck, there(t), k), list: true}
 	case 13:
 		f := g.pick("FIRST", "FIRST_VALUE", "ANY_VALUE")
-		return value{ours: f + "(" + a.ours + ")", duck: fmt.Sprintf("first(%s ORDER BY %s)%s", a.duck, byTime, there(a)), tied: true}
+		return value{ours: f + "(" + a.ours + ")", duck: fmt.Sprintf("first(%s ORDER BY %s)%s", a.duck, byTime, there(a))}
 	case 14:
 		f := g.pick("LAST", "LAST_VALUE")
-		return value{ours: f + "(" + a.ours + ")", duck: fmt.Sprintf("last(%s ORDER BY %s)%s", a.duck, byTime, there(a)), tied: true}
+		return value{ours: f + "(" + a.ours + ")", duck: fmt.Sprintf("last(%s ORDER BY %s)%s", a.duck, byTime, there(a))}
 	case 15, 16:
 		return g.extreme(a, only)
 	case 17:
 		n, rows := g.pick("1", "2", "5"), g.pickPair(same("v"), same("k"), same("id"), g.time(1))
-		return value{ours: fmt.Sprintf("ARRAY_AGG(%s, %s)", rows.ours, n), duck: fmt.Sprintf("coalesce((list(%s ORDER BY %s)%s)[1:%s], [])", rows.duck, byTime, filter, n), tied: true, list: true}
+		return value{ours: fmt.Sprintf("ARRAY_AGG(%s, %s)", rows.ours, n), duck: fmt.Sprintf("coalesce((list(%s ORDER BY %s)%s)[1:%s], [])", rows.duck, byTime, filter, n), list: true}
 	case 18:
-		return value{ours: "ARRAY_AGG(id)", duck: fmt.Sprintf("coalesce(list(id ORDER BY %s)%s, [])", byTime, filter), tied: true, list: true}
+		return value{ours: "ARRAY_AGG(id)", duck: fmt.Sprintf("coalesce(list(id ORDER BY %s)%s, [])", byTime, filter), list: true}
 	case 19:
 		return call("BOOL_AND(%s)", "bool_and(%s)", g.condition(1))
 	case 20:
@@ -161,9 +167,9 @@ func (g *writer) extreme(a, only pair) value {
 	filter := of(only.duck, a.duck+" IS NOT NULL", by.duck+" IS NOT NULL")
 	order := fmt.Sprintf("ORDER BY %s%s, %s", by.duck, direction, byTime)
 	if !g.chance(3) {
-		return value{ours: fmt.Sprintf("%s(%s, %s)", f, a.ours, by.ours), duck: fmt.Sprintf("first(%s %s)%s", a.duck, order, filter), tied: true}
+		return value{ours: fmt.Sprintf("%s(%s, %s)", f, a.ours, by.ours), duck: fmt.Sprintf("first(%s %s)%s", a.duck, order, filter)}
 	}
 	n, id := g.pick("1", "2", "4"), g.pickPair(same("id"), same("v"), same("k"))
 	filter = of(only.duck, id.duck+" IS NOT NULL", by.duck+" IS NOT NULL")
-	return value{ours: fmt.Sprintf("%s(%s, %s, %s)", f, id.ours, by.ours, n), duck: fmt.Sprintf("(list(%s %s)%s)[1:%s]", id.duck, order, filter, n), tied: true, list: true}
+	return value{ours: fmt.Sprintf("%s(%s, %s, %s)", f, id.ours, by.ours, n), duck: fmt.Sprintf("(list(%s %s)%s)[1:%s]", id.duck, order, filter, n), list: true}
 }

@@ -7,55 +7,8 @@ import (
 
 // alive are the rows of e that WHERE takes and that are not late for windows of their own keys and for OVER.
 func (g *writer) alive(mark string) string {
-	g.s.late = fmt.Sprintf("SELECT count(*) FROM e WHERE (%s) AND us < %s", g.where.duck, mark)
-	g.s.filtered = fmt.Sprintf("SELECT count(*) FROM e WHERE NOT coalesce((%s), false) OR ts IS NULL", g.where.duck)
-	return fmt.Sprintf("(SELECT * FROM e WHERE (%s) AND us >= %s)", g.where.duck, mark)
-}
-
-// keyed is a query with windows that differ from key to key.
-func (g *writer) keyed() {
-	lateness, mark := g.lateness()
-	rows := g.alive(mark)
-	size := g.sizes()[g.r.IntN(2)]
-	partition := g.pickPair(same("kk"), same("o"), pair{})
-	by := ""
-	if partition.ours != "" {
-		by = "PARTITION BY " + partition.duck + " "
-	}
-	ordered := fmt.Sprintf("(SELECT *, row_number() OVER (%sORDER BY %s) - 1 AS place, lag(us) OVER (%[1]sORDER BY %s) AS before FROM %s)", by, byTime, rows)
-	var win, numbered, end string
-	switch g.r.IntN(4) {
-	case 0, 1:
-		win = fmt.Sprintf("SESSION(ts, %s)", size.text)
-		numbered = fmt.Sprintf("(SELECT *, sum(CASE WHEN us - before < %d THEN 0 ELSE 1 END) OVER (%sORDER BY %s ROWS UNBOUNDED PRECEDING) AS piece FROM %s)", size.micros, by, byTime, ordered)
-		end = fmt.Sprintf("max(us) + %d", size.micros)
-	case 2:
-		n := g.pick("1", "2", "5")
-		win, numbered, end = "TUMBLE(ROWS "+n+")", fmt.Sprintf("(SELECT *, place // %s AS piece FROM %s)", n, ordered), "max(us)"
-	case 3:
-		n := 2 + g.r.IntN(4)
-		m := 1 + g.r.IntN(n)
-		win, end = fmt.Sprintf("HOP(ROWS %d, ROWS %d)", m, n), "max(us)"
-		numbered = fmt.Sprintf("(SELECT *, place // %d - nth AS piece FROM %s, range(%d) AS r(nth) WHERE place // %[1]d - nth >= 0 AND place - (place // %[1]d - nth) * %[1]d < %[4]d)", m, ordered, (n+m-1)/m, n)
-	}
-	items := []pair{{"window_start AS ws", "make_timestamp(min(us))"}, {"window_end AS we", "make_timestamp(" + end + ")"}}
-	groups := pair{win, "piece"}
-	if partition.ours != "" {
-		items = append(items, partition)
-		groups = pair{groups.ours + ", " + partition.ours, groups.duck + ", " + partition.duck}
-	}
-	for i, a := range g.values() {
-		if a.within != (tolerance{}) {
-			g.s.within[len(items)] = a.within
-		}
-		items = append(items, pair{fmt.Sprintf("%s AS x%d", a.ours, i), a.duck})
-	}
-	g.s.tied = true
-	with, from := g.input()
-	ours, duck := list(items)
-	having := g.pick("", "", " HAVING COUNT(*) > 1")
-	g.s.ours = fmt.Sprintf("%sSELECT %s FROM %s GROUP BY %s%s%s", with.ours, ours, from.ours, groups.ours, having, lateness)
-	g.s.duck = fmt.Sprintf("SELECT %s FROM %s GROUP BY %s%s", duck, numbered, groups.duck, having)
+	g.fates(fmt.Sprintf("SELECT DISTINCT id FROM %s WHERE us < %s", g.taken(), mark), g.clock == "ts")
+	return fmt.Sprintf("(SELECT * FROM %s WHERE us >= %s)", g.taken(), mark)
 }
 
 // over is a query with OVER, or one that keeps the first rows of each key.
@@ -65,9 +18,8 @@ func (g *writer) over() {
 	with, from := g.input()
 	if g.chance(4) {
 		n := g.pick("1", "2")
-		g.s.tied = true
 		// One text for both: the input is a sub-query here, so that the condition may be anything.
-		g.s.ours = fmt.Sprintf("SELECT id, ts, kk FROM (SELECT *, ROW_NUMBER() OVER (%sORDER BY ts) AS n FROM (SELECT * FROM s WHERE %s) AS i) AS o WHERE n <= %s", partition, g.where.ours, n)
+		g.s.ours = fmt.Sprintf("SELECT id, ts, kk FROM (SELECT *, ROW_NUMBER() OVER (%sORDER BY ts) AS n FROM (SELECT * FROM %s WHERE %s) AS i) AS o WHERE n <= %s", partition, g.from.ours, g.where.ours, n)
 		g.s.duck = fmt.Sprintf("SELECT id, ts, kk FROM (SELECT *, row_number() OVER (%sORDER BY %s) AS n FROM %s) WHERE n <= %s", partition, byTime, rows, n)
 		return
 	}
@@ -82,7 +34,6 @@ func (g *writer) over() {
 		qualify = pair{" QUALIFY " + last.ours + " IS NOT NULL", " QUALIFY " + last.duck + " IS NOT NULL"}
 	}
 	ours, duck := list(items)
-	g.s.tied = true
 	g.s.ours = fmt.Sprintf("%sSELECT %s FROM %s%s", with.ours, ours, from.ours, qualify.ours)
 	g.s.duck = fmt.Sprintf("SELECT %s FROM %s%s", duck, rows, qualify.duck)
 }
@@ -127,8 +78,8 @@ func (g *writer) overItem(partition string) pair {
 func (g *writer) nested() {
 	w := g.window()
 	g.counts(w.bounds, "wm")
-	inner := fmt.Sprintf("(SELECT * FROM (%s) WHERE we > wm)", fmt.Sprintf(w.bounds, "(SELECT * FROM e WHERE "+g.where.duck+")"))
-	ours := fmt.Sprintf("SELECT window_start, window_end, kk, COUNT(*) AS n, SUM(v) AS sum, MAX(m) AS top FROM s WHERE %s GROUP BY %s, kk", g.where.ours, w.ours)
+	inner := fmt.Sprintf("(SELECT * FROM (%s) WHERE we > wm)", fmt.Sprintf(w.bounds, g.taken()))
+	ours := fmt.Sprintf("SELECT window_start, window_end, kk, COUNT(*) AS n, SUM(v) AS sum, MAX(m) AS top FROM %s WHERE %s GROUP BY %s, kk", g.from.ours, g.where.ours, w.ours)
 	duck := fmt.Sprintf("SELECT ws, we, kk, count(*) AS n, sum(v)::BIGINT AS sum, max(m) AS top FROM %s GROUP BY ws, we, kk", inner)
 	switch g.r.IntN(4) {
 	case 0:
@@ -150,7 +101,7 @@ func (g *writer) nested() {
 
 // plain is a query without windows.
 func (g *writer) plain() {
-	g.s.filtered = fmt.Sprintf("SELECT count(*) FROM e WHERE NOT coalesce((%s), false)", g.where.duck)
+	g.fates("", false)
 	items := []pair{same("id")}
 	for i := range 1 + g.r.IntN(3) {
 		a := g.argument()
@@ -167,7 +118,7 @@ func (g *writer) union() {
 	terms := make([]statement, 2)
 	for i := range terms {
 		if g.chance(3) {
-			terms[i] = statement{ours: "SELECT id, kk, ts FROM s WHERE " + g.where.ours, duck: "SELECT id, kk, ts FROM e WHERE " + g.where.duck}
+			terms[i] = statement{ours: fmt.Sprintf("SELECT id, kk, ts FROM %s WHERE %s", g.from.ours, g.where.ours), duck: "SELECT id, kk, ts FROM " + g.taken()}
 			if i == 1 && strings.Contains(terms[0].ours, "GROUP BY") {
 				terms[i] = terms[0]
 			}
@@ -175,8 +126,8 @@ func (g *writer) union() {
 		}
 		w := g.window()
 		terms[i] = statement{
-			ours: fmt.Sprintf("SELECT COUNT(*) AS id, kk, window_start AS ts FROM s WHERE %s GROUP BY %s, kk", g.where.ours, w.ours),
-			duck: fmt.Sprintf("SELECT count(*), kk, make_timestamp(ws) FROM (%s) WHERE we > wm GROUP BY ws, we, kk", fmt.Sprintf(w.bounds, "(SELECT * FROM e WHERE "+g.where.duck+")")),
+			ours: fmt.Sprintf("SELECT COUNT(*) AS id, kk, window_start AS ts FROM %s WHERE %s GROUP BY %s, kk", g.from.ours, g.where.ours, w.ours),
+			duck: fmt.Sprintf("SELECT count(*), kk, make_timestamp(ws) FROM (%s) WHERE we > wm GROUP BY ws, we, kk", fmt.Sprintf(w.bounds, g.taken())),
 		}
 		if i == 1 && !strings.Contains(terms[0].ours, "GROUP BY") {
 			terms[i] = terms[0]

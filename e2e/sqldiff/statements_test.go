@@ -8,38 +8,50 @@ import (
 // statement is a query in both dialects, with the fate of the rows where it is the same in both.
 type statement struct {
 	ours, duck string
-	// late and filtered count rows of e; empty where DuckDB cannot say.
+	// late selects the ids of late rows, filtered counts rows of e; empty where DuckDB cannot say.
 	late, filtered string
+	// kinds are for the count of what was compared.
+	kinds []string
+	// early is there if rows are shown before they are final; duck then has THROUGH in it.
+	early *early
 	// within is how far numbers of a column may be apart, by its place; doubles 1e-9 unless it is there.
 	within map[int]tolerance
-	// tied is set when the answer depends on the shards of rows with equal times.
-	tied bool
 }
 
 // writer makes random statements.
 type writer struct {
 	*grammar
 	world *world
-	// condition of WHERE, TRUE without one.
+	from  from
+	// where is the condition of WHERE, TRUE without one.
 	where pair
+	// clock is the column that windows go by, base and span when its times begin and how long they go on.
+	clock string
+	base  int64
+	span  time.Duration
 	s     statement
 }
 
-func newWriter(g *grammar, w *world) *writer { return &writer{grammar: g, world: w} }
+func newWriter(g *grammar, w *world) *writer {
+	return &writer{grammar: g, world: w, clock: "ts", base: w.base, span: w.span}
+}
 
 func (g *writer) chance(n int) bool { return g.r.IntN(n) == 0 }
 
 // write makes a statement.
 func (g *writer) write() statement {
 	g.s = statement{within: map[int]tolerance{}}
-	g.where = same("TRUE")
+	g.from, g.where = g.aside(), same("TRUE")
 	if g.chance(2) {
-		g.where = g.pickPair(g.grammar.condition(2), same("(v > 20)"), same("(kk <> 'k1' OR x < 1)"))
+		g.where = g.filter()
 	}
-	switch g.r.IntN(10) {
+	if g.from.kind != "" {
+		g.s.kinds = append(g.s.kinds, g.from.kind)
+	}
+	switch g.r.IntN(11) {
 	case 0, 1, 2, 3:
 		g.windows()
-	case 4:
+	case 4, 10:
 		g.keyed()
 	case 5, 6:
 		g.over()
@@ -55,14 +67,15 @@ func (g *writer) write() statement {
 
 // input is FROM and WHERE: of the stream itself, of a sub-query with the condition, or of a name for one.
 func (g *writer) input() (with, from pair) {
-	filter := pair{"SELECT * FROM s WHERE " + g.where.ours, "SELECT * FROM e WHERE " + g.where.duck}
+	plain := pair{g.from.ours + " WHERE " + g.where.ours, g.from.duck + " WHERE " + g.where.duck}
+	filter := pair{"SELECT * FROM " + plain.ours, "SELECT * FROM " + plain.duck}
 	switch g.r.IntN(5) {
 	case 0:
 		return pair{}, pair{"(" + filter.ours + ") AS f", "(" + filter.duck + ") AS f"}
 	case 1:
 		return pair{"WITH f AS (" + filter.ours + ") ", "WITH f AS (" + filter.duck + ") "}, same("f")
 	}
-	return pair{}, pair{"s WHERE " + g.where.ours, "e WHERE " + g.where.duck}
+	return pair{}, plain
 }
 
 // length is an interval and its microseconds.
@@ -86,11 +99,11 @@ func intervals(texts ...string) []length {
 // sizes are lengths that make some windows of the world.
 func (g *writer) sizes() []length {
 	switch {
-	case g.world.span <= time.Hour:
+	case g.span <= time.Hour:
 		return intervals("30 SECOND", "1 MINUTE", "2 MINUTE", "7 MINUTE")
-	case g.world.span <= 48*time.Hour:
+	case g.span <= 48*time.Hour:
 		return intervals("15 MINUTE", "1 HOUR", "6 HOUR", "1 DAY")
-	case g.world.span <= 10*24*time.Hour:
+	case g.span <= 10*24*time.Hour:
 		return intervals("6 HOUR", "1 DAY", "3 DAY", "25 HOUR")
 	}
 	return intervals("7 DAY", "30 DAY", "100 DAY")
@@ -115,45 +128,23 @@ func (g *writer) window() window {
 	switch g.r.IntN(8) {
 	case 0, 1:
 		step := sizes[0]
-		return window{fmt.Sprintf("HOP(ts, %s, %s%s)", step.text, size.text, offset),
-			fmt.Sprintf("SELECT *, ws + %d AS we FROM (SELECT *, %s - nth * %d AS ws FROM %%s, range(%d) AS r(nth)) WHERE ws + %[1]d > us",
+		return window{fmt.Sprintf("HOP(%s, %s, %s%s)", g.clock, step.text, size.text, offset),
+			fmt.Sprintf("SELECT *, ws + %d AS we FROM (SELECT *, %s - rung * %d AS ws FROM %%s, range(%d) AS r(rung)) WHERE ws + %[1]d > us",
 				size.micros, start(step.micros), step.micros, (size.micros+step.micros-1)/step.micros)}
 	case 2:
 		step := g.r.Int64N(6) + 1
-		return window{fmt.Sprintf("CUMULATE(ts, %s, INTERVAL '%d' SECOND%s)", size.text, step*size.micros/1e6, offset),
-			fmt.Sprintf("SELECT * FROM (SELECT *, ws + (nth + 1) * %d AS we FROM (SELECT *, %s AS ws FROM %%s), range(%d) AS r(nth)) WHERE we > us",
+		return window{fmt.Sprintf("CUMULATE(%s, %s, INTERVAL '%d' SECOND%s)", g.clock, size.text, step*size.micros/1e6, offset),
+			fmt.Sprintf("SELECT * FROM (SELECT *, ws + (rung + 1) * %d AS we FROM (SELECT *, %s AS ws FROM %%s), range(%d) AS r(rung)) WHERE we > us",
 				size.micros, start(step*size.micros), step)}
 	case 3:
 		unit := g.pick("MONTH", "QUARTER", "YEAR")
 		step := map[string]int{"MONTH": 1, "QUARTER": 3, "YEAR": 12}[unit]
-		return window{"TUMBLE(ts, INTERVAL '1' " + unit + ")",
-			fmt.Sprintf("SELECT *, epoch_us(date_trunc('%s', ts)::TIMESTAMP) AS ws, epoch_us(date_trunc('%[1]s', ts)::TIMESTAMP + INTERVAL %d MONTH) AS we FROM %%s", unit, step)}
+		return window{"TUMBLE(" + g.clock + ", INTERVAL '1' " + unit + ")",
+			fmt.Sprintf("SELECT *, epoch_us(date_trunc('%s', make_timestamp(us))::TIMESTAMP) AS ws, epoch_us(date_trunc('%[1]s', make_timestamp(us))::TIMESTAMP + INTERVAL %d MONTH) AS we FROM %%s", unit, step)}
 	case 4, 5:
 		return g.zonedWindow()
 	}
-	return window{fmt.Sprintf("TUMBLE(ts, %s%s)", size.text, offset), fmt.Sprintf("SELECT *, %s AS ws, %[1]s + %d AS we FROM %%s", start(size.micros), size.micros)}
-}
-
-// zonedWindow follows the clocks of a zone where none of its bounds is shown twice or never.
-func (g *writer) zonedWindow() window {
-	zone := "'" + g.pick("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Auckland") + "'"
-	size := intervals("6 HOUR", "1 DAY", "7 DAY")[g.r.IntN(3)]
-	local := "((ts AT TIME ZONE 'UTC') AT TIME ZONE " + zone + ")"
-	instant := func(at string) string { return "epoch_us((" + at + ") AT TIME ZONE " + zone + ")" }
-	seconds := size.micros / 1e6
-	if g.chance(3) && seconds == 24*3600 {
-		days := 1 + g.r.Int64N(3)
-		at := fmt.Sprintf("(date_trunc('day', %s)::TIMESTAMP - nth * INTERVAL 1 DAY)", local)
-		return window{fmt.Sprintf("HOP(ts, INTERVAL '1' DAY, INTERVAL '%d' DAY, TIME ZONE %s)", days, zone),
-			fmt.Sprintf("SELECT *, %s AS ws, %s AS we FROM %%s, range(%d) AS r(nth)", instant(at), instant(fmt.Sprintf("%s + INTERVAL %d DAY", at, days)), days)}
-	}
-	if g.chance(4) {
-		return window{"TUMBLE(ts, INTERVAL '1' MONTH, TIME ZONE " + zone + ")",
-			fmt.Sprintf("SELECT *, %s AS ws, %s AS we FROM %%s", instant("date_trunc('month', "+local+")::TIMESTAMP"), instant("date_trunc('month', "+local+")::TIMESTAMP + INTERVAL 1 MONTH"))}
-	}
-	at := fmt.Sprintf("time_bucket(INTERVAL %d SECOND, %s, TIMESTAMP '1970-01-01')", seconds, local)
-	return window{fmt.Sprintf("TUMBLE(ts, %s, TIME ZONE %s)", size.text, zone),
-		fmt.Sprintf("SELECT *, %s AS ws, %s AS we FROM %%s", instant(at), instant(fmt.Sprintf("%s + INTERVAL %d SECOND", at, seconds)))}
+	return window{fmt.Sprintf("TUMBLE(%s, %s%s)", g.clock, size.text, offset), fmt.Sprintf("SELECT *, %s AS ws, %[1]s + %d AS we FROM %%s", start(size.micros), size.micros)}
 }
 
 // key is one of GROUP BY.
@@ -170,38 +161,57 @@ func (g *writer) keys() (list []pair) {
 	return list
 }
 
-// lateness is ALLOWED LATENESS and what DuckDB takes off watermarks.
-func (g *writer) lateness() (string, string) {
-	if g.world.patient || !g.chance(3) {
-		return "", "wm"
+// late is ALLOWED LATENESS and LATE ROWS INTO, and the watermark of a row that DuckDB goes by.
+type late struct {
+	text, mark string
+	micros     int64
+}
+
+func (g *writer) lateness() late {
+	l := late{mark: "wm"}
+	if !g.world.patient && g.chance(3) {
+		seconds := g.span.Microseconds() / 16 / 1e6
+		l = late{fmt.Sprintf(" ALLOWED LATENESS INTERVAL '%d' SECOND", seconds), fmt.Sprintf("(wm - %d)", seconds*1e6), seconds * 1e6}
 	}
-	seconds := g.world.span.Microseconds() / 16 / 1e6
-	return fmt.Sprintf(" ALLOWED LATENESS INTERVAL '%d' SECOND", seconds), fmt.Sprintf("(wm - %d)", seconds*1e6)
+	if g.chance(4) {
+		l.text += " LATE ROWS INTO late_rows"
+	}
+	return l
+}
+
+// arriving has windows go by when rows arrived, which is never late.
+func (g *writer) arriving() {
+	g.clock, g.base, g.span = "arrival_time", arrived.UnixMicro(), 10*time.Minute
+	g.from.duck = "(SELECT * REPLACE (ar AS us, ar AS wm) FROM e) AS e"
+	g.s.kinds = append(g.s.kinds, "arrival")
 }
 
 // counts are the fates of rows: late are those all of whose windows end by their mark.
 func (g *writer) counts(bounds, mark string) {
-	rows := fmt.Sprintf("(SELECT * FROM e WHERE (%s) AND ts IS NOT NULL)", g.where.duck)
-	g.s.late = fmt.Sprintf("SELECT count(*) FROM (SELECT max(we) AS we, any_value(%s) AS mark FROM (%s) GROUP BY id) WHERE we <= mark", mark, fmt.Sprintf(bounds, rows))
-	g.s.filtered = fmt.Sprintf("SELECT count(*) FROM e WHERE NOT coalesce((%s), false) OR ts IS NULL", g.where.duck)
+	rows := fmt.Sprintf("(SELECT * FROM %s WHERE us IS NOT NULL)", g.taken())
+	g.fates(fmt.Sprintf("SELECT id FROM (SELECT id, max(we) AS we, any_value(%s) AS mark FROM (%s) GROUP BY id) WHERE we <= mark", mark, fmt.Sprintf(bounds, rows)), g.clock == "ts")
 }
 
 // group is a query with windows: what is grouped, in both dialects.
 func (g *writer) windows() {
-	w := g.window()
-	lateness, mark := g.lateness()
-	g.counts(w.bounds, mark)
-	with, from := g.input()
-	bounded := fmt.Sprintf("(SELECT * FROM (%s) WHERE we > %s)", fmt.Sprintf(w.bounds, "(SELECT * FROM "+from.duck+")"), mark)
-	g.grouped(with, from.ours, w.ours, bounded, lateness)
+	with, input := g.input()
+	if g.from.kind == "" && g.chance(8) {
+		g.arriving()
+		with, input = pair{}, pair{"s WHERE " + g.where.ours, g.from.duck + " WHERE " + g.where.duck}
+	}
+	w, lateness := g.window(), g.lateness()
+	g.counts(w.bounds, lateness.mark)
+	bounded := fmt.Sprintf("(SELECT * FROM (%s) WHERE we > %s)", fmt.Sprintf(w.bounds, "(SELECT * FROM "+input.duck+")"), lateness.mark)
+	g.grouped(with, input.ours, w.ours, bounded, lateness)
 }
 
 // grouped writes SELECT … GROUP BY over rows that DuckDB has with ws and we.
-func (g *writer) grouped(with pair, from, win, bounded, lateness string) {
+func (g *writer) grouped(with pair, from, win, bounded string, lateness late) {
 	items := []pair{{"window_start AS ws", "make_timestamp(ws)"}, {"window_end AS we", "make_timestamp(we)"}}
 	groups := pair{win, "ws, we"}
-	keys := g.keys()
+	keys, key := g.keys(), []int{0, 1}
 	for i, k := range keys {
+		key = append(key, len(items))
 		groups.ours += ", " + k.ours
 		groups.duck += ", (" + k.duck + ")"
 		items = append(items, pair{fmt.Sprintf("%s AS k%d", k.ours, i), "(" + k.duck + ")"})
@@ -212,20 +222,25 @@ func (g *writer) grouped(with pair, from, win, bounded, lateness string) {
 		if a.within != (tolerance{}) {
 			g.s.within[len(items)] = a.within
 		}
-		g.s.tied = g.s.tied || a.tied
 		items = append(items, pair{fmt.Sprintf("%s AS x%d", a.ours, i), a.duck})
 	}
 	having := pair{}
 	if g.chance(4) {
 		having = g.pickPair(same(" HAVING COUNT(*) > 1"), same(" HAVING SUM(v) > 50 OR MIN(v) IS NULL"), same(" HAVING MAX(x) IS NOT NULL AND COUNT(*) < 9"))
 	}
-	ours, duck := list(items)
-	top := g.top(keys)
-	distinct := ""
-	if top.n == 0 && !lists && g.chance(8) {
+	clauses, top, distinct := g.emit(key, len(items), lateness), top{}, ""
+	if g.s.early != nil {
+		items = append(items, pair{"window_final AS wf", "we <= " + through})
+		// What HAVING takes no more was shown all the same.
+		having = g.pickPair(pair{}, same(" HAVING COUNT(*) > 1"))
+	} else {
+		top = g.top(keys)
+	}
+	if g.s.early == nil && top.n == 0 && !lists && g.chance(8) {
 		distinct = "DISTINCT "
 	}
-	g.s.ours = fmt.Sprintf("%sSELECT %s%s FROM %s GROUP BY %s%s%s%s", with.ours, distinct, ours, from, groups.ours, having.ours, top.ours, lateness)
+	ours, duck := list(items)
+	g.s.ours = fmt.Sprintf("%sSELECT %s%s FROM %s GROUP BY %s%s%s%s", with.ours, distinct, ours, from, groups.ours, having.ours, top.ours, clauses)
 	g.s.duck = fmt.Sprintf("%sSELECT %s%s%s FROM %s GROUP BY %s%s", with.duck, distinct, duck, top.place, bounded, groups.duck, having.duck)
 	if top.n > 0 {
 		g.s.duck = fmt.Sprintf("SELECT * EXCLUDE place FROM (%s) WHERE place > %d AND place <= %d", g.s.duck, top.skip, top.skip+top.n)

@@ -64,16 +64,16 @@ type statements struct {
 	duck  *rig.Duck
 	world *world
 	seed  uint64
-	// several counts the statements that read more than one stream.
-	several int
+	// kinds counts statements by what they have.
+	kinds map[string]int
 }
 
 // TestStatementsAgreeWithDuckDB plays random statements over random events: however rows are cut into batches, come from shards,
 // are read again after kills and leave memory, the rows are those of DuckDB, and every row is accounted for.
 func TestStatementsAgreeWithDuckDB(t *testing.T) {
 	duck := oracleDuck(t)
-	var sum struct{ compared, empty, late, several int }
-	for seed := range rounds(60, 2000) {
+	kinds := map[string]int{}
+	for seed := range rounds(48, 2000) {
 		if t.Failed() {
 			break
 		}
@@ -85,27 +85,24 @@ func TestStatementsAgreeWithDuckDB(t *testing.T) {
 		if err := duck.Exec(t.Context(), w.table()); err != nil {
 			t.Fatal(err)
 		}
-		o := &statements{T: t, duck: duck, world: w, seed: seed}
+		o := &statements{T: t, duck: duck, world: w, seed: seed, kinds: kinds}
 		for range perWorld {
-			rows, late := o.check(newWriter(&grammar{r}, w).write(), r)
-			sum.compared++
-			if rows == 0 {
-				sum.empty++
-			}
-			if late > 0 {
-				sum.late++
-			}
+			o.check(newWriter(&grammar{r}, w).write(), r)
 		}
-		sum.several += o.several
 	}
-	t.Logf("%d statements, %d without rows, %d with late rows, %d over several streams", sum.compared, sum.empty, sum.late, sum.several)
-	if !t.Failed() && (sum.empty*3 > sum.compared || sum.late*20 < sum.compared || sum.several*10 < sum.compared) {
-		t.Error("too few statements with rows, with late ones, or over several streams")
+	t.Logf("%d statements: %v", kinds["all"], kinds)
+	if t.Failed() {
+		return
+	}
+	for kind, share := range map[string]int{"late": 20, "streams": 10, "rows": 2, "emit": 20, "look": 20, "join": 20, "unnest": 20, "stagger": 200, "zone": 30, "arrival": 100, "lanes": 2} {
+		if kinds[kind]*share < kinds["all"] {
+			t.Errorf("of %d statements %d are of kind %q", kinds["all"], kinds[kind], kind)
+		}
 	}
 }
 
 // check plays a statement twice and compares both with DuckDB.
-func (o *statements) check(s statement, r *rand.Rand) (rows int, late int64) {
+func (o *statements) check(s statement, r *rand.Rand) {
 	o.Helper()
 	if r.IntN(2) == 0 {
 		s.ours = o.world.united(s.ours)
@@ -115,30 +112,37 @@ func (o *statements) check(s statement, r *rand.Rand) (rows int, late int64) {
 		if !strings.Contains(err.Error(), "decimals; cast an operand") {
 			o.Errorf("seed %d: %s: %v", o.seed, s.ours, err)
 		}
-		return 1, 0
+		return
 	}
-	if len(q.Inputs()) > 1 {
-		o.several++
-	}
-	want, ok := o.answer(s, q.Output())
+	want, ok := o.answer(s.ours, atEnd(s.duck), q.Output())
 	if !ok {
-		return 0, 0
+		return
 	}
-	wantLate, wantFiltered := o.fates(s)
+	late, filtered := o.fates(s)
+	o.count(s, q, len(want), len(late))
 	var exact [][]string
 	for range 2 {
-		p := newPlay(o.world, q, nil, r)
-		got, taken, err := p.run()
+		p := newPlay(o.world, q, r)
+		if s.early != nil {
+			o.watch(s, p)
+		}
+		if p.lanes > 1 {
+			o.kinds["lanes"]++
+		}
+		end, err := p.run()
+		if err == nil && s.early != nil {
+			end.rows, err = s.early.view(end.rows)
+		}
 		if err != nil {
 			o.Errorf("seed %d: %s: %v", o.seed, s.ours, err)
-			return 0, 0
+			return
 		}
-		o.ledger(s, taken, wantLate, wantFiltered)
-		late = taken.late
+		o.ledger(s, end, late, filtered)
+		got := end.rows
 		arrange(q.Output(), got)
 		if line := differ(q.Output(), got, want, s.within); line != "" {
 			o.Errorf("seed %d: %s\n%s\n%d rows, DuckDB has %d; %s", o.seed, s.ours, s.duck, len(got), len(want), line)
-			return 0, 0
+			return
 		}
 		if p.spills {
 			continue
@@ -151,57 +155,76 @@ func (o *statements) check(s statement, r *rand.Rand) (rows int, late int64) {
 		}
 		exact = got
 	}
-	return len(want), late
+}
+
+// count takes down what a statement has that is to be compared.
+func (o *statements) count(s statement, q *sql.Query, rows, late int) {
+	kinds := append(s.kinds, "all")
+	for kind, has := range map[string]bool{"rows": rows > 0, "late": late > 0, "streams": len(q.Inputs()) > 1, "emit": s.early != nil} {
+		if has {
+			kinds = append(kinds, kind)
+		}
+	}
+	for _, kind := range kinds {
+		o.kinds[kind]++
+	}
 }
 
 func contains(rows [][]string, row []string) bool {
 	return slices.ContainsFunc(rows, func(other []string) bool { return slices.Equal(row, other) })
 }
 
-// answer is what DuckDB says.
-func (o *statements) answer(s statement, out *column.Schema) (rows [][]string, ok bool) {
+// answer is what DuckDB says to a statement that is known as ours.
+func (o *statements) answer(ours, duck string, out *column.Schema) (rows [][]string, ok bool) {
 	o.Helper()
 	var cells, names []string
 	for i, f := range out.Fields {
 		names = append(names, fmt.Sprintf("y%d", i))
 		cells = append(cells, deepText(f.Type, names[i], 0)+fmt.Sprintf(" AS z%d", i))
 	}
-	lines, err := o.duck.Cells(o.Context(), fmt.Sprintf("SELECT %s FROM (%s) AS q(%s)", strings.Join(cells, ", "), s.duck, strings.Join(names, ", ")))
+	lines, err := o.duck.Cells(o.Context(), fmt.Sprintf("SELECT %s FROM (%s) AS q(%s)", strings.Join(cells, ", "), duck, strings.Join(names, ", ")))
 	if err != nil {
-		o.Errorf("seed %d: %s\nDuckDB: %v", o.seed, s.ours, err)
+		o.Errorf("seed %d: %s\nDuckDB: %v", o.seed, ours, err)
 		return nil, false
 	}
 	arrange(out, lines)
 	return lines, true
 }
 
-// fates is what DuckDB says of rows that come to nothing; -1 where it cannot.
-func (o *statements) fates(s statement) (late, filtered int64) {
+// fates is what DuckDB says of rows that come to nothing: the ids of late ones, nil where it cannot, and how many are
+// filtered, -1 where it cannot.
+func (o *statements) fates(s statement) (late []string, filtered int64) {
 	o.Helper()
-	or := func(query string) string {
-		if query == "" {
-			return "-1"
+	filtered = -1
+	if s.late != "" {
+		rows, err := o.duck.Lines(o.Context(), s.late)
+		if err != nil {
+			o.Errorf("seed %d: %v", o.seed, err)
 		}
-		return "(" + query + ")"
+		late = append([]string{}, rows...)
+		slices.Sort(late)
 	}
-	if err := o.duck.Row(o.Context(), "SELECT "+or(s.late)+", "+or(s.filtered), &late, &filtered); err != nil {
-		o.Errorf("seed %d: %v", o.seed, err)
+	if s.filtered != "" {
+		if err := o.duck.Row(o.Context(), s.filtered, &filtered); err != nil {
+			o.Errorf("seed %d: %v", o.seed, err)
+		}
 	}
 	return late, filtered
 }
 
 // ledger wants every row accounted for, as DuckDB does.
-func (o *statements) ledger(s statement, taken tally, late, filtered int64) {
+func (o *statements) ledger(s statement, end progress, late []string, filtered int64) {
 	o.Helper()
-	total := int64(0)
+	total, taken := int64(0), end.taken
 	for _, events := range o.world.shards {
 		total += int64(len(events))
 	}
 	if taken.read != total || taken.aggregated+taken.filtered+taken.late != total {
 		o.Errorf("seed %d: %s\nof %d rows: %+v", o.seed, s.ours, total, taken)
 	}
-	if late >= 0 && taken.late != late || filtered >= 0 && taken.filtered != filtered {
-		o.Errorf("seed %d: %s\n%d rows are late and %d filtered, want %d and %d by\n%s\n%s", o.seed, s.ours, taken.late, taken.filtered, late, filtered, s.late, s.filtered)
+	slices.Sort(end.late)
+	if late != nil && !slices.Equal(end.late, late) || filtered >= 0 && taken.filtered != filtered {
+		o.Errorf("seed %d: %s\nrows %v are late and %d filtered, want %v and %d by\n%s\n%s", o.seed, s.ours, end.late, taken.filtered, late, filtered, s.late, s.filtered)
 	}
 }
 

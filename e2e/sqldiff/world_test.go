@@ -39,10 +39,18 @@ type world struct {
 	unique, patient bool
 	// delay is how far watermarks stay behind, in microseconds.
 	delay int64
+	// base is where their time begins.
+	base int64
+	// tableRows are the rows of the reference table, tables what queries read it as.
+	tableRows [][]string
+	tables    map[string]*column.Batch
 }
 
-// bases are where time begins: an ordinary day, both changes of the clock, the epoch, a leap day.
-var bases = []string{"2026-01-01T00:00:00Z", "2026-03-28T21:00:00Z", "2026-10-24T22:30:00Z", "2026-11-01T03:00:00Z", "1969-12-31T23:50:00Z", "2024-02-28T23:00:00Z"}
+// bases are where time begins: an ordinary day, both changes of the clock, one of them at midnight, the epoch, a leap day.
+var bases = []string{"2026-01-01T00:00:00Z", "2026-03-28T21:00:00Z", "2026-10-24T22:30:00Z", "2026-11-01T03:00:00Z", "2018-11-03T20:00:00Z", "1969-12-31T23:50:00Z", "2024-02-28T23:00:00Z"}
+
+// arrived is when the first row of each world did.
+var arrived = time.Date(2026, 5, 5, 0, 0, 0, 0, time.UTC)
 
 func newWorld(r *rand.Rand) (*world, error) {
 	s, err := sqltest.Schema(lead + ", " + schema())
@@ -56,6 +64,7 @@ func newWorld(r *rand.Rand) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.base = base.UnixMicro()
 	disorder := w.span.Microseconds() / 8
 	w.delay = disorder
 	if !w.patient {
@@ -68,7 +77,7 @@ func newWorld(r *rand.Rand) (*world, error) {
 	}
 	w.place(r, all, order)
 	w.divide(r)
-	return w, nil
+	return w, w.drawTable(r, base.UnixMicro())
 }
 
 // draw makes the events in the order of their numbers.
@@ -81,7 +90,7 @@ func (w *world) draw(r *rand.Rand, n int, base int64) []event {
 			at = base + r.Int64N(int64(n)/2+1)*(w.span.Microseconds()/int64(n))
 		}
 		own := []string{
-			time.UnixMicro(at).UTC().Format("2006-01-02T15:04:05.000000"), strconv.Itoa(i), "k" + strconv.Itoa(r.IntN(4)),
+			instant(at), strconv.Itoa(i), "k" + strconv.Itoa(r.IntN(4)),
 			strconv.Itoa(r.IntN(200) - 20), strconv.FormatFloat(math.Exp(r.NormFloat64()), 'g', -1, 64), fmt.Sprintf("%d.%02d", r.IntN(5000), r.IntN(100)),
 		}
 		out[i].timed = r.IntN(40) > 0
@@ -98,6 +107,9 @@ func (w *world) draw(r *rand.Rand, n int, base int64) []event {
 	return out
 }
 
+// instant is a time as a cell.
+func instant(at int64) string { return time.UnixMicro(at).UTC().Format("2006-01-02T15:04:05.000000") }
+
 // place puts the events into shards in some order, with the watermarks that this makes.
 func (w *world) place(r *rand.Rand, all []event, order []int64) {
 	index := make([]int, len(all))
@@ -107,7 +119,7 @@ func (w *world) place(r *rand.Rand, all []event, order []int64) {
 	slices.SortFunc(index, func(a, b int) int { return int(order[a] - order[b]) })
 	w.shards = make([][]event, 1+r.IntN(4))
 	latest := make([]int64, len(w.shards))
-	arrival := time.Date(2026, 5, 5, 0, 0, 0, 0, time.UTC).UnixMilli()
+	arrival := arrived.UnixMilli()
 	for _, i := range index {
 		e, s := all[i], r.IntN(len(w.shards))
 		e.mark = column.MinWatermark
@@ -150,17 +162,20 @@ func (w *world) united(text string) string {
 // fromS is where the stream is read under its own name.
 var fromS = regexp.MustCompile(`\bFROM s(\W|$)`)
 
-// input resolves the stream, and those that it is divided into.
+// input resolves the stream, those that it is divided into, and the table.
 func (w *world) input(name string) (sql.Input, bool) {
+	if t := w.tables[name]; t != nil {
+		return sql.Input{Schema: t.Schema, Table: true}, true
+	}
 	_, part := strings.CutPrefix(name, "s")
 	return sql.Input{Schema: w.schema, EventTime: "ts"}, part
 }
 
 // table is the statements that make the events a table e of DuckDB, with their shards, their places in them,
-// and microseconds of their times.
+// and microseconds of their times, and the reference table.
 func (w *world) table() string {
 	var b strings.Builder
-	b.WriteString(macros + "CREATE OR REPLACE TABLE e (sh BIGINT, ord BIGINT, wm BIGINT, us BIGINT, ar BIGINT, ts TIMESTAMP, id BIGINT, kk VARCHAR, v BIGINT, x DOUBLE, m DECIMAL(12,2)")
+	b.WriteString(macros + "CREATE OR REPLACE TABLE e (sh BIGINT, ord BIGINT, nth BIGINT, wm BIGINT, us BIGINT, ar BIGINT, ts TIMESTAMP, id BIGINT, kk VARCHAR, v BIGINT, x DOUBLE, m DECIMAL(12,2)")
 	for _, c := range columns {
 		fmt.Fprintf(&b, ", %s %s", c.name, c.duck)
 	}
@@ -178,7 +193,7 @@ func (w *world) table() string {
 			if e.timed {
 				at = strconv.FormatInt(e.at, 10)
 			}
-			fmt.Fprintf(&b, "(%d, %d, %d, %s, %d", s, i, mark, at, e.arrival*1000)
+			fmt.Fprintf(&b, "(%d, %d, 0, %d, %s, %d", s, i, mark, at, e.arrival*1000)
 			for _, cell := range e.cells[:own] {
 				if cell == "null" {
 					b.WriteString(", NULL")
@@ -190,5 +205,5 @@ func (w *world) table() string {
 			b.WriteString(")")
 		}
 	}
-	return noEmptyText(b.String())
+	return noEmptyText(b.String()) + "; " + w.tableText()
 }
