@@ -21,6 +21,8 @@ type early struct {
 	lateness int64
 	// waits is set where rows wait for their turn, which comes later if state leaves memory.
 	waits bool
+	// blind is set where DuckDB has only the final rows.
+	blind bool
 }
 
 // through stands for what the query has closed through in the text for DuckDB: the watermark at which one looks.
@@ -114,7 +116,7 @@ const maxLooks = 3
 func (o *statements) watch(s statement, p *play) {
 	looks := 0
 	p.look = func(p *play, mark int64) error {
-		if looks == maxLooks || mark == column.MaxWatermark || !s.early.shows(p.now.seen, mark) || s.early.waits && p.spills || p.r.IntN(3) == 0 {
+		if looks == maxLooks || s.early.blind || mark == column.MaxWatermark || !s.early.shows(p.now.seen, mark) || s.early.waits && p.spills || p.r.IntN(3) == 0 {
 			return nil
 		}
 		looks++

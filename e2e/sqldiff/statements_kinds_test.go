@@ -74,31 +74,6 @@ func (g *writer) overItem(partition string) pair {
 	return call(f, order, frame)
 }
 
-// nested is a query over the rows of windows: windows of windows, a filter, or the best of each window.
-func (g *writer) nested() {
-	w := g.window()
-	g.counts(w.bounds, "wm")
-	inner := fmt.Sprintf("(SELECT * FROM (%s) WHERE we > wm)", fmt.Sprintf(w.bounds, g.taken()))
-	ours := fmt.Sprintf("SELECT window_start, window_end, kk, COUNT(*) AS n, SUM(v) AS sum, MAX(m) AS top FROM %s WHERE %s GROUP BY %s, kk", g.from.ours, g.where.ours, w.ours)
-	duck := fmt.Sprintf("SELECT ws, we, kk, count(*) AS n, sum(v)::BIGINT AS sum, max(m) AS top FROM %s GROUP BY ws, we, kk", inner)
-	switch g.r.IntN(4) {
-	case 0:
-		big := g.sizes()[len(g.sizes())-1].micros / 1e6 * 2
-		g.s.ours = fmt.Sprintf("SELECT window_start AS w, kk, SUM(n) AS n, COUNT(*) AS c, MIN(sum) AS least, MAX(top) AS top FROM (%s) AS i GROUP BY TUMBLE(window_start, INTERVAL '%d' SECOND), kk", ours, big)
-		g.s.duck = fmt.Sprintf("SELECT make_timestamp(below(ws, %d)), kk, sum(n)::BIGINT, count(*), min(sum), max(top) FROM (%s) GROUP BY 1, kk", big*1e6, duck)
-	case 1:
-		g.s.ours = fmt.Sprintf("WITH i AS (%s) SELECT window_start, kk, sum * 2 AS twice, CASE WHEN n > 2 THEN 'many' ELSE 'few' END AS size FROM i WHERE sum > 0 OR kk IS NULL", ours)
-		g.s.duck = fmt.Sprintf("SELECT make_timestamp(ws), kk, sum * 2, CASE WHEN n > 2 THEN 'many' ELSE 'few' END FROM (%s) WHERE sum > 0 OR kk IS NULL", duck)
-	case 2:
-		f, most := g.pick("RANK", "DENSE_RANK"), g.pick("1", "2")
-		g.s.ours = fmt.Sprintf("SELECT window_start, window_end, kk, n FROM (%s) AS i QUALIFY %s() OVER (PARTITION BY window_start, window_end ORDER BY n DESC) <= %s", ours, f, most)
-		g.s.duck = fmt.Sprintf("SELECT make_timestamp(ws), make_timestamp(we), kk, n FROM (%s) QUALIFY %s() OVER (PARTITION BY ws, we ORDER BY n DESC) <= %s", duck, f, most)
-	case 3:
-		g.s.ours = fmt.Sprintf("SELECT window_start, window_end, kk, n FROM (%s) AS i QUALIFY ROW_NUMBER() OVER (PARTITION BY window_start, window_end ORDER BY sum DESC, n) <= 2", ours)
-		g.s.duck = fmt.Sprintf("SELECT make_timestamp(ws), make_timestamp(we), kk, n FROM (%s) QUALIFY row_number() OVER (PARTITION BY ws, we ORDER BY sum DESC NULLS FIRST, n, kk NULLS FIRST) <= 2", duck)
-	}
-}
-
 // plain is a query without windows.
 func (g *writer) plain() {
 	g.fates("", false)

@@ -8,6 +8,8 @@ import (
 // statement is a query in both dialects, with the fate of the rows where it is the same in both.
 type statement struct {
 	ours, duck string
+	// then is the query that reads what ours inserts, if that inserts; the answer of DuckDB is to both together.
+	then string
 	// late selects the ids of late rows, filtered counts rows of e; empty where DuckDB cannot say.
 	late, filtered string
 	// kinds are for the count of what was compared.

@@ -94,7 +94,7 @@ func TestStatementsAgreeWithDuckDB(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	for kind, share := range map[string]int{"late": 20, "streams": 10, "rows": 2, "emit": 20, "look": 20, "join": 20, "unnest": 20, "stagger": 200, "zone": 30, "arrival": 100, "lanes": 2} {
+	for kind, share := range map[string]int{"late": 20, "streams": 10, "rows": 2, "emit": 20, "look": 20, "join": 20, "unnest": 20, "stagger": 200, "zone": 30, "arrival": 100, "chain": 200, "lanes": 2} {
 		if kinds[kind]*share < kinds["all"] {
 			t.Errorf("of %d statements %d are of kind %q", kinds["all"], kinds[kind], kind)
 		}
@@ -106,6 +106,10 @@ func (o *statements) check(s statement, r *rand.Rand) {
 	o.Helper()
 	if r.IntN(2) == 0 {
 		s.ours = o.world.united(s.ours)
+	}
+	if s.then != "" {
+		o.checkChain(s, r)
+		return
 	}
 	q, err := sql.CompileQuery(s.ours, o.world.input)
 	if err != nil {
