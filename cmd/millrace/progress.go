@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,8 +23,9 @@ const (
 // progress shows what a run does while it runs: drawn in place on a terminal, a line now and then
 // elsewhere.
 type progress struct {
-	out   io.Writer
-	width int
+	out io.Writer
+	// size is the width and height of the terminal, nil where there is none. It may change at any time.
+	size func() (width, height int)
 	// drawn is how many lines of the last drawing are on the screen.
 	drawn int
 	began time.Time
@@ -37,10 +39,7 @@ func startProgress(out io.Writer, r *pipelines.Run) *progress {
 	every := printEvery
 	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		every = drawEvery
-		p.width = 80
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
-			p.width = w
-		}
+		p.size = func() (width, height int) { return sizeOf(f) }
 	}
 	go p.loop(r, every)
 	return p
@@ -63,17 +62,73 @@ func (p *progress) loop(r *pipelines.Run, every time.Duration) {
 			return
 		case <-tick.C:
 		}
-		if p.width == 0 {
+		if p.size == nil {
 			fmt.Fprintln(p.out, strings.Join(lines(r.Status()), " · "))
 			continue
 		}
-		text := lines(r.Status())
-		for _, s := range r.Screens() {
-			text = append(text, "")
-			text = append(text, s.Lines(p.width-1)...)
+		width, height := p.size()
+		var tables [][]string
+		for _, x := range r.Screens() {
+			tables = append(tables, x.Lines(width-1))
 		}
-		p.draw(text)
+		p.draw(clipped(arrange(lines(r.Status()), tables, height-1), width-1))
 	}
+}
+
+// The size that a terminal is taken to have if it does not say.
+const usualWidth, usualHeight = 80, 24
+
+// sizeOf is the width and height of a terminal.
+func sizeOf(f *os.File) (width, height int) {
+	width, height, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 2 || height < 2 {
+		return usualWidth, usualHeight
+	}
+	return width, height
+}
+
+// widthOf is how wide lines may be that are written to out: that of the terminal, or another one where there is none.
+func widthOf(out io.Writer, other int) int {
+	if f, ok := out.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		width, _ := sizeOf(f)
+		return width
+	}
+	return other
+}
+
+// arrange is text with tables below it in so many lines: what is higher than the terminal cannot be drawn in
+// place. Tables share what is left to them and lose their oldest rows.
+func arrange(text []string, tables [][]string, room int) []string {
+	for i, table := range tables {
+		share := (room - len(text)) / (len(tables) - i)
+		if share < 2 {
+			continue
+		}
+		text = append(append(text, ""), newest(table, share-1)...)
+	}
+	return text[:min(len(text), room)]
+}
+
+// tableHead is how many lines of a table are above its rows: the title, the names of the columns, a rule.
+const tableHead = 3
+
+// newest takes rows off a table until it has so many lines.
+func newest(table []string, room int) []string {
+	gone := len(table) - room
+	switch {
+	case gone <= 0:
+		return table
+	case room <= tableHead:
+		return table[:room]
+	}
+	return slices.Delete(slices.Clone(table), tableHead, tableHead+gone)
+}
+
+func clipped(text []string, width int) []string {
+	for i, line := range text {
+		text[i] = clip(line, width)
+	}
+	return text
 }
 
 // draw replaces the last drawing.
@@ -83,7 +138,7 @@ func (p *progress) draw(text []string) {
 		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", p.drawn)
 	}
 	for _, line := range text {
-		b.WriteString(clip(line, p.width-1))
+		b.WriteString(line)
 		b.WriteByte('\n')
 	}
 	p.drawn = len(text)

@@ -78,7 +78,7 @@ func (c *runCommand) print(a *app, r *pipelines.Run) error {
 	report(a.stdout, s)
 	for _, screen := range r.Screens() {
 		fmt.Fprintln(a.stdout)
-		for _, line := range screen.Lines(100) {
+		for _, line := range screen.Lines(widthOf(a.stdout, 100)) {
 			fmt.Fprintln(a.stdout, line)
 		}
 	}
