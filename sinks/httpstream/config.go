@@ -3,7 +3,7 @@
 //
 // The invariant to remember: what a client sees is committed, and every row has a position that only
 // rises. Nothing is kept for a client but the place where it is; one that falls behind what is kept for
-// all is cut off and begins again with the latest rows.
+// all is told so and begins again with the latest rows.
 package httpstream
 
 import (

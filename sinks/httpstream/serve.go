@@ -14,8 +14,8 @@ import (
 // piece is how many bytes are sent in one write.
 const piece = 32 << 10
 
-// errBehind ends a client that missed changes.
-var errBehind = errors.New("the client fell behind the changes that are kept")
+// reset tells a client to forget its rows: it missed changes, and the latest rows follow.
+const reset = "event: reset\ndata: {}\n\n"
 
 // ServeHTTP answers GET: the latest rows as JSON or NDJSON, or changes as they come, by Accept.
 func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +43,7 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		err = s.list(out, `{"position":"`, ",", "", "]}\n")
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errBehind) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		s.cut.Add(1)
 		s.env.Log.Info("cut a client off", "client", r.RemoteAddr, "reason", err)
 	}
@@ -100,7 +100,8 @@ func (s *sink) resume(r *http.Request) (position int64, asked bool) {
 }
 
 // follow sends changes until the client or the server goes. A client that is new gets the latest rows
-// first; so does one whose place is not held any more, after an event named reset.
+// first; so does one whose place is not held any more, after an event named reset: it came back late, reads
+// slowly, or one commit brought more changes than are held.
 func (s *sink) follow(out *writer, r *http.Request) error {
 	// The server's time-out is for reading requests; this one is read.
 	if err := out.control.SetReadDeadline(time.Time{}); err != nil {
@@ -111,7 +112,7 @@ func (s *sink) follow(out *writer, r *http.Request) error {
 	if !held {
 		at = -1
 		if asked {
-			out.add("event: reset\ndata: {}\n\n")
+			out.add(reset)
 		}
 	}
 	heartbeat := time.NewTicker(s.cfg.Heartbeat.Std())
@@ -121,10 +122,12 @@ func (s *sink) follow(out *writer, r *http.Request) error {
 	for beginning := !held; ; {
 		v := s.current()
 		events, ok := v.after(at)
+		if !ok && !beginning {
+			out.add(reset)
+			at, beginning = -1, true
+		}
 		if beginning {
 			events = v.latestAfter(at)
-		} else if !ok {
-			return errBehind
 		}
 		// A client that reads slowly holds no more than a piece, so the view is looked up anew for each.
 		sent, err := s.sendEvents(out, events)

@@ -250,6 +250,21 @@ func TestAClientWhosePlaceIsGoneBeginsAgain(t *testing.T) {
 	want(t, b.follow("Last-Event-ID", "abc-2").next(2), []string{row("a", 3), row("b", 4)})
 }
 
+// However fast a client reads, it cannot see changes that are not held once they are committed.
+func TestAClientThatMissesChangesOfOneCommitBeginsAgain(t *testing.T) {
+	c := keyed()
+	c.MaxRows = 2
+	b := start(t, c, nil)
+	b.rows(row("a", 1))
+	r := b.follow()
+	want(t, r.next(1), []string{row("a", 1)})
+	b.rows(row("a", 2), row("b", 3), row("a", 4), row("b", 5))
+	want(t, r.next(3), []string{"reset {}", row("a", 4), row("b", 5)})
+	b.rows(row("a", 6))
+	want(t, r.next(1), []string{row("a", 6)})
+	want(t, b.cut.Load(), int64(0))
+}
+
 func TestRowsAndPositionsSurviveARestart(t *testing.T) {
 	b := start(t, keyed(), nil)
 	b.add(row("a", 1), row("b", 2), row("a", 3))

@@ -29,7 +29,7 @@ var (
 // send sends the committed series that are not stale.
 func (s *sink) send(ch chan<- client.Metric) {
 	s.mu.Lock()
-	shown := s.shown
+	shown, refused := s.shown, s.shownRefused
 	s.mu.Unlock()
 	descs := make([]*client.Desc, len(s.cfg.Metrics))
 	for i, m := range s.cfg.Metrics {
@@ -58,5 +58,5 @@ func (s *sink) send(ch chan<- client.Metric) {
 	}
 	name := s.env.Identity.Name
 	ch <- client.MustNewConstMetric(descSeries, client.GaugeValue, float64(live), name)
-	ch <- client.MustNewConstMetric(descRefused, client.CounterValue, float64(s.refused.Load()), name)
+	ch <- client.MustNewConstMetric(descRefused, client.CounterValue, float64(refused), name)
 }

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -43,14 +42,15 @@ type sink struct {
 	key  []byte
 	ends []int
 	row  []float64
-
-	refused atomic.Int64
+	// refused counts rows because of MaxSeries, those of the open chunk too.
+	refused int64
 
 	mu sync.Mutex // guards what follows
-	// shown are the series as of the last commit.
-	shown  []series
-	server *serve.Server
-	closed bool
+	// shown are the series as of the last commit, and shownRefused the rows.
+	shown        []series
+	shownRefused int64
+	server       *serve.Server
+	closed       bool
 }
 
 // series is the metrics of one combination of label values.
@@ -174,7 +174,7 @@ func (s *sink) restore(raw json.RawMessage) error {
 			return err
 		}
 	}
-	s.refused.Store(saved.Refused)
+	s.refused = saved.Refused
 	if !slices.Equal(saved.Labels, s.cfg.Labels) {
 		return nil
 	}
@@ -226,7 +226,7 @@ func (s *sink) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
 			out.Counts.Passed++
 		case tooMany:
 			out.Counts.Dropped++
-			s.refused.Add(1)
+			s.refused++
 		default:
 			out.Counts.Bad++
 			out.Rejects = append(out.Rejects, flow.Reject{Row: row, Code: code, Reason: reason})
@@ -347,7 +347,7 @@ func (s *sink) Open() flow.Open { return flow.Open{Rows: s.open} }
 // Plan says what the series become.
 func (s *sink) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
 	s.expire(cut.Now)
-	saved := state{Labels: s.cfg.Labels, Metrics: s.kinds(), Refused: s.refused.Load(), Series: make([]savedSeries, 0, len(s.all))}
+	saved := state{Labels: s.cfg.Labels, Metrics: s.kinds(), Refused: s.refused, Series: make([]savedSeries, 0, len(s.all))}
 	for _, x := range s.all {
 		if x.touched {
 			x.updated = cut.Now
@@ -384,7 +384,7 @@ func (s *sink) show() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.shown = shown
+	s.shown, s.shownRefused = shown, s.refused
 }
 
 // Close ends the server.

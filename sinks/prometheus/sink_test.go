@@ -237,6 +237,7 @@ func TestRowsOverMaxSeriesAreDroppedAndCounted(t *testing.T) {
 	if o.Counts.Dropped != 1 || o.Counts.Passed != 3 {
 		t.Errorf("%+v", o.Counts)
 	}
+	want(t, b.scrape(), map[string]float64{refusedKey: 0})
 	state := b.commit()
 	want(t, b.scrape(), map[string]float64{"trades_total A": 2, "trades_total B": 1, refusedKey: 1})
 	want(t, start(t, c, state).scrape(), map[string]float64{"trades_total A": 2, "trades_total B": 1, refusedKey: 1})

@@ -79,12 +79,16 @@ var quakes = []string{
 	`{"window_start":"2018-01-31T03:00:00Z","type":null,"quakes":null,"strongest":-1.5}`,
 }
 
-func TestTableShowsTheNewestRows(t *testing.T) {
+func TestTableShowsTheNewestRowsOnceTheyAreCommitted(t *testing.T) {
 	s := start(t, Config{Format: Table, Rows: 3}, hourly, nil, nil)
 	wantScreen(t, s, 80, `
 metrics: no rows yet
 `)
 	add(t, s, hourly, nil, quakes...)
+	wantScreen(t, s, 80, `
+metrics: no rows yet
+`)
+	publish(t, s)
 	wantScreen(t, s, 80, `
 metrics: the last 3 of 4 rows
 window_start      type          quakes  strongest
@@ -98,6 +102,7 @@ window_start      type          quakes  strongest
 func TestTableTakesSelectedRowsOnly(t *testing.T) {
 	s := start(t, Config{Format: Table, Rows: 3}, hourly, nil, nil)
 	add(t, s, hourly, []int32{0, 2}, quakes...)
+	publish(t, s)
 	wantScreen(t, s, 80, `
 metrics: 2 rows
 window_start      type          quakes  strongest
@@ -123,6 +128,7 @@ window_start      type        quakes  strongest
 2018-01-31 02:00  earthquake      12       4.00
 `)
 	add(t, s, hourly, nil, quakes[2:]...)
+	publish(t, s)
 	wantScreen(t, s, 0, `
 metrics: the last 2 of 4 rows
 window_start      type          quakes  strongest

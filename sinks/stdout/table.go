@@ -21,9 +21,12 @@ type table struct {
 	open int64
 	hash column.RowHash
 
+	// newest has the open chunk in it.
+	newest state
+
 	mu sync.Mutex // guards what follows
-	state
-	// fresh is set once a row came in this run.
+	// shown is as of the last commit; fresh is set once it has a row of this run.
+	shown state
 	fresh bool
 }
 
@@ -40,7 +43,7 @@ type state struct {
 func newTable(limit int, env sinks.Env) *table {
 	t := &table{env: env, limit: limit}
 	for _, f := range env.Schema.Fields {
-		t.Columns = append(t.Columns, f.Name)
+		t.newest.Columns = append(t.newest.Columns, f.Name)
 	}
 	return t
 }
@@ -49,7 +52,8 @@ func (t *table) Guarantee() string {
 	return fmt.Sprintf("last value: shows the newest rows and keeps up to %d of them for the next run", t.limit)
 }
 
-func (t *table) Trigger() flow.Trigger { return flow.Trigger{Age: 2 * time.Second} }
+// Trigger keeps rows back only as long as nobody notices.
+func (t *table) Trigger() flow.Trigger { return flow.Trigger{Age: 250 * time.Millisecond} }
 
 // Start takes over the rows of earlier runs unless the columns have changed since.
 func (t *table) Start(_ context.Context, raw json.RawMessage) error {
@@ -59,20 +63,26 @@ func (t *table) Start(_ context.Context, raw json.RawMessage) error {
 			return flow.Permanent(fmt.Errorf("stdout sink %q: state in the checkpoint: %w", t.env.Identity.Name, err))
 		}
 	}
+	t.open, t.hash = 0, column.RowHash{}
+	t.newest.Seen, t.newest.Rows = s.Seen, nil
+	if slices.Equal(s.Columns, t.newest.Columns) {
+		t.newest.Rows = slices.DeleteFunc(s.Rows, func(row []*string) bool { return len(row) != len(t.newest.Columns) })
+		t.newest.Rows = t.newest.Rows[max(0, len(t.newest.Rows)-t.limit):]
+	}
+	t.show(false)
+	return nil
+}
+
+// show lets the screen see what there is.
+func (t *table) show(fresh bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.Seen, t.Rows, t.fresh = s.Seen, nil, false
-	if slices.Equal(s.Columns, t.Columns) {
-		t.Rows = slices.DeleteFunc(s.Rows, func(row []*string) bool { return len(row) != len(t.Columns) })
-		t.Rows = t.Rows[max(0, len(t.Rows)-t.limit):]
-	}
-	return nil
+	t.shown, t.fresh = t.newest, fresh
+	t.shown.Rows = slices.Clone(t.newest.Rows)
 }
 
 func (t *table) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
 	n := b.Selected()
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	for i := max(0, n-t.limit); i < n; i++ {
 		row := i
 		if b.Selection != nil {
@@ -85,12 +95,11 @@ func (t *table) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
 				cells[j] = &text
 			}
 		}
-		t.Rows = append(t.Rows, cells)
+		t.newest.Rows = append(t.newest.Rows, cells)
 	}
 	// Moved to the front, so that the rows that left can be freed.
-	t.Rows = slices.Delete(t.Rows, 0, max(0, len(t.Rows)-t.limit))
-	t.Seen += int64(n)
-	t.fresh = t.fresh || n > 0
+	t.newest.Rows = slices.Delete(t.newest.Rows, 0, max(0, len(t.newest.Rows)-t.limit))
+	t.newest.Seen += int64(n)
 	t.open += int64(n)
 	t.hash.Add(column.HashRows(b))
 	return flow.Outcome{Counts: flow.Counts{In: int64(n), Passed: int64(n)}}, nil
@@ -99,9 +108,7 @@ func (t *table) Add(_ context.Context, b *column.Batch) (flow.Outcome, error) {
 func (t *table) Open() flow.Open { return flow.Open{Rows: t.open} }
 
 func (t *table) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	raw, err := json.Marshal(t.state)
+	raw, err := json.Marshal(t.newest)
 	plan := flow.Plan{Cut: cut, State: raw}
 	if t.open > 0 {
 		// It creates nothing, but makes the rows count as delivered.
@@ -112,29 +119,34 @@ func (t *table) Plan(_ context.Context, cut flow.Cut) (flow.Plan, error) {
 
 func (t *table) Put(context.Context, flow.Plan) error { return nil }
 
-func (t *table) Published(flow.Plan) { t.open, t.hash = 0, column.RowHash{} }
+// Published lets the screen see the chunk.
+func (t *table) Published(flow.Plan) {
+	if t.open > 0 {
+		t.show(true)
+	}
+	t.open, t.hash = 0, column.RowHash{}
+}
 
 func (t *table) Close() error { return nil }
 
 // Screen implements sinks.Screen.
 func (t *table) Screen(width int) []string {
 	t.mu.Lock()
-	rows := slices.Clone(t.Rows)
-	title := t.title()
+	shown, title := t.shown, t.title()
 	t.mu.Unlock()
-	return draw(title, t.env.Schema.Fields, rows, width)
+	return draw(title, t.env.Schema.Fields, shown.Rows, width)
 }
 
 // title says which rows these are.
 func (t *table) title() string {
 	text := t.env.Identity.Name + ": "
-	switch n := len(t.Rows); {
-	case t.Seen == 0:
+	switch n := len(t.shown.Rows); {
+	case t.shown.Seen == 0:
 		return text + "no rows yet"
 	case n == 0:
-		return text + fmt.Sprintf("%d rows so far, none since the columns changed", t.Seen)
-	case int64(n) < t.Seen:
-		text += fmt.Sprintf("the last %d of %d rows", n, t.Seen)
+		return text + fmt.Sprintf("%d rows so far, none since the columns changed", t.shown.Seen)
+	case int64(n) < t.shown.Seen:
+		text += fmt.Sprintf("the last %d of %d rows", n, t.shown.Seen)
 	case n == 1:
 		text += "1 row"
 	default:
