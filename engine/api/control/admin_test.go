@@ -31,11 +31,13 @@ type rig struct {
 	dir     string
 	backend *disk.Backend
 	local   *control.Local
-	// ahead is how far the clock was moved.
+	// began is when the clock was stopped, and ahead how far it was moved since.
+	began time.Time
 	ahead atomic.Int64
 }
 
-func (r *rig) now() time.Time           { return time.Now().Add(time.Duration(r.ahead.Load())) }
+// now is the time of a clock that only a test moves: a machine that is slow changes nothing.
+func (r *rig) now() time.Time           { return r.began.Add(time.Duration(r.ahead.Load())) }
 func (r *rig) advance(d time.Duration)  { r.ahead.Add(int64(d)) }
 func (r *rig) context() context.Context { return r.t.Context() }
 func (r *rig) must(err error, what string) {
@@ -48,7 +50,7 @@ func (r *rig) must(err error, what string) {
 // newRig opens a directory. shared are streams that it has and that are in use.
 func newRig(t *testing.T, shared ...string) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir()}
+	r := &rig{t: t, dir: t.TempDir(), began: time.Now()}
 	backend, err := disk.Open(vfs.OS{}, r.dir, disk.Options{Now: r.now, Keys: func(stream, key string) (seal.Keyring, error) {
 		return master.Ring(stream, key, master.Options{})
 	}})

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/api/door"
@@ -35,6 +36,12 @@ func served(t *testing.T, r *rig) (address string) {
 	return l.Addr().String()
 }
 
+// headOf is the head of a PutRecords which claims a length.
+func headOf(claimed int) []byte {
+	return fmt.Appendf(nil, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nX-Amz-Target: %sPutRecords\r\nX-Amz-Date: 20261122T010203Z\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n",
+		wire.TypeJSON, prefix, authorization, claimed)
+}
+
 // begin sends the head of a PutRecords and a part of its body.
 func begin(t *testing.T, address string, claimed, sent int) net.Conn {
 	t.Helper()
@@ -43,9 +50,7 @@ func begin(t *testing.T, address string, claimed, sent int) net.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	head := fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nX-Amz-Target: %sPutRecords\r\nX-Amz-Date: 20261122T010203Z\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n",
-		wire.TypeJSON, prefix, authorization, claimed)
-	if _, err := c.Write(append([]byte(head), bytes.Repeat([]byte(" "), sent)...)); err != nil {
+	if _, err := c.Write(append(headOf(claimed), bytes.Repeat([]byte(" "), sent)...)); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -53,36 +58,41 @@ func begin(t *testing.T, address string, claimed, sent int) net.Conn {
 
 // Bodies that stop coming take the memory of others for a moment only, and those that never came take none.
 func TestStalledBodiesDoNotHoldUpOthers(t *testing.T) {
-	r := newRig(t, func(o *Options) { o.Memory = 2 * maxAnswer })
-	r.stall = 400 * time.Millisecond
-	r.must("CreateStream", `{"StreamName":"s","ShardCount":1}`)
-	address := served(t, r)
-	var stalled []net.Conn
-	for range 20 {
-		begin(t, address, maxBody, 100)
-	}
-	for range 6 {
-		stalled = append(stalled, begin(t, address, maxBody, 2*smallBody))
-	}
-	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	q := request("PutRecords", wire.TypeJSON, []byte(`{"StreamName":"s","Records":[{"PartitionKey":"k","Data":"`+strings.Repeat("AAAA", 200_000)+`"}]}`))
-	q.RequestURI, q.URL.Scheme, q.URL.Host = "", "http", address
-	a, err := client.Do(q)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Body.Close()
-	if text, _ := io.ReadAll(a.Body); a.StatusCode != http.StatusOK {
-		t.Errorf("%s: %s", a.Status, text)
-	}
-	a, err = http.ReadResponse(bufio.NewReader(stalled[0]), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Body.Close()
-	if text, _ := io.ReadAll(a.Body); a.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(text), "RequestTimeoutException") {
-		t.Errorf("one that stalled gets %s: %s", a.Status, text)
-	}
+	virtuallyWith(t, Options{Memory: 2 * maxAnswer}, func(r *rig) {
+		r.must("CreateStream", `{"StreamName":"s","ShardCount":1}`)
+		p := piped(r)
+		for range 20 {
+			p.begin(r.t, maxBody, 100)
+		}
+		var stalled []net.Conn
+		for range 6 {
+			stalled = append(stalled, p.begin(r.t, maxBody, 2*smallBody))
+		}
+		synctest.Wait()
+		began := time.Now()
+		q := request("PutRecords", wire.TypeJSON, []byte(`{"StreamName":"s","Records":[{"PartitionKey":"k","Data":"`+strings.Repeat("AAAA", 200_000)+`"}]}`))
+		q.RequestURI, q.URL.Scheme, q.URL.Host = "", "http", "x"
+		a, err := p.client(nil).RoundTrip(q)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		defer a.Body.Close()
+		if text, _ := io.ReadAll(a.Body); a.StatusCode != http.StatusOK {
+			r.t.Errorf("%s: %s", a.Status, text)
+		}
+		// Those before it have their memory one after the other.
+		if took := time.Since(began); took > 6*stallAfter {
+			r.t.Errorf("it took %s", took)
+		}
+		a, err = http.ReadResponse(bufio.NewReader(stalled[0]), nil)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		defer a.Body.Close()
+		if text, _ := io.ReadAll(a.Body); a.StatusCode != http.StatusRequestTimeout || !strings.Contains(string(text), "RequestTimeoutException") {
+			r.t.Errorf("one that stalled gets %s: %s", a.Status, text)
+		}
+	})
 }
 
 func TestBodiesWithoutALengthAreBounded(t *testing.T) {

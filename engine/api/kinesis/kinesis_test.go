@@ -23,14 +23,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// rig is a service on a directory of its own, whose clock a test moves.
+// rig is a service on a directory of its own, whose clock stands still but for what a test moves it: how fast the
+// machine is changes nothing.
 type rig struct {
 	*Service
 	t     *testing.T
+	began time.Time
 	ahead atomic.Int64
 }
 
-func (r *rig) now() time.Time          { return time.Now().Add(time.Duration(r.ahead.Load())) }
+func (r *rig) now() time.Time          { return r.began.Add(time.Duration(r.ahead.Load())) }
 func (r *rig) advance(d time.Duration) { r.ahead.Add(int64(d)) }
 
 func newRig(t *testing.T, change func(*Options)) *rig {
@@ -40,7 +42,7 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 
 func newRigOn(t *testing.T, fs vfs.FS, change func(*Options)) *rig {
 	t.Helper()
-	r := &rig{t: t}
+	r := &rig{t: t, began: time.Now()}
 	backend, err := disk.Open(fs, t.TempDir(), disk.Options{Now: r.now, Keys: func(stream, key string) (seal.Keyring, error) {
 		return master.Ring(stream, key, master.Options{})
 	}})

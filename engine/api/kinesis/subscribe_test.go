@@ -18,24 +18,30 @@ import (
 )
 
 // virtually runs a test whose time passes only while all wait.
-func virtually(t *testing.T, test func(r *rig)) {
+func virtually(t *testing.T, test func(r *rig)) { virtuallyWith(t, Options{}, test) }
+
+// virtuallyWith is virtually with some of the options.
+func virtuallyWith(t *testing.T, o Options, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		backend, err := memory.Open(memory.NewStore(), time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		local := control.NewLocal(backend, time.Now)
-		s, err := New(t.Context(), Options{Streams: local})
+		t.Cleanup(func() {
+			if err := local.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := backend.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		o.Streams = local
+		s, err := New(t.Context(), o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(&rig{Service: s, t: t})
-		if err := local.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := backend.Close(); err != nil {
-			t.Error(err)
-		}
+		test(&rig{Service: s, t: t, began: time.Now()})
 	})
 }
 
