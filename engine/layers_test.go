@@ -20,7 +20,7 @@ const module = "github.com/millrace-io/millrace"
 // layers is the order of DESIGN section 3, lowest first. A package belongs to the longest entry
 // that is its path or a parent of it, and imports from its own layer and those below.
 var layers = [][]string{
-	{"engine/record", "engine/config", "engine/vfs", "engine/jsonscan"},
+	{"engine/record", "engine/config", "engine/vfs", "engine/jsonscan", "engine/loopback"},
 	{"engine/stream", "engine/checkpoint", "engine/column", "engine/bucket"},
 	{"engine/stream/disk", "engine/stream/jetstream", "engine/stream/kafka", "engine/stream/streamtest"},
 	{"sql"},

@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/millrace-io/millrace/engine/loopback"
 	"github.com/millrace-io/millrace/pipelines"
 	"github.com/millrace-io/millrace/sinks"
 	sinkfile "github.com/millrace-io/millrace/sinks/file"
@@ -77,7 +77,10 @@ func beginWith(t *testing.T, path string, env map[string]string, o pipelines.Opt
 		t.Fatal(err)
 	}
 	r := &running{t: t, stop: make(chan struct{}), out: new(bytes.Buffer), done: make(chan error, 1)}
-	o.Stop, o.Stdout, o.Now = r.stop, r.out, time.Now
+	o.Stop, o.Stdout = r.stop, r.out
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -277,21 +280,16 @@ func TestHTTPExampleDeliversWhatWasPosted(t *testing.T) {
 	if answer != `{"accepted":2}` {
 		t.Errorf("answer: %s", answer)
 	}
+	// Stopped before its tasks have read the rows, it would leave them to the next run.
+	for r.run.Status().Tasks[0].Steps[0].In < 2 {
+		<-time.After(time.Millisecond)
+	}
 	close(r.stop)
 	s := r.end()
 	if s.Result != "stopped" {
 		t.Errorf("result %q", s.Result)
 	}
 	archive := task(t, s, "archive")
-	if archive.Total.Passed+archive.Steps[0].In == 0 {
-		// The stop came before the task read the rows; the next run delivers them.
-		r = begin(t, "pipelines/examples/http_ingest.yaml", filepath.Join(dir, "data"), map[string]string{"LISTEN": address, "OUT": filepath.Join(dir, "out")})
-		for r.run.Status().Tasks[0].Steps[0].In < 2 {
-			<-time.After(time.Millisecond)
-		}
-		close(r.stop)
-		archive = task(t, r.end(), "archive")
-	}
 	if archive.Total.Passed != 1 || archive.Steps[1].Filtered != 1 {
 		t.Errorf("archive: %+v", archive)
 	}
@@ -299,20 +297,19 @@ func TestHTTPExampleDeliversWhatWasPosted(t *testing.T) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := loopback.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 // post sends a body until the server is there.
 func post(t *testing.T, url, body string) string {
 	t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second}
+	client := &http.Client{Timeout: patience}
 	defer client.CloseIdleConnections()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		response, err := client.Post(url, "application/json", strings.NewReader(body))
 		if err != nil {
 			if time.Now().After(deadline) {

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/pipelines"
 )
 
@@ -39,8 +40,8 @@ func smallDisk(t *testing.T, size int64) string {
 	return dir
 }
 
-// fill takes all room on a disk but for so many bytes, as another program would.
-func fill(t *testing.T, name string, left int64) {
+// fill takes all room on a disk, as another program would.
+func fill(t *testing.T, name string) {
 	t.Helper()
 	f, err := os.Create(name)
 	if err != nil {
@@ -53,9 +54,14 @@ func fill(t *testing.T, name string, left int64) {
 	if !errors.Is(err, unix.ENOSPC) {
 		t.Fatal(err)
 	}
-	info, err := f.Stat()
+}
+
+// spare gives so many bytes of what was filled back.
+func spare(t *testing.T, name string, bytes int64) {
+	t.Helper()
+	info, err := os.Stat(name)
 	if err == nil {
-		err = f.Truncate(info.Size() - left)
+		err = os.Truncate(name, info.Size()-bytes)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +114,7 @@ sinks:
 
 	disk := smallDisk(t, 32<<20)
 	ballast, log := filepath.Join(disk, "ballast"), new(said)
-	fill(t, ballast, 0)
+	fill(t, ballast)
 	hard, got := file("hard")
 	opened := make(chan *running, 1)
 	go func() {
@@ -122,25 +128,24 @@ sinks:
 	}
 
 	// Room for some of the records; what is kept for the windows goes to another program.
-	fill(t, ballast, 3<<20)
+	spare(t, ballast, 3<<20)
 	r := <-opened
 	until(t, "the source waits", func() bool { return source(r, "f").State == "retrying" })
-	fill(t, ballast+"-too", 0)
-	query := func() (s string) {
-		for _, x := range r.run.Status().Tasks {
-			if x.Name == "per_key" && x.DiskFull {
-				s = x.Error
-			}
+	fill(t, ballast+"-too")
+	until(t, "the query waits", func() bool {
+		s := r.run.Status()
+		i := slices.IndexFunc(s.Tasks, func(x flow.Status) bool { return x.Name == "per_key" })
+		if !s.Tasks[i].DiskFull {
+			return false
 		}
-		return s
-	}
-	until(t, "the query waits", func() bool { return query() != "" })
-	if text := query(); !strings.Contains(text, disk) || !strings.Contains(text, "free space there") {
-		t.Errorf("a query on a full disk says %q", text)
-	}
-	if r.run.Status().Ready {
-		t.Error("ready on a full disk")
-	}
+		if text := s.Tasks[i].Error; !strings.Contains(text, disk) || !strings.Contains(text, "free space there") {
+			t.Errorf("a query on a full disk says %q", text)
+		}
+		if s.Ready {
+			t.Error("ready on a full disk")
+		}
+		return true
+	})
 	if err := errors.Join(os.Remove(ballast), os.Remove(ballast+"-too")); err != nil {
 		t.Fatal(err)
 	}
@@ -157,14 +162,14 @@ sinks:
 
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	timeout, tick := time.NewTimer(40*time.Second), time.NewTicker(10*time.Millisecond)
+	timeout, tick := time.NewTimer(patience), time.NewTicker(10*time.Millisecond)
 	defer timeout.Stop()
 	defer tick.Stop()
 	for !ok() {
 		select {
 		case <-tick.C:
 		case <-timeout.C:
-			t.Fatalf("%s: not within 40 s", what)
+			t.Fatalf("%s: not within %s", what, patience)
 		}
 	}
 }

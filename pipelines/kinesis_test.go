@@ -17,8 +17,8 @@ import (
 // putRecords sends records as an SDK does, until the API is there.
 func putRecords(t *testing.T, address, body string) string {
 	t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	for deadline := time.Now().Add(patience); ; {
 		r, err := http.NewRequest("POST", "http://"+address, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)

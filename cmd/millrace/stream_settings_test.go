@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/api/control"
+	"github.com/millrace-io/millrace/engine/loopback"
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/disk"
@@ -91,12 +91,10 @@ func TestStatusNamesAHotKeyAndCheckTheNumberOfShards(t *testing.T) {
 
 func TestPutKeepsToTheLimitsOfARunningPipeline(t *testing.T) {
 	c := newCLI(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	admin, err := loopback.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	admin := l.Addr().String()
-	l.Close()
 	file := writeFile(t, fmt.Sprintf(`
 version: 1
 name: shop

@@ -71,7 +71,7 @@ func StartMinIO(ctx context.Context, dir, address string) (*MinIO, error) {
 		m.process.Kill()
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	err = Until(ctx, "MinIO at "+address, func() bool { return !m.process.Running() || m.answers(ctx) })
 	if err == nil && !m.process.Running() {
@@ -86,7 +86,7 @@ func StartMinIO(ctx context.Context, dir, address string) (*MinIO, error) {
 
 // answers asks for the buckets: the health page says yes before the store does.
 func (m *MinIO) answers(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.Endpoint+"/minio/health/ready", nil)
 	if err != nil {

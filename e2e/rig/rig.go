@@ -8,14 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/millrace-io/millrace/engine/loopback"
 )
 
 // Until asks every 10 ms until ok says yes, or ctx is done and the error names what was waited for.
@@ -32,19 +32,8 @@ func Until(ctx context.Context, what string, ok func() bool) error {
 	return nil
 }
 
-// FreeAddress is a loopback address that nothing listened on a moment ago. Its port is not among those that
-// the system gives to connections, so that none of these has it by the time that it is used.
-func FreeAddress() (string, error) {
-	var last error
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000)))
-		if err == nil {
-			return l.Addr().String(), l.Close()
-		}
-		last = err
-	}
-	return "", last
-}
+// FreeAddress is a loopback address that nothing listened on a moment ago.
+func FreeAddress() (string, error) { return loopback.FreeAddress() }
 
 // Build compiles ./cmd/millrace of the repository into dir and returns the binary's path. The tag
 // faults makes it ask about what it does.

@@ -101,8 +101,8 @@ func (t *Task) published(plan Plan) error {
 		t.need(r)
 	}
 	t.openChunk()
+	t.hasRoom() // first: who sees the chunk delivered must not see it wait
 	t.status.committed(t.store.Document(), plan, t.ledger)
-	t.hasRoom()
 	return nil
 }
 

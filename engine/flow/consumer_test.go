@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
@@ -404,10 +405,19 @@ func start(t *testing.T, c *flow.Consumer) (wait func()) {
 	}
 }
 
+// virtually runs a test whose time passes only while all wait, so that no lease runs out because the machine is slow.
+func virtually(t *testing.T, test func(t *testing.T)) {
+	synctest.Test(t, func(t *testing.T) {
+		// Virtual time begins in 2000, and rows of a far future are rejected.
+		<-time.After(time.Until(time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)))
+		test(t)
+	})
+}
+
 // until waits for something to become true.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); {
+	for deadline := time.Now().Add(2 * time.Minute); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
@@ -422,99 +432,105 @@ func (p *plant) delivered() int {
 }
 
 func TestTasksAreHandedOverAndTakenBackWithoutRepeating(t *testing.T) {
-	p := newPlant(t, 4)
-	p.write(2)
-	stop := make(chan struct{})
-	first := p.consumer(site{tasks: 4, rows: 1 << 30, expiry: 300 * time.Millisecond, stop: stop})
-	firstDone := start(t, first)
-	until(t, "the first worker to have all shards", func() bool { return len(first.Status().Shards) == 4 })
-	second := p.consumer(site{tasks: 4, rows: 3, expiry: 300 * time.Millisecond})
-	secondDone := start(t, second)
-	until(t, "an even share", func() bool {
-		p.write(1)
-		return len(first.Status().Shards) == 2 && len(second.Status().Shards) == 2
+	virtually(t, func(t *testing.T) {
+		p := newPlant(t, 4)
+		p.write(2)
+		stop := make(chan struct{})
+		first := p.consumer(site{tasks: 4, rows: 1 << 30, expiry: 300 * time.Millisecond, stop: stop})
+		firstDone := start(t, first)
+		until(t, "the first worker to have all shards", func() bool { return len(first.Status().Shards) == 4 })
+		second := p.consumer(site{tasks: 4, rows: 3, expiry: 300 * time.Millisecond})
+		secondDone := start(t, second)
+		until(t, "an even share", func() bool {
+			p.write(1)
+			return len(first.Status().Shards) == 2 && len(second.Status().Shards) == 2
+		})
+		if n := first.Status().Cuts["handover"]; n == 0 {
+			t.Error("the first worker gave tasks away and committed nothing for it")
+		}
+		p.reshard()
+		p.write(3)
+		close(stop)
+		firstDone()
+		if first.Drained() {
+			t.Error("a stopped consumer claims that all was delivered")
+		}
+		until(t, "the second worker to have all tasks", func() bool { return len(second.Status().Shards) == len(p.in.Shards()) })
+		p.write(3)
+		close(p.ended)
+		secondDone()
+		p.complete("hand-over")
+		if !second.Drained() {
+			t.Error("the second worker ended before all was delivered")
+		}
 	})
-	if n := first.Status().Cuts["handover"]; n == 0 {
-		t.Error("the first worker gave tasks away and committed nothing for it")
-	}
-	p.reshard()
-	p.write(3)
-	close(stop)
-	firstDone()
-	if first.Drained() {
-		t.Error("a stopped consumer claims that all was delivered")
-	}
-	until(t, "the second worker to have all tasks", func() bool { return len(second.Status().Shards) == len(p.in.Shards()) })
-	p.write(3)
-	close(p.ended)
-	secondDone()
-	p.complete("hand-over")
-	if !second.Drained() {
-		t.Error("the second worker ended before all was delivered")
-	}
 }
 
 // A process that stands still, as with SIGSTOP, comes back when others have its tasks.
 func TestCommitOfAWorkerThatWasAwayIsRefused(t *testing.T) {
-	p := newPlant(t, 2)
-	p.write(3)
-	var mu sync.Mutex
-	asleep, awake := make(chan struct{}, 4), make(chan struct{})
-	slept := map[int]bool{}
-	p.pause = func(id flow.Identity) {
-		mu.Lock()
-		first := !slept[id.Task]
-		slept[id.Task] = true
-		mu.Unlock()
-		if first {
-			asleep <- struct{}{}
-			<-awake
+	virtually(t, func(t *testing.T) {
+		p := newPlant(t, 2)
+		p.write(3)
+		var mu sync.Mutex
+		asleep, awake := make(chan struct{}, 4), make(chan struct{})
+		slept := map[int]bool{}
+		p.pause = func(id flow.Identity) {
+			mu.Lock()
+			first := !slept[id.Task]
+			slept[id.Task] = true
+			mu.Unlock()
+			if first {
+				asleep <- struct{}{}
+				<-awake
+			}
 		}
-	}
-	zombie := p.consumer(site{tasks: 2, rows: 5, expiry: time.Hour})
-	zombieDone := start(t, zombie)
-	<-asleep
-	<-asleep
-	heir := p.consumer(site{tasks: 2, rows: 5, expiry: 200 * time.Millisecond})
-	heirDone := start(t, heir)
-	until(t, "the heir to redo and go on", func() bool { return heir.Status().Delivered.Rows >= 10 })
-	p.write(3)
-	close(awake)
-	close(p.ended)
-	zombieDone()
-	heirDone()
-	p.complete("zombie")
-	if n := zombie.Status().Cuts; len(n) != 0 {
-		t.Errorf("the worker that was away published chunks: %v", n)
-	}
+		zombie := p.consumer(site{tasks: 2, rows: 5, expiry: time.Hour})
+		zombieDone := start(t, zombie)
+		<-asleep
+		<-asleep
+		heir := p.consumer(site{tasks: 2, rows: 5, expiry: 200 * time.Millisecond})
+		heirDone := start(t, heir)
+		until(t, "the heir to redo and go on", func() bool { return heir.Status().Delivered.Rows >= 10 })
+		p.write(3)
+		close(awake)
+		close(p.ended)
+		zombieDone()
+		heirDone()
+		p.complete("zombie")
+		if n := zombie.Status().Cuts; len(n) != 0 {
+			t.Errorf("the worker that was away published chunks: %v", n)
+		}
+	})
 }
 
 func TestLostLeaseEndsTheTask(t *testing.T) {
-	p := newPlant(t, 1)
-	p.write(1)
-	called := make(chan struct{}, 1)
-	resume := make(chan struct{})
-	var calls atomic.Int64
-	p.pause = func(flow.Identity) {
-		if calls.Add(1) == 1 {
-			called <- struct{}{}
-			<-resume
+	virtually(t, func(t *testing.T) {
+		p := newPlant(t, 1)
+		p.write(1)
+		called := make(chan struct{}, 1)
+		resume := make(chan struct{})
+		var calls atomic.Int64
+		p.pause = func(flow.Identity) {
+			if calls.Add(1) == 1 {
+				called <- struct{}{}
+				<-resume
+			}
 		}
-	}
-	loser := p.consumer(site{tasks: 1, rows: 5, expiry: 400 * time.Millisecond})
-	loserDone := start(t, loser)
-	<-called
-	// The loser's renewals fail from here on, and its lease runs out on its own clock.
-	p.vacate()
-	heir := p.consumer(site{tasks: 1, rows: 5, expiry: 400 * time.Millisecond})
-	heirDone := start(t, heir)
-	until(t, "the heir to deliver", func() bool { return p.delivered() >= 5 })
-	close(resume)
-	p.write(1)
-	close(p.ended)
-	loserDone()
-	heirDone()
-	p.complete("lost lease")
+		loser := p.consumer(site{tasks: 1, rows: 5, expiry: 400 * time.Millisecond})
+		loserDone := start(t, loser)
+		<-called
+		// The loser's renewals fail from here on, and its lease runs out on its own clock.
+		p.vacate()
+		heir := p.consumer(site{tasks: 1, rows: 5, expiry: 400 * time.Millisecond})
+		heirDone := start(t, heir)
+		until(t, "the heir to deliver", func() bool { return p.delivered() >= 5 })
+		close(resume)
+		p.write(1)
+		close(p.ended)
+		loserDone()
+		heirDone()
+		p.complete("lost lease")
+	})
 }
 
 // Each task's delivery waits for the other's: they finish only if they run at the same time.

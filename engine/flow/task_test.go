@@ -319,15 +319,15 @@ func TestUnreachableDestinationIsRetriedAndReported(t *testing.T) {
 	w := newWorld(t)
 	w.write(row(0))
 	close(w.ended)
-	s := &flaky{sink: sink{w: w}, failures: 2, saw: make(chan struct{}, 2)}
+	s := &flaky{sink: sink{w: w}, failures: 2, tried: make(chan struct{}), reachable: make(chan struct{})}
 	task := flow.NewTask(w.config(s))
 	done := make(chan error)
 	go func() { done <- task.Run(t.Context()) }()
-	<-s.saw
-	<-s.saw
+	<-s.tried
 	if st := task.Status(); st.State != "retrying" || !strings.Contains(st.Error, "unreachable") {
 		t.Errorf("while it fails: state %q, error %q", st.State, st.Error)
 	}
+	close(s.reachable)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -386,18 +386,20 @@ func (m *fullMeta) CAS(ctx context.Context, key string, value []byte, revision u
 	return m.Meta.CAS(ctx, key, value, revision)
 }
 
+// flaky fails at first; the attempt after that is told of, and waits until the destination is reachable.
 type flaky struct {
 	sink
-	failures int
-	saw      chan struct{}
+	failures         int
+	tried, reachable chan struct{}
 }
 
 func (f *flaky) Put(ctx context.Context, plan flow.Plan) error {
 	if f.failures > 0 {
 		f.failures--
-		f.saw <- struct{}{}
 		return errors.New("store is unreachable")
 	}
+	f.tried <- struct{}{}
+	<-f.reachable
 	return f.sink.Put(ctx, plan)
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/millrace-io/millrace/engine/api/auth"
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/api/users"
+	"github.com/millrace-io/millrace/engine/loopback"
 	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/engine/stream/disk"
 	"github.com/millrace-io/millrace/engine/vfs"
@@ -67,14 +67,11 @@ type running struct {
 
 func run(t *testing.T, change func(*Config), maxDisk int64, declared ...users.Fixed) *running {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := loopback.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{t: t, address: l.Addr().String()}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	r := &running{t: t, address: address}
 	data, local := directory(t, maxDisk)
 	r.data = data
 	cfg := defaults()
@@ -104,7 +101,7 @@ func run(t *testing.T, change func(*Config), maxDisk int64, declared ...users.Fi
 // ask sends a request, once the source is there.
 func (r *running) ask(operation, body string, keys auth.Credentials) (status int, answer string) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; {
 		status, answer, err := r.send(operation, body, keys)
 		if err == nil {
 			return status, answer
@@ -119,7 +116,7 @@ func (r *running) ask(operation, body string, keys auth.Credentials) (status int
 // send sends a request once.
 func (r *running) send(operation, body string, keys auth.Credentials) (status int, answer string, err error) {
 	r.t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: r.trust}}
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: r.trust}}
 	scheme := "http://"
 	if r.trust != nil {
 		scheme = "https://"

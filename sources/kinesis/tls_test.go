@@ -74,7 +74,7 @@ func (a *authority) client(name string) *tls.Certificate {
 func (r *running) trusting(show *tls.Certificate) {
 	r.t.Helper()
 	var text []byte
-	for deadline := time.Now().Add(10 * time.Second); ; <-time.After(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; <-time.After(10 * time.Millisecond) {
 		var err error
 		if text, err = os.ReadFile(filepath.Join(r.data, "tls", "cert.pem")); err == nil {
 			break

@@ -17,6 +17,7 @@ import (
 	"github.com/millrace-io/millrace/engine/api/auth"
 	"github.com/millrace-io/millrace/engine/api/control"
 	"github.com/millrace-io/millrace/engine/api/kinesis"
+	"github.com/millrace-io/millrace/engine/loopback"
 	"github.com/millrace-io/millrace/engine/stream/disk"
 	"github.com/millrace-io/millrace/engine/vfs"
 )
@@ -119,14 +120,11 @@ func TestWhatIsInOrderIsFoundInOrder(t *testing.T) {
 func TestEachMistakeIsNamedWithItsCure(t *testing.T) {
 	plain := httptest.NewServer(service(t))
 	defer plain.Close()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	closed, err := loopback.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := "http://" + closed.Addr().String()
-	if err := closed.Close(); err != nil {
-		t.Fatal(err)
-	}
+	nobody := "http://" + closed
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
 	for name, c := range map[string]struct {
