@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"bytes"
 	"encoding/json"
 	"math/rand/v2"
 	"strings"
@@ -112,5 +113,36 @@ func TestARecordByItselfIsNotCopied(t *testing.T) {
 			}
 		}
 		s.release(p)
+	}
+}
+
+// Records so large that a write has a few of them come to all shards in the end.
+func TestPartsOfWritesTakeMemoryAsAWriteDoes(t *testing.T) {
+	const size = 256 << 10
+	m := &shardMap{}
+	for i, rg := range record.EvenRanges(64) {
+		m.open = append(m.open, shard{id: record.ShardID(i), start: rg.Start})
+	}
+	s := &Stream{}
+	p := s.newPlan(m)
+	data := bytes.Repeat([]byte("x"), size)
+	for i := range 64 {
+		b := &record.Batch{}
+		for k := range 2 {
+			b.AddExplicit([]byte("key"), m.open[(2*i+k)%64].start, data, 0)
+		}
+		for k := range b.Len() {
+			p.of(m.find(b.Hash(k))).AddFrom(b, k)
+		}
+		p.fill(b, false)
+		s.release(p)
+		p.shards = m
+	}
+	held := 0
+	for range 64 {
+		held += p.spare.Get().Capacity()
+	}
+	if held == 0 || held > 4*2*size {
+		t.Errorf("a plan keeps %d bytes for writes of %d", held, 2*size)
 	}
 }

@@ -137,8 +137,10 @@ type plan struct {
 	ask []Part
 	// known are hashes of keys that came lately.
 	known record.Hashes
-	// own are the batches that parts point to; their memory is used again.
-	own []record.Batch
+	// own are the parts that are not the whole batch, and spare is what they are made of. There are as many as
+	// shards get something, for each may be as large as the largest record.
+	own   []*record.Batch
+	spare record.Spare
 	// stored marks the records of the batch that earlier plans of the same write have stored. It is
 	// nil for the first plan.
 	stored []bool
@@ -148,7 +150,7 @@ func (s *Stream) newPlan(m *shardMap) *plan {
 	p, ok := s.plans.Get().(*plan)
 	n := len(m.open)
 	if !ok || len(p.parts) != n {
-		p = &plan{parts: make([]*record.Batch, n), waits: make([]func() (Appended, error), n), own: make([]record.Batch, n)}
+		p = &plan{parts: make([]*record.Batch, n), waits: make([]func() (Appended, error), n), own: make([]*record.Batch, n)}
 	}
 	p.shards = m
 	return p
@@ -168,7 +170,7 @@ func (s *Stream) plan(m *shardMap, b *record.Batch) *plan {
 		return p
 	}
 	for i := range b.Len() {
-		p.own[m.find(b.HashBy(&p.known, i))].AddFrom(b, i)
+		p.of(m.find(b.HashBy(&p.known, i))).AddFrom(b, i)
 	}
 	p.fill(b, mark)
 	return p
@@ -177,13 +179,24 @@ func (s *Stream) plan(m *shardMap, b *record.Batch) *plan {
 // fill sends on the parts that have records. With mark, shards that got none learn the
 // producer's position.
 func (p *plan) fill(b *record.Batch, mark bool) {
-	for i := range p.own {
-		part := &p.own[i]
-		part.Producer, part.End = b.Producer, b.End
-		if part.Len() > 0 || mark && behind(p.shards.open[i].log, b) {
-			p.parts[i] = part
+	for i, part := range p.own {
+		if part == nil {
+			if !mark || !behind(p.shards.open[i].log, b) {
+				continue
+			}
+			part = p.of(i)
 		}
+		part.Producer, part.End = b.Producer, b.End
+		p.parts[i] = part
 	}
+}
+
+// of is the part of a shard.
+func (p *plan) of(shard int) *record.Batch {
+	if p.own[shard] == nil {
+		p.own[shard] = p.spare.Get()
+	}
+	return p.own[shard]
 }
 
 // replan sends what of the batch is not stored to other shards, because some of the plan's are
@@ -200,7 +213,7 @@ func (s *Stream) replan(p *plan, m *shardMap, b *record.Batch) *plan {
 			q.stored[i] = true
 		}
 		if !q.stored[i] {
-			q.own[m.find(h)].AddFrom(b, i)
+			q.of(m.find(h)).AddFrom(b, i)
 		}
 	}
 	q.fill(b, b.Producer.ID != 0)
@@ -249,12 +262,26 @@ func behind(log Log, b *record.Batch) bool {
 	return !ok || p.Value < b.End || p.Epoch < b.Producer.Epoch
 }
 
+// leastSpare is how many bytes of memory a plan may always keep.
+const leastSpare = 64 << 10
+
 func (s *Stream) release(p *plan) {
 	clear(p.parts)
 	clear(p.ask)
 	clear(p.waits)
-	for i := range p.own {
-		p.own[i].Reset()
+	size := 0
+	for _, part := range p.own {
+		if part != nil {
+			size += part.Size()
+		}
+	}
+	// Writes are much alike, so what is more than the next one will take goes.
+	p.spare.Room(max(2*size, leastSpare))
+	for i, part := range p.own {
+		if part != nil {
+			p.spare.Put(part)
+			p.own[i] = nil
+		}
 	}
 	p.shards, p.stored = nil, nil
 	s.plans.Put(p)
