@@ -63,7 +63,10 @@ func (b *Builder) Finish() *Column {
 func (b *Builder) Reuse() *Column { return b.b.finish() }
 
 // Reset drops all rows and keeps the memory. A column from Reuse is invalid afterwards.
-func (b *Builder) Reset() { b.b.reset() }
+func (b *Builder) Reset() {
+	b.b.trim(keptBytes)
+	b.b.reset()
+}
 
 // clone copies the description of a column, not its values.
 func (c *Column) clone() *Column {

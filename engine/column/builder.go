@@ -198,13 +198,12 @@ func (b *builder) truncateFixed(n int) {
 	}
 }
 
-// keptBytes is how much memory for texts a column keeps from batch to batch; only very large rows take more.
+// keptBytes is Options.Kept unless it is set; only very large rows take more.
 const keptBytes = 6 << 20
 
-// reset empties b for the next batch and keeps its memory, up to keptBytes of texts.
+// reset empties b for the next batch and keeps its memory.
 func (b *builder) reset() {
 	b.n, b.nulls = 0, 0
-	b.trim()
 	b.valid, b.bits, b.fixed, b.bytes = b.valid[:0], b.bits[:0], b.fixed[:0], b.bytes[:0]
 	b.i32, b.i64, b.f32, b.f64 = b.i32[:0], b.i64[:0], b.f32[:0], b.f64[:0]
 	if b.offsets != nil {
@@ -215,13 +214,14 @@ func (b *builder) reset() {
 	}
 }
 
-// trim lets go of what very large texts took, which the finished column has as well.
-func (b *builder) trim() {
-	if cap(b.bytes) > keptBytes {
+// trim lets go of texts of more than so many bytes, and of a dictionary, which others may have grown out of. The
+// finished column has them as well.
+func (b *builder) trim(kept int) {
+	if b.out.Dict = nil; cap(b.bytes) > kept {
 		b.bytes, b.out.Bytes = nil, nil
 	}
 	for _, c := range b.children {
-		c.trim()
+		c.trim(kept)
 	}
 }
 

@@ -13,6 +13,11 @@ type Options struct {
 	MaxRow int
 	// Plain keeps strings out of dictionaries.
 	Plain bool
+	// Dictionaries is how many bytes those of all columns may take together, 16 MiB if zero. Each has 16 KiB at
+	// least and 1 MiB at most.
+	Dictionaries int
+	// Kept is how many bytes of texts a column keeps memory for from batch to batch, 6 MiB if zero.
+	Kept int
 	// Rest names a json column that takes what has no place in the others, as an object: fields that
 	// the schema does not have, and values that their columns do not take, each by the name of the
 	// top-level field and as a whole. Such a value is null in its own column. Empty means that unknown
@@ -48,8 +53,9 @@ type Decoder struct {
 	schema *Schema
 	o      Options
 	root   *object
-	cur    *frame
-	size   int
+	// cur has the rows since the last Take, nil while there are none.
+	cur  *frame
+	size int
 	// rowEnd is the size at which the current row is too large.
 	rowEnd  int
 	epoch   uint64
@@ -77,16 +83,24 @@ func NewDecoder(schema *Schema, needs []string, o Options) *Decoder {
 	if o.MaxRow <= 0 {
 		o.MaxRow = 16 << 20
 	}
+	if o.Dictionaries <= 0 {
+		o.Dictionaries = allDictionaries
+	}
+	if o.Kept <= 0 {
+		o.Kept = keptBytes
+	}
 	want := newWants(needs, o.Rest != "" || o.Misfit != nil)
 	d := &Decoder{schema: schema, o: o, root: newObject(schema.Fields, want, o)}
 	d.openSpare()
-	d.root.share()
-	d.use(d.newFrame())
+	d.root.share(o.Dictionaries)
 	return d
 }
 
 // Add appends one row. An error is a *RowError; the row has left no trace then.
 func (d *Decoder) Add(data []byte, ordinal record.Ordinal, arrival int64) error {
+	if d.cur == nil {
+		d.use(d.nextFrame())
+	}
 	row := d.Len()
 	before := d.size
 	d.size += len(data) + d.root.width + 16
@@ -152,7 +166,12 @@ func (d *Decoder) explain(data []byte) error {
 }
 
 // Len is the number of rows since the last Take.
-func (d *Decoder) Len() int { return len(d.cur.batch.Origin.Ordinals) }
+func (d *Decoder) Len() int {
+	if d.cur == nil {
+		return 0
+	}
+	return len(d.cur.batch.Origin.Ordinals)
+}
 
 // Bytes is about how much memory the rows since the last Take use.
 func (d *Decoder) Bytes() int { return d.size }
@@ -161,6 +180,9 @@ func (d *Decoder) Bytes() int { return d.size }
 // are kept, ordinals and arrivals are those of the rows. Watermarks is empty and may be appended to.
 // The batch is the caller's until Release.
 func (d *Decoder) Take(origin Origin) *Batch {
+	if d.cur == nil {
+		d.use(d.nextFrame())
+	}
 	b := &d.cur.batch
 	b.Schema, b.Rows = d.schema, d.Len()
 	b.Origin.Stream, b.Origin.Input, b.Origin.Shard = origin.Stream, origin.Input, origin.Shard
@@ -170,21 +192,25 @@ func (d *Decoder) Take(origin Origin) *Batch {
 		}
 	}
 	d.root.taken()
-	if cap(d.scratch) > keptBytes {
+	if cap(d.scratch) > d.o.Kept {
 		d.scratch = nil
 	}
-	d.mu.Lock()
-	var next *frame
-	if n := len(d.free); n > 0 {
-		next = d.free[n-1]
-		d.free = d.free[:n-1]
-	}
-	d.mu.Unlock()
-	if next == nil {
-		next = d.newFrame()
-	}
-	d.use(next)
+	// What comes next is not begun before it comes, so that it has the memory of a batch that is released until then.
+	d.cur, d.size = nil, 0
 	return b
+}
+
+// nextFrame is memory for a batch.
+func (d *Decoder) nextFrame() *frame {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := len(d.free) - 1
+	if n < 0 {
+		return d.newFrame()
+	}
+	f := d.free[n]
+	d.free = d.free[:n]
+	return f
 }
 
 // Release gives the memory of a batch back to the decoder that made it. Neither b nor a copy of it
@@ -198,7 +224,7 @@ func (d *Decoder) Release(b *Batch) {
 	}
 	for _, c := range f.builders {
 		if c != nil {
-			c.trim()
+			c.trim(d.o.Kept)
 		}
 	}
 	f.loose = true

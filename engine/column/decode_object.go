@@ -87,12 +87,12 @@ func newField(name string, t Type, want wants, o Options) *field {
 	return f
 }
 
-// share divides the memory for dictionaries among the columns that are decoded.
-func (o *object) share() {
+// share divides the memory for dictionaries, in bytes, among the columns that are decoded.
+func (o *object) share(memory int) {
 	var all []*dictionary
 	o.dictionaries(&all)
 	for _, d := range all {
-		d.limit = min(max(allDictionaries/len(all), minDictionary), maxDictionary)
+		d.limit = min(max(memory/len(all), minDictionary), maxDictionary)
 	}
 }
 
