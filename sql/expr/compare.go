@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"cmp"
+	"weak"
 
 	"github.com/millrace-io/millrace/engine/column"
 )
@@ -218,10 +219,10 @@ type textTest struct {
 	fn func([]byte) bool
 }
 
-// tested is a condition's outcome per id of a dictionary.
+// tested is a condition and a dictionary, which it does not keep alive.
 type tested struct {
 	test *textTest
-	dict *column.Dict
+	dict weak.Pointer[column.Dict]
 }
 
 // maxTables is how many outcomes an exec remembers: conditions times shards of a task.
@@ -231,7 +232,7 @@ func (t *textTest) typ() column.Type { return boolean }
 
 // table is the outcome per id, 0 or 1.
 func (t *textTest) table(x *exec, c *column.Column) []byte {
-	key := tested{t, c.Dict}
+	key := tested{t, weak.Make(c.Dict)}
 	seen := x.tables[key]
 	if len(seen) >= c.DictLen {
 		return seen

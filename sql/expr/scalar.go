@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"weak"
+
 	"github.com/millrace-io/millrace/engine/column"
 )
 
@@ -169,19 +171,19 @@ const (
 	none = -1
 )
 
+// mapping is a function and a dictionary, which it does not keep alive: that of a decoder takes the place of a
+// smaller one, and is given up once it does not pay.
 type mapping struct {
 	fn   *scalar
-	dict *column.Dict
+	dict weak.Pointer[column.Dict]
 }
 
 // mapped is what x remembers of s and a dictionary.
 func (x *exec) mapped(s *scalar, c *column.Column) *mapped {
-	key := mapping{s, c.Dict}
+	key := mapping{s, weak.Make(c.Dict)}
 	m := x.mappings[key]
 	if m == nil {
-		if x.mappings == nil || len(x.mappings) >= maxTables {
-			x.mappings = make(map[mapping]*mapped)
-		}
+		x.tidy()
 		m = &mapped{out: &column.Dict{Offsets: []int32{0}}, seen: make(map[string]int32)}
 		x.mappings[key] = m
 	}
@@ -194,6 +196,24 @@ func (x *exec) mapped(s *scalar, c *column.Column) *mapped {
 		}
 	}
 	return m
+}
+
+// mostMapped is how many bytes of texts that functions made an exec remembers, beside those in use.
+const mostMapped = 4 << 20
+
+// tidy forgets what was made of dictionaries that are no more, or all if it is too much.
+func (x *exec) tidy() {
+	texts := 0
+	for key, m := range x.mappings {
+		if key.dict.Value() == nil {
+			delete(x.mappings, key)
+		} else {
+			texts += cap(m.out.Bytes)
+		}
+	}
+	if x.mappings == nil || len(x.mappings) >= maxTables || texts > mostMapped {
+		x.mappings = make(map[mapping]*mapped)
+	}
 }
 
 // byValue computes each value of the dictionary when it is met first. The result of a text
