@@ -101,11 +101,16 @@ func (f *feed) place(at row) int64 {
 	return int64(at.ordinal)*aggregate.MaxUsers + int64(at.sub) + 1
 }
 
-// deadChunk is the dead letters of the open chunk, a batch for each producer. The position is the
-// record's ordinal, so that a redone chunk stores nothing twice.
+// deadChunk is the dead letters of the open chunk, in batches of about outputBatch bytes for each producer. The position
+// is the record's ordinal, so that a redone chunk stores nothing twice.
 type deadChunk struct {
+	// spare are batches of earlier chunks; both kinds of dead letters of a task have the same.
+	spare     *record.Spare
 	producers []uint64
-	batches   []*record.Batch
+	// batches are those of each producer that are not written yet.
+	batches [][]*record.Batch
+	// memory is what batches take, in bytes.
+	memory int64
 }
 
 func (d *deadChunk) add(t *Task, r *reader, x reject) {
@@ -115,20 +120,18 @@ func (d *deadChunk) add(t *Task, r *reader, x reject) {
 			return // the first feed of the stream keeps it
 		}
 	}
-	b := d.batch(r.producer(t, "dead-letters", task))
-	b.End = r.feed.place(x.row)
-	// A DeadLetter of strings and numbers always marshals.
-	_ = addLetter(b, b.End, DeadLetter{
+	producer, place := r.producer(t, "dead-letters", task), r.feed.place(x.row)
+	letter := DeadLetter{
 		Pipeline: t.Identity.Pipeline, Task: task, Step: x.step, Code: x.code, Reason: x.reason, Stream: in.Name,
 		Shard: r.feed.shard(r.id).String(), Ordinal: int64(x.ordinal), Sub: int64(x.sub), Arrival: x.arrival, Data: string(x.data),
-	})
+	}
+	// A DeadLetter of strings and numbers always marshals.
+	d.put(producer, place, func(b *record.Batch) { _ = addLetter(b, place, letter) })
 }
 
 // addRaw adds the record itself.
 func (d *deadChunk) addRaw(producer uint64, position int64, x reject) {
-	b := d.batch(producer)
-	b.End = position
-	b.Add(nil, x.data, b.End)
+	d.put(producer, position, func(b *record.Batch) { b.Add(nil, x.data, position) })
 }
 
 // codeLate is the code of a row whose windows are all closed.
@@ -141,49 +144,61 @@ var shared = map[string]bool{column.CodeParse: true, codeFarFuture: true}
 // codeFarFuture is the code of a row that claims to be from the far future.
 const codeFarFuture = "far-future"
 
-func (d *deadChunk) batch(producer uint64) *record.Batch {
+// put lets add a record to the open batch of a producer.
+func (d *deadChunk) put(producer uint64, position int64, add func(b *record.Batch)) {
 	i := slices.Index(d.producers, producer)
 	if i < 0 {
 		i = len(d.producers)
-		d.producers = append(d.producers, producer)
-		d.batches = append(d.batches, new(record.Batch))
+		d.producers, d.batches = append(d.producers, producer), append(d.batches, nil)
 	}
-	b := d.batches[i]
-	b.Producer = record.Producer{ID: producer, Epoch: 1}
-	return b
+	n := len(d.batches[i]) - 1
+	if n < 0 || d.batches[i][n].Size() >= outputBatch {
+		b := d.spare.Get()
+		d.batches[i], n = append(d.batches[i], b), n+1
+		d.memory += int64(b.Capacity())
+	}
+	b := d.batches[i][n]
+	d.memory -= int64(b.Capacity())
+	b.Producer, b.End = record.Producer{ID: producer, Epoch: 1}, position
+	add(b)
+	d.memory += int64(b.Capacity())
 }
 
 func (d *deadChunk) len() int {
 	n := 0
-	for _, b := range d.batches {
-		n += b.Len()
+	for _, batches := range d.batches {
+		for _, b := range batches {
+			n += b.Len()
+		}
 	}
 	return n
 }
 
-func (d *deadChunk) size() int {
-	n := 0
-	for _, b := range d.batches {
-		n += b.Size()
-	}
-	return n
-}
-
+// write writes what is not written yet.
 func (d *deadChunk) write(ctx context.Context, write func(ctx context.Context, b *record.Batch) error) error {
-	for _, b := range d.batches {
-		if b.Len() == 0 {
-			continue
+	for i := range d.batches {
+		for len(d.batches[i]) > 0 {
+			if err := write(ctx, d.batches[i][0]); err != nil {
+				return err
+			}
+			d.drop(i)
 		}
-		if err := write(ctx, b); err != nil {
-			return err
-		}
-		b.Reset()
 	}
 	return nil
 }
 
+// drop takes the first batch of a producer out.
+func (d *deadChunk) drop(producer int) {
+	b := d.batches[producer][0]
+	d.memory -= int64(b.Capacity())
+	d.batches[producer] = slices.Delete(d.batches[producer], 0, 1)
+	d.spare.Put(b)
+}
+
 func (d *deadChunk) reset() {
-	for _, b := range d.batches {
-		b.Reset()
+	for i := range d.batches {
+		for len(d.batches[i]) > 0 {
+			d.drop(i)
+		}
 	}
 }

@@ -67,7 +67,7 @@ func (t *Task) decodeWith(f *feed, v versions.Version) {
 	}
 	f.evolving.version = v
 	for _, l := range t.lanes {
-		l.decoders[f.index] = column.NewDecoder(v.Schema, f.needs(), f.options())
+		l.decoders[f.index] = l.decoder(f, v.Schema)
 	}
 	if f.index == 0 {
 		t.status.schema(v.Number)

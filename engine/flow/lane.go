@@ -26,7 +26,7 @@ type lane struct {
 	number int
 	// decoders are those of the feeds.
 	decoders []*column.Decoder
-	// buffer holds what was read last; lanes have one while they are at work.
+	// buffer holds what was read last, while the lane is at work.
 	buffer *stream.Buffer
 	// users reads the user records of a record, and subs are their numbers, for each row of the open batch.
 	users   aggregate.Reader
@@ -43,17 +43,26 @@ type lane struct {
 }
 
 func (t *Task) newLanes() {
-	// Lanes share what one may hold of records that are read and decoded.
+	// Lanes, and tasks, share what one may hold of records that are read and decoded.
 	n := max(t.Parallelism, 1)
+	all := n * max(t.Tasks, 1)
 	for i := range n {
-		l := &lane{t: t, number: i, decoders: make([]*column.Decoder, len(t.feeds)), counts: make([]Counts, len(t.ledger)), rows: max(maxBatchRows/n, maxBatchRows/8), bytes: max(maxBatchBytes/n, maxBatchBytes/8)}
+		l := &lane{t: t, number: i, decoders: make([]*column.Decoder, len(t.feeds)), counts: make([]Counts, len(t.ledger)), rows: max(maxBatchRows/n, maxBatchRows/8), bytes: max(maxBatchBytes/all, maxBatchBytes/8)}
 		t.lanes = append(t.lanes, l)
 	}
-	if n == 1 {
-		t.lanes[0].buffer = new(stream.Buffer)
-	} else if t.Buffers == nil {
+	if t.Buffers == nil {
 		t.Buffers = NewBuffers(n)
 	}
+}
+
+// decoder makes that of a feed.
+func (l *lane) decoder(f *feed, schema *column.Schema) *column.Decoder {
+	o, each := f.options(), len(l.t.feeds)
+	o.Kept = l.bytes * 3 / 2 / each
+	if l.t.Memory > 0 {
+		o.Dictionaries = int(min(l.t.Memory/2/int64(len(l.t.lanes)*each), maxDictionaries))
+	}
+	return column.NewDecoder(schema, f.needs(), o)
 }
 
 // readTogether reads once from each of as many shards as there are lanes at most, and reports whether there was
@@ -91,8 +100,8 @@ func (t *Task) gather(lanes []*lane) (read bool, err error) {
 	return read, err
 }
 
-// Buffers are what lanes read into. There are as many as can be of use at the same time, for the lanes of all tasks
-// of a process: a frame may be large, and lanes may be many more than cores.
+// Buffers are what lanes read into. There are as many as can be of use at the same time, for all tasks of a process: a
+// frame may be large, and tasks and lanes may be many more than cores.
 type Buffers struct{ free chan *stream.Buffer }
 
 // NewBuffers makes n buffers, which take memory once they are used.
@@ -106,11 +115,9 @@ func NewBuffers(n int) *Buffers {
 
 // work reads once from a shard.
 func (l *lane) work(ctx context.Context, r *reader) {
-	if n := len(l.t.lanes); n > 1 {
-		l.buffer = <-l.t.Buffers.free
-		defer func() { l.t.Buffers.free <- l.buffer }()
-		l.buffer.Max = max(maxRead/n, maxRead/8)
-	}
+	l.buffer = <-l.t.Buffers.free
+	defer func() { l.t.Buffers.free <- l.buffer }()
+	l.buffer.Max = max(maxRead/len(l.t.lanes), maxRead/8)
 	n, err := l.readShard(ctx, r)
 	if err != nil {
 		err = fmt.Errorf("read %s: %w", r, err)

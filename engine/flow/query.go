@@ -86,7 +86,7 @@ func (q *Query) fail(err error) error { return fmt.Errorf("query %q: %w", q.Iden
 func (q *Query) Start(_ context.Context, state json.RawMessage) error {
 	q.op, q.rows, q.whole = q.New(), 0, nil
 	q.output.reset()
-	q.output.room = int(q.Memory / 4)
+	q.output.spare.Room(int(q.Memory / 4))
 	defer q.watch()
 	if q.Dir != "" && q.parts == nil {
 		p, err := openParts(q.files(), q.Dir, q.cure())

@@ -23,11 +23,10 @@ const rowBits = 32
 //
 // Rows of different shards may be added at the same time.
 type outputRows struct {
-	mu     sync.Mutex // guards shards and spare
+	mu     sync.Mutex // guards shards
 	shards map[record.ShardID]*shardRows
-	// spare are batches of earlier chunks, to be filled again, which take kept bytes of the room for them.
-	spare      []*record.Batch
-	kept, room int
+	// spare are batches of earlier chunks.
+	spare record.Spare
 	// out are the batches of the planned chunk.
 	out []*record.Batch
 }
@@ -106,7 +105,7 @@ func (o *outputRows) row(s *shardRows, b *column.Batch, row int) {
 	if n := len(s.batches); n > 0 && s.batches[n-1].Size() < outputBatch {
 		to = s.batches[n-1]
 	} else {
-		to = o.batch()
+		to = o.spare.Get()
 		s.batches = append(s.batches, to)
 	}
 	s.rows++
@@ -145,38 +144,14 @@ func (o *outputRows) join(out []*record.Batch, b *record.Batch) []*record.Batch 
 		last.AddFrom(b, i)
 	}
 	last.End = b.End
-	o.recycle(b)
+	o.spare.Put(b)
 	return out
-}
-
-// recycle keeps a batch that is not needed any more.
-func (o *outputRows) recycle(b *record.Batch) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if n := b.Capacity(); o.kept+n <= o.room {
-		o.spare, o.kept = append(o.spare, b), o.kept+n
-	}
-}
-
-// batch is an empty batch.
-func (o *outputRows) batch() *record.Batch {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	n := len(o.spare)
-	if n == 0 {
-		return new(record.Batch)
-	}
-	b := o.spare[n-1]
-	o.spare = o.spare[:n-1]
-	o.kept -= b.Capacity()
-	b.Reset()
-	return b
 }
 
 // published lets go of the batches of the chunk.
 func (o *outputRows) published() {
 	for _, b := range o.out {
-		o.recycle(b)
+		o.spare.Put(b)
 	}
 	o.out = nil
 }

@@ -165,7 +165,7 @@ func (t *Task) readAll(ctx context.Context) (bool, error) {
 
 // crowded reports whether the open chunk takes more memory than it may.
 func (t *Task) crowded() bool {
-	return t.Memory > 0 && t.Processor.Open().Memory+int64(t.chunk.dead.size()+t.chunk.late.size()) > t.Memory
+	return t.Memory > 0 && t.Processor.Open().Memory+t.chunk.dead.memory+t.chunk.late.memory > t.Memory
 }
 
 // String names the shard and its stream.

@@ -75,7 +75,7 @@ type Config struct {
 	// Parallelism is how many lanes read, decode and add rows at the same time; 0 means 1. More take a
 	// Processor that is Parallel.
 	Parallelism int
-	// Buffers are those of all tasks with several lanes; nil for some of its own.
+	// Buffers are those of all tasks of the process; nil for some of its own.
 	Buffers *Buffers
 	Trigger Trigger
 	// Memory is what the processor and the dead letters of a chunk may hold; more cuts the chunk.
@@ -117,6 +117,8 @@ const (
 	maxBatchBytes = 4 << 20
 	// maxRead is how many bytes of frames are read from a shard at once.
 	maxRead = 1 << 20
+	// maxDictionaries is how many bytes the dictionaries of an input's columns take at most.
+	maxDictionaries = 16 << 20
 	// maxFuture is how far an event may lie ahead of its own arrival before it is a bad row. One
 	// such row would otherwise close every window.
 	maxFuture = 24 * time.Hour
@@ -172,6 +174,9 @@ func NewTask(c Config) *Task {
 	// What a task does to its feeds is its own: others have the same configuration.
 	c.Feeds = slices.Clone(c.Feeds)
 	t := &Task{Config: c, keeper: keeper(c.Processor)}
+	rejects := new(record.Spare)
+	rejects.Room(int(c.Memory / 4))
+	t.chunk.dead.spare, t.chunk.late.spare = rejects, rejects
 	if t.Grace == 0 {
 		t.Grace = defaultGrace
 	}
