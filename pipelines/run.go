@@ -73,7 +73,7 @@ type Run struct {
 	sources  []*sourceRun
 	tasks    []*consumerRun
 	tables   map[string]*table.Table
-	// buffers are those of the lanes of queries.
+	// buffers are those of all tasks.
 	buffers *flow.Buffers
 	began   time.Time
 	deadOld int64

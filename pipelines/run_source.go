@@ -89,6 +89,8 @@ func (r *Run) sourceEnv(s *sourceRun) sources.Env {
 		Name:     s.spec.Name,
 		Log:      r.o.Log.With("source", s.spec.Name),
 		Now:      r.o.Now,
+		// Half of the memory is that of sinks and queries, and the rest is shared with what they read and write.
+		Memory:   int64(r.pipeline.Memory) / 4 / int64(len(r.pipeline.Sources)),
 		Status:   s.fault,
 		Progress: s.progress,
 		Reject: func(ctx context.Context, x sources.Rejected) error {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -164,8 +165,9 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 		}
 		common.Late = late.stream.TryWrite
 	}
-	common.Kind, common.Trigger, common.Memory, common.Parallelism = "query", queryTrigger, of.share, q.Parallelism
-	common.Buffers = r.buffers
+	// Each lane takes memory, and more than there are cores bring nothing.
+	lanes := min(max(q.Parallelism, 1), runtime.GOMAXPROCS(0))
+	common.Kind, common.Trigger, common.Memory, common.Parallelism = "query", queryTrigger, of.share, lanes
 	for i, c := range q.Chains {
 		common.Feeds[i].Needs = c.Paths(q.Query.Paths(i))
 		common.Feeds[i].Input.Arrival = q.Query.ByArrival(i)
@@ -180,13 +182,13 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 			Joins:    r.joins(of, q),
 			Windowed: q.Query.Windowed(),
 			Memory:   of.share,
-			Lanes:    q.Parallelism,
+			Lanes:    lanes,
 			Dir:      r.stateDir(of.name),
 			FS:       r.o.FS,
 		}
 		t.Feeds = slices.Clone(common.Feeds)
 		for i, c := range q.Chains {
-			if err := openSteps(&t.Feeds[i], c, max(q.Parallelism, 1)); err != nil {
+			if err := openSteps(&t.Feeds[i], c, lanes); err != nil {
 				return t, err
 			}
 		}
@@ -292,6 +294,7 @@ func (r *Run) taskConfig(ctx context.Context, of consumerOf) (flow.Config, error
 		Meta:        r.backend.Meta(),
 		Generation:  of.generation,
 		DeadLetters: r.dead,
+		Buffers:     r.buffers,
 		SkipDamaged: r.o.SkipDamaged,
 		Stop:        r.halt,
 		Now:         r.o.Now,

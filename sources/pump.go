@@ -13,6 +13,18 @@ import (
 // The third keeps either from waiting for the other.
 const batches = 3
 
+// leastBatch is the size in bytes of the smallest batches: a batch costs a sync.
+const leastBatch = 128 << 10
+
+// BatchSize is the size in bytes at which the batches of a Pump are to be closed: as large as is of use, or what fits
+// the memory. While one is written, its stream has what the shards get of it.
+func (e Env) BatchSize(most int) int {
+	if e.Memory == 0 {
+		return most
+	}
+	return min(most, max(int(e.Memory/(batches+1)), leastBatch))
+}
+
 // Pump writes batches one after the other while the next ones are filled. It keeps their order,
 // which producers with positions rely on: a record written late is taken for one already stored.
 type Pump struct {

@@ -130,3 +130,14 @@ func TestABatchAloneWaitsForTheOthers(t *testing.T) {
 		t.Fatal(w.written, err)
 	}
 }
+
+func TestBatchesAreAsLargeAsTheMemoryAllows(t *testing.T) {
+	for _, c := range []struct {
+		memory int64
+		want   int
+	}{{0, 2 << 20}, {64 << 20, 2 << 20}, {4 << 20, 1 << 20}, {1000, 128 << 10}} {
+		if got := (sources.Env{Memory: c.memory}).BatchSize(2 << 20); got != c.want {
+			t.Errorf("batches of %d bytes with a memory of %d, want %d", got, c.memory, c.want)
+		}
+	}
+}

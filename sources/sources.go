@@ -45,6 +45,8 @@ type Env struct {
 	Pipeline, Name string
 	Log            *slog.Logger
 	Now            func() time.Time
+	// Memory is what the records on their way may take, in bytes; 0 means as much as they like.
+	Memory int64
 	// Status reports the source's health: nil when all is well. Readiness and `status` show it.
 	Status func(error)
 	// Progress reports how much of a known total is read, both in bytes; total 0 means unknown.

@@ -60,5 +60,5 @@ func (c *Config) Validate() []config.Problem {
 func Component() sources.Component { return sources.Define("file", defaults, open) }
 
 func open(cfg Config, env sources.Env) (sources.Source, error) {
-	return &source{cfg: cfg, env: env, batchSize: batchSize}, nil
+	return &source{cfg: cfg, env: env, batchSize: env.BatchSize(batchSize)}, nil
 }

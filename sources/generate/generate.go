@@ -120,7 +120,7 @@ func (s *source) fill(ctx context.Context, p *sources.Pump, producer record.Prod
 	if err != nil {
 		return err
 	}
-	keys := sources.NewKeyer(s.cfg.PartitionKey)
+	keys, size := sources.NewKeyer(s.cfg.PartitionKey), s.env.BatchSize(batchSize)
 	pace := s.pace()
 	defer pace.stop()
 	var line []byte
@@ -137,7 +137,7 @@ func (s *source) fill(ctx context.Context, p *sources.Pump, producer record.Prod
 		if s.cfg.Count > 0 {
 			due = min(due, s.cfg.Count-n)
 		}
-		for ; due > 0 && b.Size() < batchSize; due-- {
+		for ; due > 0 && b.Size() < size; due-- {
 			line = event(line[:0], n)
 			n++
 			b.Add(keys.Key(line, uint64(n)), line, n)
