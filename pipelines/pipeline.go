@@ -213,26 +213,11 @@ func (c Chain) Open() ([]flow.Step, error) {
 	return steps, nil
 }
 
-// Needs is the columns of the root that are read when the given output columns are wanted.
+// Needs is what is read of the root when something of the output is wanted: columns, or fields within them
+// (column.Within), on both sides.
 func (c Chain) Needs(output []string) []string {
 	for i := len(c.Steps) - 1; i >= 0; i-- {
 		output = c.Steps[i].opened.Needs(output)
-	}
-	return output
-}
-
-// Paths is Needs with fields within columns (column.Within), as far as transforms tell them apart.
-func (c Chain) Paths(output []string) []string {
-	for i := len(c.Steps) - 1; i >= 0; i-- {
-		if t, ok := c.Steps[i].opened.(transforms.Narrow); ok {
-			output = t.Paths(output)
-			continue
-		}
-		tops := make([]string, len(output))
-		for i, need := range output {
-			tops[i] = column.Top(need)
-		}
-		output = c.Steps[i].opened.Needs(tops)
 	}
 	return output
 }

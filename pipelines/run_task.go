@@ -169,7 +169,7 @@ func (r *Run) queryTask(ctx context.Context, of consumerOf, q *Query) (func() (f
 	lanes := min(max(q.Parallelism, 1), runtime.GOMAXPROCS(0))
 	common.Kind, common.Trigger, common.Memory, common.Parallelism = "query", queryTrigger, of.share, lanes
 	for i, c := range q.Chains {
-		common.Feeds[i].Needs = c.Paths(q.Query.Paths(i))
+		common.Feeds[i].Needs = c.Needs(q.Query.Needs(i))
 		common.Feeds[i].Input.Arrival = q.Query.ByArrival(i)
 	}
 	return func() (flow.Config, error) {
@@ -222,7 +222,7 @@ func (r *Run) sinkTask(ctx context.Context, of consumerOf, s *Sink) (func(task i
 	}
 	common.Kind, common.Type, common.Memory = "sink", s.Component.Type, of.share
 	in := &common.Feeds[0]
-	in.Needs = s.Chain.Paths(s.Schema.Names())
+	in.Needs = s.Chain.Needs(s.Schema.Names())
 	if in.Evolution.Versions != nil {
 		in.Evolution.Rebuild = s.rebuild
 	}

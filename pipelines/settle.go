@@ -302,8 +302,9 @@ func (p *Pipeline) fixed(x *Stream, declared []string) []string {
 		}
 		names = append(names, s.Chain.Needs(read)...)
 	}
+	names = column.Tops(names)
 	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(n string) bool {
+	return slices.DeleteFunc(names, func(n string) bool {
 		return x.Schema.Index(n) < 0 || n == versions.Rest || slices.Contains(declared, n)
 	})
 }

@@ -11,7 +11,6 @@ import (
 // Expr is a compiled expression. One goroutine uses it.
 type Expr struct {
 	program *expr.Program
-	in      *column.Schema
 	needs   []string
 }
 
@@ -25,17 +24,14 @@ func CompileExpr(text string, in *column.Schema) (*Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Expr{program: p, in: in, needs: names(in, p)}, nil
+	return &Expr{program: p, needs: needs(in, p)}, nil
 }
 
 // Type of the expression's values.
 func (e *Expr) Type() column.Type { return e.program.Type() }
 
-// Needs is the top-level input columns that Eval reads.
+// Needs is what Eval reads: input columns, or fields within them (column.Within).
 func (e *Expr) Needs() []string { return e.needs }
-
-// Paths is Needs with the fields within columns that are read (column.Within).
-func (e *Expr) Paths() []string { return paths(e.in, e.program) }
 
 // Reads is the places of what Eval reads: the index of a column, and of the fields within it.
 func (e *Expr) Reads() [][]int { return e.program.Reads() }
@@ -47,7 +43,6 @@ func (e *Expr) Eval(b *column.Batch) (*column.Column, error) { return e.program.
 // Predicate is a compiled condition. One goroutine uses it.
 type Predicate struct {
 	program *expr.Program
-	in      *column.Schema
 	needs   []string
 }
 
@@ -61,14 +56,11 @@ func CompilePredicate(text string, in *column.Schema) (*Predicate, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Predicate{program: p, in: in, needs: names(in, p)}, nil
+	return &Predicate{program: p, needs: needs(in, p)}, nil
 }
 
-// Needs is the top-level input columns that Select reads.
+// Needs is what Select reads: input columns, or fields within them (column.Within).
 func (p *Predicate) Needs() []string { return p.needs }
-
-// Paths is Needs with the fields within columns that are read (column.Within).
-func (p *Predicate) Paths() []string { return paths(p.in, p.program) }
 
 // Select appends to dst the selected rows of b for which the condition is true, ascending. The
 // result is never nil, which as a selection would mean all rows.
@@ -76,44 +68,30 @@ func (p *Predicate) Select(b *column.Batch, dst []int32) ([]int32, error) {
 	return p.program.Select(b, dst)
 }
 
-// names is the fields that programs read, in the order of the schema. Programs may be nil.
-func names(in *column.Schema, programs ...*expr.Program) []string {
-	used := make([]bool, len(in.Fields))
+// needs is what programs read of in: columns, or fields within them (column.Within), in the order of the schema.
+// Programs may be nil.
+func needs(in *column.Schema, programs ...*expr.Program) []string {
+	var places [][]int
 	for _, p := range programs {
-		if p == nil {
-			continue
-		}
-		for _, i := range p.Needs() {
-			used[i] = true
+		if p != nil {
+			places = append(places, p.Reads()...)
 		}
 	}
+	slices.SortFunc(places, slices.Compare)
 	var out []string
-	for i, f := range in.Fields {
-		if used[i] {
-			out = append(out, f.Name)
+	var last []int
+	for _, at := range places {
+		if last != nil && len(at) >= len(last) && slices.Equal(at[:len(last)], last) {
+			continue // it is within what is read already
 		}
-	}
-	return out
-}
-
-// paths is names with the fields within them that programs read. Programs may be nil.
-func paths(in *column.Schema, programs ...*expr.Program) []string {
-	var out []string
-	for _, p := range programs {
-		if p == nil {
-			continue
+		last = at
+		f := in.Fields[at[0]]
+		path := []string{f.Name}
+		for _, i := range at[1:] {
+			f = f.Type.Fields[i]
+			path = append(path, f.Name)
 		}
-		for _, at := range p.Reads() {
-			f := in.Fields[at[0]]
-			path := []string{f.Name}
-			for _, i := range at[1:] {
-				f = f.Type.Fields[i]
-				path = append(path, f.Name)
-			}
-			if need := column.Within(path...); !slices.Contains(out, need) {
-				out = append(out, need)
-			}
-		}
+		out = append(out, column.Within(path...))
 	}
 	return out
 }

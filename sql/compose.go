@@ -3,6 +3,7 @@ package sql
 import (
 	"slices"
 
+	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/expr"
 )
@@ -285,11 +286,11 @@ func stack(src source, outer single) (plan, error) {
 }
 
 // needed is the programs of a SELECT without windows for the columns that are read of it.
-func (p *rowPlan) needed(columns []string) step {
-	out := *p
+func (p *rowPlan) needed(of []string) step {
+	out, tops := *p, column.Tops(of)
 	out.items = make([]*expr.Program, len(p.items))
 	for i, f := range p.out.schema.Fields {
-		if slices.Contains(columns, f.Name) {
+		if slices.Contains(tops, f.Name) {
 			out.items[i] = p.items[i]
 		}
 	}

@@ -54,17 +54,11 @@ func filtered(s *ast.Select, src source) ([]step, error) {
 }
 
 func (p *filterStep) needs() []string {
-	out := names(p.in, p.where)
-	for _, n := range p.reads {
-		if !slices.Contains(out, n) {
-			out = append(out, n)
-		}
-	}
-	return out
+	return with(needs(p.in, p.where), p.reads...)
 }
 
-func (p *filterStep) needed(columns []string) step {
-	return &filterStep{in: p.in, where: p.where, reads: columns}
+func (p *filterStep) needed(of []string) step {
+	return &filterStep{in: p.in, where: p.where, reads: of}
 }
 
 func (p *filterStep) runner() runner { return &filterer{where: p.where.Clone()} }

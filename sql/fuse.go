@@ -21,9 +21,10 @@ type fusedPlan struct {
 
 // step is what rows of a stream go through one by one.
 type step interface {
+	// needs is what is read of its input: columns, or fields within them (column.Within).
 	needs() []string
-	// needed is the step for the columns that are read of it.
-	needed(columns []string) step
+	// needed is the step for what is read of its output, in the same way.
+	needed(of []string) step
 	runner() runner
 }
 
@@ -34,6 +35,14 @@ type runner interface {
 	apply(b *column.Batch) (*column.Batch, []int32, error)
 	// twin is the same for another goroutine.
 	twin() runner
+}
+
+func runners(stages []step) []runner {
+	out := make([]runner, len(stages))
+	for i, s := range stages {
+		out[i] = s.runner()
+	}
+	return out
 }
 
 // twins are the same steps for another goroutine.
@@ -82,15 +91,11 @@ func (p *fusedPlan) eventTime() string      { return p.last.eventTime() }
 func (p *fusedPlan) needs() []string        { return p.stages[0].needs() }
 
 func (p *fusedPlan) reads() []reading {
-	return []reading{{input: p.input, columns: p.needs(), windows: p.last.reads()[0].windows}}
+	return []reading{{input: p.input, needs: p.needs(), windows: p.last.reads()[0].windows}}
 }
 
 func (p *fusedPlan) operator() Operator {
-	o := &fused{wrapped: wrapped{p.last.operator()}}
-	for _, s := range p.stages {
-		o.stages = append(o.stages, s.runner())
-	}
-	return o
+	return &fused{wrapped: wrapped{p.last.operator()}, stages: runners(p.stages)}
 }
 
 func (p *rowPlan) runner() runner { return newProjection(p) }
@@ -165,10 +170,7 @@ func through(stages []runner, b *column.Batch) (*column.Batch, []int32, error) {
 
 // halves adds the rows of a batch as two smaller ones.
 func halves(b *column.Batch, add func(b *column.Batch) (Taken, error)) (Taken, error) {
-	rows := b.Selection
-	if rows == nil {
-		rows = upTo(b.Rows)
-	}
+	rows := selected(b)
 	var sum Taken
 	for _, half := range [][]int32{rows[:len(rows)/2], rows[len(rows)/2:]} {
 		taken, err := add(b.With(half))
@@ -323,10 +325,7 @@ func (o *after) Emit(watermark int64) (*column.Batch, error) {
 
 // compact copies the selected rows of b; nil if there are none.
 func compact(b *column.Batch) *column.Batch {
-	rows := b.Selection
-	if rows == nil {
-		rows = upTo(b.Rows)
-	}
+	rows := selected(b)
 	if len(rows) == 0 {
 		return nil
 	}
@@ -336,6 +335,14 @@ func compact(b *column.Batch) *column.Batch {
 		columns[i].Rows(c, rows)
 	}
 	return build.Batch(b.Schema, columns)
+}
+
+// selected are the rows of b that are still in.
+func selected(b *column.Batch) []int32 {
+	if b.Selection != nil {
+		return b.Selection
+	}
+	return upTo(b.Rows)
 }
 
 // upTo is 0, 1, … n-1.

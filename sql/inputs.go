@@ -4,14 +4,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
 )
 
 // reading is what a plan reads of an input of the query.
 type reading struct {
 	// input is its number, the place among Query.Inputs; noInput for rows of a sub-query.
-	input   int
-	columns []string
+	input int
+	// needs are columns, or fields within them (column.Within).
+	needs   []string
 	windows timing
 }
 
@@ -30,16 +32,22 @@ func together(known []reading, more ...reading) []reading {
 	for _, r := range more {
 		i := slices.IndexFunc(known, func(k reading) bool { return k.input == r.input })
 		if i < 0 {
-			r.columns = slices.Clone(r.columns)
+			r.needs = slices.Clone(r.needs)
 			known = append(known, r)
 			continue
 		}
-		for _, name := range r.columns {
-			if !slices.Contains(known[i].columns, name) {
-				known[i].columns = append(known[i].columns, name)
-			}
-		}
+		known[i].needs = with(known[i].needs, r.needs...)
 		known[i].windows |= r.windows
+	}
+	return known
+}
+
+// with adds needs to others; what is within a column that is read as a whole adds nothing.
+func with(known []string, more ...string) []string {
+	for _, n := range more {
+		if !slices.Contains(known, n) && !slices.Contains(known, column.Top(n)) {
+			known = append(known, n)
+		}
 	}
 	return known
 }
@@ -84,16 +92,8 @@ func (c *composer) oneTime(at ast.Pos, p plan) error {
 // they were met. The place of one is the Input of the batches that are of it.
 func (q *Query) Inputs() []string { return q.inputs }
 
-// Needs is the top-level columns of an input that the query reads.
-func (q *Query) Needs(input int) []string { return q.reading(input).columns }
-
-// Paths is Needs with the fields within columns that are read (column.Within), as far as that is known.
-func (q *Query) Paths(input int) []string {
-	if p, ok := q.plan.(interface{ paths() []string }); ok && input == 0 {
-		return p.paths()
-	}
-	return q.Needs(input)
-}
+// Needs is what the query reads of an input: columns, or fields within them (column.Within).
+func (q *Query) Needs(input int) []string { return q.reading(input).needs }
 
 // ByArrival reports whether windows over an input go by when its records arrived, so that its watermarks
 // must, too.

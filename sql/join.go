@@ -256,34 +256,20 @@ func hasColumn(parts []expr.Part, n ast.Name) bool {
 }
 
 func (p *joinStep) needs() []string {
-	used := make([]bool, len(p.in.Fields))
-	for i := range used {
-		used[i] = p.wanted == nil || p.wanted[i]
-	}
-	for _, q := range append([]*expr.Program{p.ours, p.rest}, p.keys...) {
-		if q == nil {
-			continue
-		}
-		for _, i := range q.Needs() {
-			if i < len(used) {
-				used[i] = true
-			}
-		}
-	}
-	var out []string
+	out := needs(p.in, append([]*expr.Program{p.ours}, p.keys...)...)
 	for i, f := range p.in.Fields {
-		if used[i] {
-			out = append(out, f.Name)
+		if p.wanted == nil || p.wanted[i] || p.rest != nil && slices.Contains(p.rest.Needs(), i) {
+			out = with(out, f.Name)
 		}
 	}
 	return out
 }
 
-func (p *joinStep) needed(columns []string) step {
-	out := *p
+func (p *joinStep) needed(of []string) step {
+	out, tops := *p, column.Tops(of)
 	out.wanted = make([]bool, len(p.out.Fields))
 	for i, f := range p.out.Fields {
-		out.wanted[i] = slices.Contains(columns, f.Name)
+		out.wanted[i] = slices.Contains(tops, f.Name)
 	}
 	return &out
 }

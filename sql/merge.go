@@ -26,8 +26,9 @@ func merge(below plan, outer single) (plan, bool) {
 	}
 	p := &mergedPlan{schema: below.output(), last: outer}
 	var read []int
+	tops := column.Tops(outer.needs())
 	for i, f := range p.schema.Fields {
-		if slices.Contains(outer.needs(), f.Name) {
+		if slices.Contains(tops, f.Name) {
 			read = append(read, i)
 		}
 	}
@@ -84,7 +85,7 @@ func (p *mergedPlan) eventTime() string      { return p.last.eventTime() }
 func (p *mergedPlan) reads() []reading {
 	var out []reading
 	for i, t := range p.terms {
-		out = together(out, reading{input: p.inputs[i], columns: t[0].needs(), windows: p.last.reads()[0].windows})
+		out = together(out, reading{input: p.inputs[i], needs: t[0].needs(), windows: p.last.reads()[0].windows})
 	}
 	return out
 }
@@ -92,11 +93,7 @@ func (p *mergedPlan) reads() []reading {
 func (p *mergedPlan) operator() Operator {
 	o := &merged{wrapped: wrapped{p.last.operator()}, inputs: p.inputs, schema: p.schema}
 	for _, t := range p.terms {
-		var stages []runner
-		for _, s := range t {
-			stages = append(stages, s.runner())
-		}
-		o.terms = append(o.terms, stages)
+		o.terms = append(o.terms, runners(t))
 	}
 	return o
 }
@@ -158,10 +155,7 @@ func (o *merged) add(terms [][]runner, to Adder, b *column.Batch) (Taken, error)
 		alone.Schema = o.schema
 		return addMade(to, b, &alone, parts[0].from)
 	}
-	rows := b.Selection
-	if rows == nil {
-		rows = upTo(b.Rows)
-	}
+	rows := selected(b)
 	out, from := o.merge(b, parts, rows)
 	taken, err := to.Add(out)
 	if err != nil {

@@ -62,7 +62,7 @@ func (p *overPlan) output() *column.Schema { return &p.out.schema }
 func (p *overPlan) eventTime() string      { return p.time }
 
 func (p *overPlan) reads() []reading {
-	return []reading{{input: p.input, columns: p.needs(), windows: byEvent}}
+	return []reading{{input: p.input, needs: p.needs(), windows: byEvent}}
 }
 
 func (p *overPlan) needs() []string {
@@ -73,12 +73,10 @@ func (p *overPlan) needs() []string {
 	for _, f := range p.frames {
 		all = append(append(all, f.keys...), f.args...)
 	}
-	used := names(p.in, all...)
-	var out []string
-	for i, f := range p.in.Fields {
-		if i == p.event || slices.Contains(p.inputs, i) || slices.Contains(used, f.Name) {
-			out = append(out, f.Name)
-		}
+	out := needs(p.in, all...)
+	// Of these the columns wait for their turn as a whole.
+	for _, i := range append([]int{p.event}, p.inputs...) {
+		out = with(out, p.in.Fields[i].Name)
 	}
 	return out
 }

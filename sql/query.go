@@ -23,7 +23,7 @@ type plan interface {
 // single is the plan of a SELECT that takes rows one by one.
 type single interface {
 	plan
-	// needs is the columns that are read of its input or sub-query.
+	// needs is what is read of its input or sub-query: columns, or fields within them (column.Within).
 	needs() []string
 }
 

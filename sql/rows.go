@@ -27,14 +27,12 @@ func (p *rowPlan) output() *column.Schema { return &p.out.schema }
 func (p *rowPlan) eventTime() string      { return p.time }
 
 func (p *rowPlan) reads() []reading {
-	return []reading{{input: p.input, columns: p.needs()}}
+	return []reading{{input: p.input, needs: p.needs()}}
 }
 
-func (p *rowPlan) needs() []string { return names(p.in, p.programs()...) }
-
-func (p *rowPlan) paths() []string { return paths(p.in, p.programs()...) }
-
-func (p *rowPlan) programs() []*expr.Program { return append([]*expr.Program{p.where}, p.items...) }
+func (p *rowPlan) needs() []string {
+	return needs(p.in, append([]*expr.Program{p.where}, p.items...)...)
+}
 
 func planRows(s *ast.Select, table *ast.Table, in Input) (single, error) {
 	scope := scopeOf(table, in)

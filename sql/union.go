@@ -259,10 +259,7 @@ func (o *union) Emit(watermark int64) (*column.Batch, error) {
 		if all == nil {
 			all = builders(o.schema)
 		}
-		rows := b.Selection
-		if rows == nil {
-			rows = upTo(b.Rows)
-		}
+		rows := selected(b)
 		for i, c := range all {
 			c.Rows(b.Columns[i], rows)
 		}

@@ -113,20 +113,20 @@ func beside(in *column.Schema, name string, fields []column.Field) *column.Schem
 }
 
 func (p *unnestStep) needs() []string {
-	out := names(p.in, p.list)
+	out := needs(p.in, p.list)
 	for i, f := range p.in.Fields {
-		if (p.wanted == nil || p.wanted[i]) && !slices.Contains(out, f.Name) {
-			out = append(out, f.Name)
+		if p.wanted == nil || p.wanted[i] {
+			out = with(out, f.Name)
 		}
 	}
 	return out
 }
 
-func (p *unnestStep) needed(columns []string) step {
-	out := *p
+func (p *unnestStep) needed(of []string) step {
+	out, tops := *p, column.Tops(of)
 	out.wanted = make([]bool, len(p.out.Fields))
 	for i, f := range p.out.Fields {
-		out.wanted[i] = slices.Contains(columns, f.Name)
+		out.wanted[i] = slices.Contains(tops, f.Name)
 	}
 	return &out
 }
@@ -141,8 +141,8 @@ type unnestedPlan struct {
 
 // needed is the plan for a SELECT that reads some of its columns: the others, the list itself above all,
 // are not repeated.
-func (p *unnestedPlan) needed(columns []string) plan {
-	out := &unnestedPlan{below: p.below, step: p.step.needed(columns).(*unnestStep)}
+func (p *unnestedPlan) needed(of []string) plan {
+	out := &unnestedPlan{below: p.below, step: p.step.needed(of).(*unnestStep)}
 	if u, ok := p.below.(*unnestedPlan); ok {
 		out.below = u.needed(out.step.needs())
 	}

@@ -99,26 +99,15 @@ func (p *windowPlan) reads() []reading {
 	if p.event == arrivals {
 		goes = byArrival
 	}
-	return []reading{{input: p.input, columns: p.needs(), windows: goes}}
+	return []reading{{input: p.input, needs: p.needs(), windows: goes}}
 }
 
-func (p *windowPlan) needs() []string { return p.withEvent(names(p.in, p.programs()...)) }
-
-func (p *windowPlan) paths() []string { return p.withEvent(paths(p.in, p.programs()...)) }
-
-// programs are those that read rows of the input; some may be nil.
-func (p *windowPlan) programs() []*expr.Program {
-	return append(append([]*expr.Program{p.where}, p.keys...), p.args...)
-}
-
-func (p *windowPlan) withEvent(needs []string) []string {
+func (p *windowPlan) needs() []string {
+	out := needs(p.in, append(append([]*expr.Program{p.where}, p.keys...), p.args...)...)
 	if p.event == arrivals {
-		return needs
+		return out
 	}
-	if event := p.in.Fields[p.event].Name; !slices.Contains(needs, event) {
-		needs = append(needs, event)
-	}
-	return needs
+	return with(out, p.in.Fields[p.event].Name)
 }
 
 // arrivals in place of the field of the event time means when records arrived, which is also called

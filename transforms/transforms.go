@@ -13,14 +13,9 @@ type Transform interface {
 	flow.Transform
 	// Schema of the rows that leave.
 	Schema() *column.Schema
-	// Needs is the input columns that Apply reads when the given output columns are wanted.
+	// Needs is what Apply reads of its input when something of the output is wanted: columns on both sides, or
+	// fields within them (column.Within).
 	Needs(output []string) []string
-}
-
-// Narrow is implemented by a Transform that tells fields within columns apart.
-type Narrow interface {
-	// Paths is Needs with fields within columns (column.Within), on both sides.
-	Paths(output []string) []string
 }
 
 // Describer is implemented by the configuration of a transform that says in one line what it does.

@@ -1,6 +1,9 @@
 package column
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Within names a field within a struct column for NewDecoder: the column, the field in it, and so on. Needed
 // with the name of one column it is that column.
@@ -13,6 +16,17 @@ const within = "\xff"
 func Top(need string) string {
 	top, _, _ := strings.Cut(need, within)
 	return top
+}
+
+// Tops are the columns of needs, each once.
+func Tops(needs []string) []string {
+	var out []string
+	for _, n := range needs {
+		if top := Top(n); !slices.Contains(out, top) {
+			out = append(out, top)
+		}
+	}
+	return out
 }
 
 // wants are the fields that are wanted, each with those within it; nil means all.

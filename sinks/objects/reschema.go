@@ -18,7 +18,7 @@ func (l *Layout) Reads(schema *column.Schema) []string {
 			continue // New says what is wrong
 		}
 		if e, err := sql.CompileExpr(text, schema); err == nil {
-			names = append(names, e.Needs()...)
+			names = append(names, column.Tops(e.Needs())...)
 		}
 	}
 	return names

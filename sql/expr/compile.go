@@ -12,8 +12,6 @@ import (
 
 type compiler struct {
 	scope *Scope
-	// used marks the fields of the schema that are read.
-	used []bool
 	// read is as in Program.
 	read [][]int
 	// aliased is set within what an alias stands for, and aliases is how many were met.
@@ -168,7 +166,6 @@ func (c *compiler) condition(e ast.Expr) (node, error) {
 }
 
 func (c *compiler) field(i int) node {
-	c.used[i] = true
 	c.read = append(c.read, []int{i})
 	f := c.scope.Schema.Fields[i]
 	return &reference{t: f.Type, column: f.Name, name: f.Name, index: i}
@@ -176,7 +173,7 @@ func (c *compiler) field(i int) node {
 
 // Resolve is the places of a column and of the fields within it. Errors are *ast.Error.
 func Resolve(id *ast.Ident, s *Scope) ([]int, error) {
-	c := &compiler{scope: s, used: make([]bool, len(s.Schema.Fields))}
+	c := &compiler{scope: s}
 	n, err := c.ident(id)
 	if err != nil {
 		return nil, err
@@ -245,7 +242,6 @@ func (c *compiler) path(fields []column.Field, from int, parts []ast.Name, id *a
 		r.name += "." + r.t.Fields[j].Name
 		r.t = r.t.Fields[j].Type
 	}
-	c.used[r.index] = true
 	c.read = append(c.read, append([]int{r.index}, r.path...))
 	return r, nil
 }

@@ -5,6 +5,8 @@
 package expr
 
 import (
+	"slices"
+
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/sql/ast"
 )
@@ -55,7 +57,7 @@ type Program struct {
 
 // Compile compiles e. Errors are *ast.Error.
 func Compile(e ast.Expr, s *Scope) (*Program, error) {
-	c := &compiler{scope: s, used: make([]bool, len(s.Schema.Fields))}
+	c := &compiler{scope: s}
 	root, err := c.expr(e)
 	if err != nil {
 		return nil, err
@@ -66,13 +68,18 @@ func Compile(e ast.Expr, s *Scope) (*Program, error) {
 	if isInterval(root) {
 		return nil, e.Position().Errorf("an INTERVAL cannot be a result; write EPOCH(…) for its seconds, or EPOCH_MS or EPOCH_US")
 	}
+	return c.program(root), nil
+}
+
+// program is what was compiled.
+func (c *compiler) program(root node) *Program {
 	p := &Program{root: root, read: c.read, memos: c.memos}
-	for i, used := range c.used {
-		if used {
-			p.needs = append(p.needs, i)
-		}
+	for _, place := range c.read {
+		p.needs = append(p.needs, place[0])
 	}
-	return p, nil
+	slices.Sort(p.needs)
+	p.needs = slices.Compact(p.needs)
+	return p
 }
 
 // Condition compiles e, which must be boolean; name is what messages call it.

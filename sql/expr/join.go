@@ -51,22 +51,17 @@ func (c *compiler) joined(id *ast.Ident) (node, error) {
 // Equal compiles the two sides of l = r to values of one type that are equal when l = r is true. at is
 // the place for errors, which are *ast.Error.
 func Equal(l, r ast.Expr, s *Scope, at ast.Expr) (left, right *Program, err error) {
-	var nodes [2]node
-	var needs [2][]int
-	for i, e := range []ast.Expr{l, r} {
-		c := &compiler{scope: s, used: make([]bool, len(s.Schema.Fields))}
-		if nodes[i], err = c.expr(e); err != nil {
-			return nil, nil, err
-		}
-		for f, used := range c.used {
-			if used {
-				needs[i] = append(needs[i], f)
-			}
-		}
-	}
-	a, b, err := (&compiler{scope: s}).pair(nodes[0], nodes[1], at)
+	ours, theirs := &compiler{scope: s}, &compiler{scope: s}
+	a, err := ours.expr(l)
 	if err != nil {
 		return nil, nil, err
 	}
-	return &Program{root: a, needs: needs[0]}, &Program{root: b, needs: needs[1]}, nil
+	b, err := theirs.expr(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if a, b, err = (&compiler{scope: s}).pair(a, b, at); err != nil {
+		return nil, nil, err
+	}
+	return ours.program(a), theirs.program(b), nil
 }

@@ -351,7 +351,7 @@ func (r *runner) batch(of *stream, shard record.ShardID, rows [][]string) (*colu
 	if of.marked {
 		r.mark(b, of)
 	}
-	return b, nil
+	return asRead(b, r.query.Needs(b.Origin.Input)), nil
 }
 
 // account takes down what became of the rows of a batch.

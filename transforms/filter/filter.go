@@ -45,15 +45,11 @@ func open(c Config, in *column.Schema) (transforms.Transform, error) {
 
 func (f *filter) Schema() *column.Schema { return f.schema }
 
-func (f *filter) Needs(output []string) []string { return union(output, f.where.Needs()) }
-
-func (f *filter) Paths(output []string) []string { return union(output, f.where.Paths()) }
-
-func union(output, own []string) []string {
+func (f *filter) Needs(output []string) []string {
 	needs := append([]string{}, output...)
-	for _, name := range own {
-		if !slices.Contains(needs, name) {
-			needs = append(needs, name)
+	for _, need := range f.where.Needs() {
+		if !slices.Contains(needs, need) {
+			needs = append(needs, need)
 		}
 	}
 	return needs

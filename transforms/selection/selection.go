@@ -36,10 +36,8 @@ type output struct {
 	expr *sql.Expr
 	// source is the input column passed on as it is, -1 if expr computes the output.
 	source int
-	// needs are the names of the input columns, paths those of the fields within them that are read, and
-	// places where these are.
+	// needs are the input columns, or fields within them, that are read, and places where these are.
 	needs  []string
-	paths  []string
 	places [][]int
 }
 
@@ -68,7 +66,7 @@ func open(c Config, in *column.Schema) (transforms.Transform, error) {
 func (s *selection) add(c Column, in *column.Schema) error {
 	if c.Name == "" && c.Text == "*" {
 		for i, f := range in.Fields {
-			if err := s.append(f, output{source: i, needs: []string{f.Name}, paths: []string{f.Name}, places: [][]int{{i}}}); err != nil {
+			if err := s.append(f, output{source: i, needs: []string{f.Name}, places: [][]int{{i}}}); err != nil {
 				return err
 			}
 		}
@@ -85,7 +83,7 @@ func (s *selection) add(c Column, in *column.Schema) error {
 	if err != nil {
 		return err
 	}
-	o := output{expr: compiled, source: in.Index(unquote(expr)), needs: compiled.Needs(), paths: compiled.Paths(), places: compiled.Reads()}
+	o := output{expr: compiled, source: in.Index(unquote(expr)), needs: compiled.Needs(), places: compiled.Reads()}
 	return s.append(column.Field{Name: name, Type: compiled.Type()}, o)
 }
 
@@ -102,37 +100,22 @@ func (s *selection) Schema() *column.Schema { return s.schema }
 
 func (s *selection) Needs(wanted []string) []string {
 	needs := []string{}
-	for i, f := range s.schema.Fields {
-		if !slices.Contains(wanted, f.Name) {
+	for _, w := range wanted {
+		i := s.schema.Index(column.Top(w))
+		if i < 0 {
 			continue
 		}
 		for _, need := range s.outputs[i].needs {
+			if s.outputs[i].source >= 0 {
+				// What is wanted of a column that is passed on is wanted of the input's.
+				need += strings.TrimPrefix(w, column.Top(w))
+			}
 			if !slices.Contains(needs, need) {
 				needs = append(needs, need)
 			}
 		}
 	}
 	return needs
-}
-
-func (s *selection) Paths(wanted []string) []string {
-	paths := []string{}
-	for _, w := range wanted {
-		i := s.schema.Index(column.Top(w))
-		if i < 0 {
-			continue
-		}
-		for _, path := range s.outputs[i].paths {
-			if s.outputs[i].source >= 0 {
-				// What is wanted of a column that is passed on is wanted of the input's.
-				path += strings.TrimPrefix(w, column.Top(w))
-			}
-			if !slices.Contains(paths, path) {
-				paths = append(paths, path)
-			}
-		}
-	}
-	return paths
 }
 
 func (s *selection) Apply(b *column.Batch) (*column.Batch, flow.Outcome, error) {
