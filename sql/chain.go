@@ -180,10 +180,12 @@ func openOf(o Operator) Open {
 	if w, ok := o.(Watched); ok {
 		return w.Open()
 	}
-	return Open{}
+	return Open{Closes: column.MaxWatermark}
 }
 
-func (o Open) plus(p Open) Open { return Open{Windows: o.Windows + p.Windows, Rows: o.Rows + p.Rows} }
+func (o Open) plus(p Open) Open {
+	return Open{Windows: o.Windows + p.Windows, Rows: o.Rows + p.Rows, Closes: min(o.Closes, p.Closes)}
+}
 
 // Memory is that of both.
 func (o *chained) Memory() int64 { return o.below.Memory() + o.last.Memory() }

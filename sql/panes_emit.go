@@ -280,7 +280,7 @@ func (o *panes) forget() {
 
 // Open counts the windows that have rows and are not closed.
 func (o *panes) Open() Open {
-	windows := make(map[window.Span]bool)
+	windows, closes := make(map[window.Span]bool), int64(column.MaxWatermark)
 	for _, buckets := range o.shards {
 		// The windows of a later pane end later.
 		end := int64(math.MinInt64)
@@ -288,10 +288,11 @@ func (o *panes) Open() Open {
 			w, ok := o.plan.windows.After(b.pane, max(o.seen(b), end))
 			for ; ok; w, ok = o.plan.windows.After(b.pane, w.End) {
 				windows[w], end = true, w.End
+				closes = min(closes, plus(w.End, o.plan.lateness))
 			}
 		}
 	}
-	return Open{Windows: int64(len(windows))}
+	return Open{Windows: int64(len(windows)), Closes: closes}
 }
 
 // settle notes that open windows were shown.

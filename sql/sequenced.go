@@ -278,7 +278,12 @@ func (o *sequenced) Memory() int64 {
 // Open counts the windows of all keys.
 func (o *sequenced) Open() Open {
 	sum := o.sum()
-	return Open{Windows: sum.windows, Rows: sum.rows}
+	open := Open{Windows: sum.windows, Rows: sum.rows, Closes: column.MaxWatermark}
+	if o.timed {
+		// A row that waits may begin a window.
+		open.Closes = plus(min(sum.end, plus(sum.low, o.reach)), o.plan.lateness)
+	}
+	return open
 }
 
 // frontier is the start of the first window that is still open, or of the first row that waits.

@@ -90,6 +90,9 @@ type Open struct {
 	// Windows are those that are not closed, over all keys of one but each key's own where windows
 	// differ from key to key. Rows wait for the watermark to pass them.
 	Windows, Rows int64
+	// Closes is the watermark at which the next window closes at the earliest, in microseconds since the epoch;
+	// column.MaxWatermark if none waits for one.
+	Closes int64
 }
 
 // Taken says what Add did with the selected rows.

@@ -281,7 +281,7 @@ func (o *union) Memory() int64 {
 
 // Open is what is open in all terms.
 func (o *union) Open() Open {
-	var sum Open
+	sum := Open{Closes: column.MaxWatermark}
 	for _, t := range o.terms {
 		sum = sum.plus(openOf(t))
 	}

@@ -150,7 +150,7 @@ func (p *progress) draw(text []string) {
 func lines(s pipelines.Status) []string {
 	var text []string
 	for _, x := range s.Sources {
-		line := fmt.Sprintf("%s → %s: %s records", x.Name, x.To, count(x.Written))
+		line := fmt.Sprintf("%s → %s: %s", x.Name, x.To, some(x.Written, "record"))
 		if x.Total > 0 {
 			line += fmt.Sprintf(" (%d%%)", min(100*x.Read/x.Total, 100))
 		}
@@ -161,14 +161,14 @@ func lines(s pipelines.Status) []string {
 	}
 	for _, t := range s.Tasks {
 		last := t.Steps[len(t.Steps)-1].Counts
-		line := fmt.Sprintf("%s: %s rows read", t.Name, count(t.Read()))
+		line := fmt.Sprintf("%s: %s read", t.Name, some(t.Read(), "row"))
 		if t.Kind == "sink" {
-			line += fmt.Sprintf(", %s delivered in %s objects", count(t.Delivered.Rows), count(t.Delivered.Objects))
+			line += fmt.Sprintf(", %s delivered in %s", count(t.Delivered.Rows), some(t.Delivered.Objects, "object"))
 			if t.Delivered.ErrorRows > 0 {
 				line += fmt.Sprintf(", %s under its error prefix", some(t.Delivered.ErrorRows, "rejected row"))
 			}
 		} else {
-			line += fmt.Sprintf(", %s in windows, %s rows out", count(last.Aggregated), count(t.Delivered.Rows)) + lost(t.Steps)
+			line += fmt.Sprintf(", %s in windows, %s out", count(last.Aggregated), some(t.Delivered.Rows, "row")) + lost(t.Steps)
 		}
 		text = append(text, withState(line, t.State, t.Error))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
 	"github.com/millrace-io/millrace/engine/flow"
@@ -51,5 +52,26 @@ func TestStatusOfAQuerySaysWhatBecameOfItsRows(t *testing.T) {
 	want := "q: 1,015 rows read, 1,005 in windows, 0 rows out, 7 filtered, 2 late, 1 rejected"
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+func TestStatusSaysWhatAQueryWaitsFor(t *testing.T) {
+	at := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	two := []flow.ShardStatus{{Shard: "a"}, {Shard: "b"}}
+	for want, got := range map[string]string{
+		"":                                passingText(flow.Status{HeldBy: "a", Shards: two[:1], Watermark: &at}),
+		"by a, whose watermark is the ea": passingText(flow.Status{HeldBy: "a", Shards: two, Watermark: &at}),
+		"by a, where no event was seen y": passingText(flow.Status{HeldBy: "a", Shards: two}),
+		"time goes on while no shard bri": passingText(flow.Status{Kind: "query", State: "running", Shards: two, Watermark: &at}),
+		"1,000 open, 1 row waiting for the watermark, 2.0 KiB in memory, the next closes at watermark 2026-01-31T12:00:00Z": windowsText(&flow.Figures{
+			Memory: map[string]int64{"windows": 2048}, Windows: &flow.Windows{Open: 1000, Waiting: 1, Closes: &at}}),
+		", 20m ahead of the clock": aheadText(&at, at.Add(-20*time.Minute)),
+	} {
+		if !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	if got := aheadText(&at, at.Add(-time.Second)); got != "" {
+		t.Errorf("a second makes %q", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millrace-io/millrace/engine/api/control"
+	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/engine/flow"
 	"github.com/millrace-io/millrace/engine/stream"
 	"github.com/millrace-io/millrace/pipelines"
@@ -29,6 +30,7 @@ func (c *statusCommand) Run(a *app) error {
 		return printJSON(a, s)
 	}
 	tw := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	now := time.Now()
 	ready := "ready"
 	if !s.Ready {
 		ready = "not ready"
@@ -46,20 +48,16 @@ func (c *statusCommand) Run(a *app) error {
 	}
 	for _, t := range s.Tasks {
 		for _, sh := range t.Shards {
-			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", t.Name, shardText(t.Parallelism, sh), lagText(sh), watermarkText(sh.Watermark))
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", t.Name, shardText(t.Parallelism, sh), lagText(sh), watermarkText(sh.Watermark)+aheadText(sh.Watermark, now))
 		}
 		if t.OldestUndelivered > 0 {
 			fmt.Fprintf(tw, "%s\tundelivered\tthe oldest record for %s\n", t.Name, ageText(t.OldestUndelivered))
 		}
-		switch {
-		case t.HeldBy != "" && len(t.Shards) > 1:
-			fmt.Fprintf(tw, "%s\theld back\tby %s, whose watermark is the earliest\n", t.Name, t.HeldBy)
-		case t.HeldBy == "" && t.Kind == "query" && t.State == "running" && t.Watermark != nil:
-			fmt.Fprintf(tw, "%s\tby the clock\t%s: time goes on while no shard brings rows\n", t.Name, watermarkText(t.Watermark))
+		if text := passingText(t); text != "" {
+			fmt.Fprintf(tw, "%s\t%s\n", t.Name, text)
 		}
 		if f := t.Figures; f != nil && f.Windows != nil {
-			fmt.Fprintf(tw, "%s\twindows\t%s open, %s for the watermark, %s in memory\n", t.Name, count(f.Windows.Open),
-				some(f.Windows.Waiting, "row")+" waiting", size(f.Memory["windows"]))
+			fmt.Fprintf(tw, "%s\twindows\t%s\n", t.Name, windowsText(f))
 		} else if f != nil {
 			held := int64(0)
 			for _, n := range f.Memory {
@@ -130,6 +128,36 @@ func lagText(sh flow.ShardStatus) string {
 		text += " by " + ageText(sh.Behind)
 	}
 	return text
+}
+
+// passingText says what a query's watermark waits for, or that it passes by itself.
+func passingText(t flow.Status) string {
+	switch {
+	case t.HeldBy != "" && t.Watermark == nil && len(t.Shards) > 1:
+		return fmt.Sprintf("held back\tby %s, where no event was seen yet; once it has brought nothing for 30s it is not waited for", t.HeldBy)
+	case t.HeldBy != "" && len(t.Shards) > 1:
+		return fmt.Sprintf("held back\tby %s, whose watermark is the earliest", t.HeldBy)
+	case t.HeldBy == "" && t.Kind == "query" && t.State == "running" && t.Watermark != nil:
+		return fmt.Sprintf("by the clock\t%s: time goes on while no shard brings rows", watermarkText(t.Watermark))
+	}
+	return ""
+}
+
+// windowsText says what a query holds, and when the next of it leaves.
+func windowsText(f *flow.Figures) string {
+	text := fmt.Sprintf("%s open, %s waiting for the watermark, %s in memory", count(f.Windows.Open), some(f.Windows.Waiting, "row"), size(f.Memory["windows"]))
+	if f.Windows.Closes != nil {
+		text += ", the next closes at " + watermarkText(f.Windows.Closes)
+	}
+	return text
+}
+
+// aheadText says that a watermark is ahead of the clock: an event claims a time to come, and events of now are late.
+func aheadText(at *time.Time, now time.Time) string {
+	if at == nil || at.Sub(now) < 10*time.Second {
+		return ""
+	}
+	return fmt.Sprintf(", %s ahead of the clock", config.Duration(at.Sub(now).Round(time.Second)))
 }
 
 func watermarkText(at *time.Time) string {

@@ -3,6 +3,7 @@ package flow
 import (
 	"cmp"
 	"maps"
+	"time"
 
 	"github.com/millrace-io/millrace/engine/checkpoint"
 )
@@ -24,6 +25,8 @@ type Windows struct {
 	// Open windows, and Waiting rows that are behind no watermark yet.
 	Open    int64 `json:"open"`
 	Waiting int64 `json:"waiting_rows"`
+	// Closes is the watermark at which the next window closes at the earliest, nil if none waits for one.
+	Closes *time.Time `json:"closes,omitempty"`
 }
 
 // Figured is a Processor that has Figures; they may be asked for from any goroutine, at any time.

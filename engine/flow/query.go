@@ -39,7 +39,7 @@ type Query struct {
 	// FS is the file system of Dir; nil means the operating system's.
 	FS vfs.FS
 
-	// figures are those of the last chunk's end, or of the last look at the memory.
+	// figures are those of the last chunk's end, or of when the first windows opened behind it.
 	figures atomic.Pointer[Figures]
 
 	op    sql.Operator
@@ -162,6 +162,9 @@ func (q *Query) Joined() error {
 	for lane, n := range q.came {
 		q.rows += n
 		q.came[lane] = 0
+	}
+	if f := q.figures.Load(); f != nil && f.Windows != nil && f.Windows.Open+f.Windows.Waiting == 0 {
+		q.watch()
 	}
 	return q.shed()
 }
@@ -334,14 +337,14 @@ func (q *Query) watch() {
 	if q.parts != nil {
 		f.Spilled = q.parts.written
 	}
-	if w, ok := q.op.(sql.Watched); ok {
+	if w, ok := q.op.(sql.Watched); ok && q.Windowed {
 		open := w.Open()
-		f.Windows = &Windows{Open: open.Windows, Waiting: open.Rows}
+		f.Windows = &Windows{Open: open.Windows, Waiting: open.Rows, Closes: instant(open.Closes)}
 	}
 	q.figures.Store(f)
 }
 
-// Figures are the open windows as of the end of the last chunk.
+// Figures are the open windows as of the end of the last chunk, or of when the first of them opened.
 func (q *Query) Figures() Figures {
 	if f := q.figures.Load(); f != nil {
 		return *f

@@ -105,3 +105,17 @@ func TestRowsThatTakeMuchMemoryCutTheChunk(t *testing.T) {
 		t.Errorf("%+v after the chunk", q.Open())
 	}
 }
+
+func TestFiguresTellOfWindowsAsSoonAsTheFirstOneOpens(t *testing.T) {
+	q := countQuery(t, t.TempDir(), "SELECT k, COUNT(*) AS n FROM s GROUP BY TUMBLE(ts, INTERVAL '1' MINUTE), k", new(int))
+	restart(t, q, nil)
+	if w := q.Figures().Windows; w == nil || w.Open > 0 || w.Closes != nil {
+		t.Errorf("%+v without rows", w)
+	}
+	if _, err := q.Add(t.Context(), keysFrom(0, 10)); err != nil {
+		t.Fatal(err)
+	}
+	if w := q.Figures().Windows; w.Open != 1 || w.Closes == nil {
+		t.Errorf("%+v before the first commit", w)
+	}
+}
