@@ -20,7 +20,7 @@ const (
 	pause = 3 * lease
 )
 
-// arrow is a step of the protocol: plan, put, publish (DESIGN §5).
+// arrow is a step of the protocol: plan, put, publish (docs/architecture.md).
 type arrow struct {
 	name string
 	is   func(p *proof, op rig.Op) bool

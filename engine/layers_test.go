@@ -17,7 +17,7 @@ import (
 
 const module = "github.com/millrace-io/millrace"
 
-// layers is the order of DESIGN section 3, lowest first. A package belongs to the longest entry
+// layers is the order of docs/architecture.md, lowest first. A package belongs to the longest entry
 // that is its path or a parent of it, and imports from its own layer and those below.
 var layers = [][]string{
 	{"engine/record", "engine/config", "engine/vfs", "engine/jsonscan", "engine/loopback"},

@@ -1,4 +1,5 @@
-// Package sql compiles SELECT statements and expressions to operators on columns.
+// Package sql compiles SELECT statements and expressions to operators on columns. docs/architecture.md,
+// section 4, says which file does what.
 //
 // The invariant to remember: what an operator emits follows from the rows of each shard in their
 // order, never from how they were split into batches or how shards interleaved.

@@ -9,7 +9,7 @@ package column
 // Kind is the type of a column without its parameters.
 type Kind uint8
 
-// The kinds of DESIGN section 8, and how a Column stores them.
+// The kinds (docs/schema.md), and how a Column stores them.
 const (
 	Invalid   Kind = iota
 	Boolean        // Bools

@@ -15,7 +15,7 @@ import (
 )
 
 // Processor is the end of a task: a sink or a query. Its errors name it. It gathers rows into an open chunk, which
-// the task plans, puts and publishes (DESIGN section 5). One goroutine calls it, except Close.
+// the task plans, puts and publishes (docs/architecture.md, section 3). One goroutine calls it, except Close.
 //
 // After a crash the task replays exactly the ranges of a pending plan: Start with the state of the
 // last published chunk, Add for the same rows (batch boundaries may differ), Plan with the

@@ -15,7 +15,7 @@ import (
 )
 
 // Query is the processor of a continuous query: its rows go to a stream of their own, from where
-// sinks and other queries read them like any other (DESIGN section 2, rule 5).
+// sinks and other queries read them like any other (docs/decisions/0002).
 type Query struct {
 	// Identity names the producer of the output.
 	Identity Identity

@@ -1,7 +1,7 @@
 // Package temporal is the calendar arithmetic of the dialect: dates in days, timestamps in
-// microseconds since the epoch, always UTC.
+// microseconds since the epoch, in UTC but for where a Zone is named.
 //
-// The invariant to remember: nothing here reads a clock or a time zone.
+// The invariant to remember: nothing here depends on the clock or the time zones of the machine.
 package temporal
 
 import (
