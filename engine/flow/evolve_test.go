@@ -25,7 +25,7 @@ var firstSchema = &column.Schema{Fields: []column.Field{
 // schemas opens the versions of the world's stream, as a process does that starts.
 func (w *world) schemas() *versions.Stream {
 	w.t.Helper()
-	v, err := versions.Open(w.t.Context(), breakingMeta{w.backend.Meta(), &w.breaks}, "clicks", w.in.Incarnation(), versions.Options{Add: true, Now: time.Now})
+	v, err := versions.Open(w.t.Context(), breakingMeta{w.backend.Meta(), w.breaks.effect}, "clicks", w.in.Incarnation(), versions.Options{Add: true, Now: time.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}

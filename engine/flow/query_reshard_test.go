@@ -113,7 +113,7 @@ func (m *mill) run(ctx context.Context, turns int, chunk, memory int64) error {
 	}
 	return flow.NewTask(flow.Config{
 		Identity: id, Kind: "query", Feeds: feeds,
-		Parallelism: lanes, Trigger: flow.Trigger{Rows: chunk}, Meta: plantMeta{m.backend.Meta(), m.plant},
+		Parallelism: lanes, Trigger: flow.Trigger{Rows: chunk}, Meta: breakingMeta{m.backend.Meta(), m.plant.effect},
 		Processor:   &flow.Query{Identity: id, Target: "p.q", Write: m.take, New: m.query.New, Windowed: true, Memory: memory, Dir: m.dir, Lanes: lanes},
 		DeadLetters: &flow.DeadLetters{Pipeline: "p", Write: func(context.Context, *record.Batch) error { return errors.New("a row was rejected") }},
 		Stop:        stop, Now: time.Now, Log: slog.New(slog.DiscardHandler),

@@ -121,7 +121,7 @@ func (w *world) config(p flow.Processor) flow.Config {
 		}},
 		Processor: p,
 		Trigger:   flow.Trigger{Rows: 5},
-		Meta:      breakingMeta{w.backend.Meta(), &w.breaks},
+		Meta:      breakingMeta{w.backend.Meta(), w.breaks.effect},
 		DeadLetters: &flow.DeadLetters{Pipeline: "p", Write: func(ctx context.Context, b *record.Batch) error {
 			return w.breaks.effect(func() error { return w.dead.Write(ctx, b) })
 		}},
@@ -178,14 +178,18 @@ func (w *world) deadLetters() []flow.DeadLetter {
 	return letters
 }
 
-// breakingMeta may crash around each commit.
+// breakingMeta is a process's way to the documents, which may crash around each change.
 type breakingMeta struct {
 	stream.Meta
-	breaks *breaks
+	effect func(do func() error) error
+}
+
+func (m breakingMeta) Delete(ctx context.Context, key string, revision uint64) error {
+	return m.effect(func() error { return m.Meta.Delete(ctx, key, revision) })
 }
 
 func (m breakingMeta) CAS(ctx context.Context, key string, value []byte, revision uint64) (next uint64, err error) {
-	err = m.breaks.effect(func() error {
+	err = m.effect(func() error {
 		next, err = m.Meta.CAS(ctx, key, value, revision)
 		return err
 	})
