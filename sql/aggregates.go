@@ -51,6 +51,7 @@ func (p *planner) aggregates() error {
 		if err != nil {
 			return err
 		}
+		spec.Same = p.counted(c, spec, specs)
 		p.aggs = append(p.aggs, c)
 		p.plan.args = append(p.plan.args, args...)
 		specs = append(specs, spec)
@@ -62,6 +63,20 @@ func (p *planner) aggregates() error {
 	p.plan.layout = agg.NewLayout(keys, specs)
 	p.middle()
 	return nil
+}
+
+// counted is the place, from 1 on, of an aggregate that holds the different values that c counts some of; 0 if there
+// is none.
+func (p *planner) counted(c *ast.Call, s agg.Spec, before []agg.Spec) int {
+	if s.Func != agg.CountDistinct || !s.Filtered {
+		return 0
+	}
+	for i, o := range before {
+		if o.Func == s.Func && !o.Filtered && o.Args[0].Equal(s.Args[0]) && same(p.aggs[i].Args[0], c.Args[0], p.scope) {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // spec checks and compiles one aggregate. The programs compute its arguments and its condition.

@@ -16,15 +16,17 @@ type Layout struct {
 	Keys []column.Type
 	Aggs []Spec
 
-	seed maphash.Seed
-	salt uint64
+	// leads are the places of the aggregates that hold the values of others, -1 for their own.
+	leads []int
+	seed  maphash.Seed
+	salt  uint64
 	// spare has *part, the rows that pass a condition of FILTER.
 	spare sync.Pool
 }
 
 // NewLayout makes a layout. Keys are of scalar types.
 func NewLayout(keys []column.Type, aggs []Spec) *Layout {
-	l := &Layout{Keys: keys, Aggs: aggs, seed: maphash.MakeSeed()}
+	l := &Layout{Keys: keys, Aggs: aggs, leads: leads(aggs), seed: maphash.MakeSeed()}
 	l.salt = maphash.String(l.seed, "salt") | 1
 	return l
 }
@@ -51,6 +53,10 @@ func (l *Layout) New() *Table {
 		t.keys[i].text = textKey(k)
 	}
 	for i, a := range l.Aggs {
+		if lead := l.leads[i]; lead >= 0 {
+			t.accs[i] = distinctOf(t.accs[lead]).mark()
+			continue
+		}
 		t.accs[i] = l.accumulator(a)
 	}
 	return t
@@ -142,8 +148,10 @@ func (t *Table) Pick(groups []uint32) *Table {
 			out.keys[i].copyFrom(&t.keys[i], int(g))
 		}
 	}
-	for i, a := range out.accs {
+	for _, a := range out.accs {
 		a.grow(len(groups))
+	}
+	for i, a := range out.accs {
 		a.merge(t.accs[i], groups, into)
 	}
 	return out

@@ -79,6 +79,8 @@ var every = []struct {
 	{Spec{Func: MaxsBy, Out: listOf(bigint), Limit: 1000}, []int{anInt, aText, aTime}, false},
 	{Spec{Func: MaxsBy, Out: listOf(wide), Limit: 5}, []int{aWide, aDouble, aTime}, false},
 	{Spec{Func: Sum, Out: bigint, Filtered: true}, []int{anInt}, false},
+	{Spec{Func: CountDistinct, Out: bigint, Filtered: true, Same: 10}, []int{anInt}, false},
+	{Spec{Func: CountDistinct, Out: bigint, Filtered: true, Same: 11}, []int{aText}, false},
 }
 
 func everything() *Layout {
@@ -345,7 +347,7 @@ func TestMemoryIsWhatIsHeld(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
 	for i, e := range every {
 		s := e.spec
-		s.Filtered = false
+		s.Filtered, s.Same = false, 0
 		s.Args = nil
 		var args []*column.Column
 		columns := rows(r, 20_000)
@@ -393,6 +395,7 @@ func TestStatesOfOneSizeAllocateNothing(t *testing.T) {
 			continue
 		}
 		s := e.spec
+		s.Same = 0
 		var args []*column.Column
 		for _, f := range e.of {
 			s.Args, args = append(s.Args, fieldTypes[f]), append(args, columns[f])

@@ -101,7 +101,8 @@ func (t *Table) MergeSection(o *Sections, i int) {
 		from := distinctOf(o.table.accs[n])
 		for _, v := range o.values[n][i] {
 			// A group that is new grows the accumulators of t.
-			d.take(enter(from.group[v]), &from.set, int(v))
+			g := enter(from.group[v])
+			d.note(d.take(g, &from.set, int(v)), g, from.marksOf(int(v)))
 		}
 	}
 }

@@ -63,8 +63,11 @@ type probe struct {
 	words  [probes]uint64
 	at     [probes]int32
 	hashes [probes]uint64
-	found  [probes][2]uint32
-	rest   [probes]uint16
+	// found are values plus one; behind strange the first one is it, but for those that it returns.
+	found [probes][2]uint32
+	// marks are the conditions that the words came with.
+	marks [probes]uint8
+	rest  [probes]uint16
 }
 
 // strange are the indices of words that may not be in s, which has words. A large set is not in the CPU's caches: loads
@@ -85,7 +88,11 @@ func (s *set) strange(p *probe) []uint16 {
 		p.found[k] = [2]uint32{s.slots[h&mask], s.slots[(h+1)&mask]}
 	}
 	for k, i := range p.found[:p.n] {
-		if i[0] == 0 || !s.is(i[0], p, k) && (i[1] == 0 || !s.is(i[1], p, k)) {
+		switch {
+		case i[0] != 0 && s.is(i[0], p, k):
+		case i[0] != 0 && i[1] != 0 && s.is(i[1], p, k):
+			p.found[k][0] = i[1]
+		default:
 			rest = append(rest, uint16(k))
 		}
 	}

@@ -59,6 +59,9 @@ type Spec struct {
 	// Filtered aggregates have a boolean column behind their arguments: rows for which it is not
 	// true are left out.
 	Filtered bool
+	// Same is the place, counted from 1, of an aggregate in front of this one that counts the different values of
+	// the same argument without a condition; 0 for none. Both are CountDistinct, and this one is Filtered.
+	Same int
 }
 
 // width is how many columns the aggregate is given.
@@ -125,6 +128,7 @@ func (l *Layout) accumulator(s Spec) accumulator {
 type part struct {
 	groups []uint32
 	rows   []int32
+	marks  []uint8
 }
 
 // keep is the rows for which a condition is true.
@@ -140,20 +144,30 @@ func (p *part) keep(condition *column.Column, groups []uint32, rows []int32) {
 // Add folds rows into their groups; args has the columns of each aggregate in turn.
 func (t *Table) Add(groups []uint32, args []*column.Column, rows []int32) {
 	rows = rows[:len(groups)]
+	all := args
 	for i, a := range t.accs {
 		s := &t.layout.Aggs[i]
 		own := args[:s.width()]
 		args = args[s.width():]
-		if !s.Filtered {
+		d := distinctOf(a)
+		if !s.Filtered && (d == nil || d.marked == nil) {
 			a.add(groups, own, rows)
+			continue
+		}
+		if t.layout.leads[i] >= 0 {
 			continue
 		}
 		p, ok := t.layout.spare.Get().(*part)
 		if !ok {
 			p = new(part)
 		}
-		p.keep(own[len(s.Args)], groups, rows)
-		a.add(p.groups, own, p.rows)
+		if s.Filtered {
+			p.keep(own[len(s.Args)], groups, rows)
+			a.add(p.groups, own, p.rows)
+		} else {
+			p.marks = t.marksOf(i, all, rows, p.marks)
+			d.addMarked(groups, own[0], rows, p.marks)
+		}
 		t.layout.spare.Put(p)
 	}
 }
