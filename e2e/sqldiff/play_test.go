@@ -21,7 +21,7 @@ type play struct {
 	r     *rand.Rand
 	// spills is set when state may leave memory.
 	spills bool
-	// lanes is how many goroutines add rows, each with an adder of its own.
+	// lanes is how many goroutines add rows, each with an adder of its own, until the next kill.
 	lanes int
 	// look, if there is one, is asked behind each emission.
 	look func(p *play, mark int64) error
@@ -50,7 +50,7 @@ type progress struct {
 type tally struct{ read, aggregated, filtered, late int64 }
 
 func newPlay(w *world, q *sql.Query, r *rand.Rand) *play {
-	return &play{world: w, query: q, r: r, spills: r.IntN(3) == 0, lanes: max(1, r.IntN(6)-1), drawer: sqltest.NewDrawer(), now: progress{next: make([]int, len(w.shards)), seen: column.MinWatermark}}
+	return &play{world: w, query: q, r: r, spills: r.IntN(3) == 0, drawer: sqltest.NewDrawer(), now: progress{next: make([]int, len(w.shards)), seen: column.MinWatermark}}
 }
 
 // run reads everything and returns all rows.
@@ -111,6 +111,7 @@ func (p *play) open() error {
 	if l, ok := p.op.(sql.Limited); ok && p.spills {
 		l.Limit(1 + p.r.IntN(20))
 	}
+	p.lanes = max(1, p.r.IntN(6)-1)
 	p.adders = sql.Adders(p.op, p.lanes)
 	for _, name := range p.query.Tables() {
 		if err := sql.Use(p.op, name, p.world.tables[name]); err != nil {

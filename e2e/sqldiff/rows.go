@@ -65,7 +65,8 @@ const macros = "CREATE OR REPLACE MACRO fin(x) AS CASE WHEN isfinite(x) THEN x E
 	"CREATE OR REPLACE MACRO remainder(x, y) AS CASE WHEN y = -1 THEN x - x ELSE TRY(x % y) END; " +
 	"CREATE OR REPLACE MACRO flooredms(x) AS (epoch_us(x) - (epoch_us(x) % 1000 + 1000) % 1000) // 1000; " +
 	"CREATE OR REPLACE MACRO wholetext(x) AS CASE WHEN contains(x, '.') THEN TRY_CAST(TRY_CAST(x AS DOUBLE) AS BIGINT) ELSE TRY_CAST(x AS BIGINT) END; " +
-	"CREATE OR REPLACE MACRO below(x, y) AS x - (x % y + y) % y; "
+	"CREATE OR REPLACE MACRO below(x, y) AS x - (x % y + y) % y; " +
+	"CREATE OR REPLACE MACRO within(x) AS greatest(least(x, 253402300799999999), -62135596800000000); "
 
 // table is the statements that make the same table t in DuckDB, with the place of each row in id.
 func table(rows [][]string) string {

@@ -79,8 +79,13 @@ func (g *writer) plainAggregate(only pair) value {
 		return value{ours: fmt.Sprintf(ours, p.ours), duck: fmt.Sprintf(duck, p.duck) + filter}
 	}
 	kind := g.r.IntN(24)
+	order, timed := byTime, ""
 	if g.clock != "ts" && kind >= 13 && kind <= 18 {
-		kind = 0 // these go by the event time also where windows do not
+		// These go by the event time also where windows do not, and rows may have none.
+		order, timed = "ts, sh, ord, nth", "ts IS NOT NULL"
+		if kind == 15 || kind == 16 {
+			kind = 13
+		}
 	}
 	switch kind {
 	case 0:
@@ -119,17 +124,17 @@ func (g *writer) plainAggregate(only pair) value {
 			duck: fmt.Sprintf("coalesce(list_transform(list_sort(list_transform(map_entries(histogram(%s)%s), lambda h: {'n': -(h.value::BIGINT), 'v': h.key}))[1:%s], lambda h: {'value': h.v, 'count': -h.n}), [])", t.duck, there(t), k), list: true}
 	case 13:
 		f := g.pick("FIRST", "FIRST_VALUE", "ANY_VALUE")
-		return value{ours: f + "(" + a.ours + ")", duck: fmt.Sprintf("first(%s ORDER BY %s)%s", a.duck, byTime, there(a))}
+		return value{ours: f + "(" + a.ours + ")", duck: fmt.Sprintf("first(%s ORDER BY %s)%s", a.duck, order, of(only.duck, a.duck+" IS NOT NULL", timed))}
 	case 14:
 		f := g.pick("LAST", "LAST_VALUE")
-		return value{ours: f + "(" + a.ours + ")", duck: fmt.Sprintf("last(%s ORDER BY %s)%s", a.duck, byTime, there(a))}
+		return value{ours: f + "(" + a.ours + ")", duck: fmt.Sprintf("last(%s ORDER BY %s)%s", a.duck, order, of(only.duck, a.duck+" IS NOT NULL", timed))}
 	case 15, 16:
 		return g.extreme(a, only)
 	case 17:
 		n, rows := g.pick("1", "2", "5"), g.pickPair(same("v"), same("k"), same("id"), g.time(1))
-		return value{ours: fmt.Sprintf("ARRAY_AGG(%s, %s)", rows.ours, n), duck: fmt.Sprintf("coalesce((list(%s ORDER BY %s)%s)[1:%s], [])", rows.duck, byTime, filter, n), list: true}
+		return value{ours: fmt.Sprintf("ARRAY_AGG(%s, %s)", rows.ours, n), duck: fmt.Sprintf("coalesce((list(%s ORDER BY %s)%s)[1:%s], [])", rows.duck, order, of(only.duck, timed), n), list: true}
 	case 18:
-		return value{ours: "ARRAY_AGG(id)", duck: fmt.Sprintf("coalesce(list(id ORDER BY %s)%s, [])", byTime, filter), list: true}
+		return value{ours: "ARRAY_AGG(id)", duck: fmt.Sprintf("coalesce(list(id ORDER BY %s)%s, [])", order, of(only.duck, timed)), list: true}
 	case 19:
 		return call("BOOL_AND(%s)", "bool_and(%s)", g.condition(1))
 	case 20:

@@ -37,7 +37,7 @@ func (g *writer) keyed() {
 		}
 	}
 	w := g.pieces(rows, partition, ofRows)
-	items[1].duck = "make_timestamp(" + w.end + ")"
+	items[1].duck = "make_timestamp(within(" + w.end + "))"
 	groups := pair{w.ours, "piece"}
 	if partition.ours != "" {
 		groups = pair{groups.ours + ", " + partition.ours, groups.duck + ", " + partition.duck}

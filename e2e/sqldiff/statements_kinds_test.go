@@ -91,6 +91,7 @@ func (g *writer) plain() {
 // union is two queries one after the other, with windows or without.
 func (g *writer) union() {
 	terms := make([]statement, 2)
+	var late []string
 	for i := range terms {
 		if g.chance(3) {
 			terms[i] = statement{ours: fmt.Sprintf("SELECT id, kk, ts FROM %s WHERE %s", g.from.ours, g.where.ours), duck: "SELECT id, kk, ts FROM " + g.taken()}
@@ -100,14 +101,18 @@ func (g *writer) union() {
 			continue
 		}
 		w := g.window()
+		g.counts(w.bounds, "wm")
+		late = append(late, g.s.late)
 		terms[i] = statement{
 			ours: fmt.Sprintf("SELECT COUNT(*) AS id, kk, window_start AS ts FROM %s WHERE %s GROUP BY %s, kk", g.from.ours, g.where.ours, w.ours),
-			duck: fmt.Sprintf("SELECT count(*), kk, make_timestamp(ws) FROM (%s) WHERE we > wm GROUP BY ws, we, kk", fmt.Sprintf(w.bounds, g.taken())),
+			duck: fmt.Sprintf("SELECT count(*), kk, make_timestamp(within(ws)) FROM (%s) WHERE we > wm GROUP BY ws, we, kk", fmt.Sprintf(w.bounds, g.taken())),
 		}
 		if i == 1 && !strings.Contains(terms[0].ours, "GROUP BY") {
-			terms[i] = terms[0]
+			terms[i], late = terms[0], nil
 		}
 	}
+	// A row is late if a term finds it late; whether one filters it cannot always be told.
+	g.s.late, g.s.filtered = strings.Join(late, " UNION "), ""
 	g.s.ours = terms[0].ours + " UNION ALL " + terms[1].ours
 	g.s.duck = terms[0].duck + " UNION ALL " + terms[1].duck
 }

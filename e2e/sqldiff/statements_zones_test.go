@@ -24,6 +24,9 @@ type zoned struct {
 func (g *writer) zonedWindow() window {
 	g.s.kinds = append(g.s.kinds, "zone")
 	name := g.pick("Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Auckland", "America/Sao_Paulo", "Asia/Kathmandu")
+	if g.world.zone != "" && !g.chance(3) {
+		name = g.world.zone
+	}
 	zone, err := time.LoadLocation(name)
 	if err != nil {
 		panic(err) // the zones are part of the test
@@ -34,7 +37,7 @@ func (g *writer) zonedWindow() window {
 		z.step, z.size = 1, 1+g.r.Int64N(3)
 		step, size = "INTERVAL '1' MONTH", fmt.Sprintf("INTERVAL '%d' MONTH", z.size)
 	} else {
-		steps := slices.DeleteFunc(intervals("30 MINUTE", "1 HOUR", "90 MINUTE", "2 HOUR", "6 HOUR", "1 DAY", "7 DAY"), func(l length) bool { return l.micros < g.span.Microseconds()/300 })
+		steps := slices.DeleteFunc(intervals("30 MINUTE", "1 HOUR", "75 MINUTE", "2 HOUR", "6 HOUR", "1 DAY", "7 DAY"), func(l length) bool { return l.micros < g.span.Microseconds()/300 })
 		s := steps[g.r.IntN(min(4, len(steps)))]
 		z.step, z.size = s.micros, s.micros*(1+g.r.Int64N(4))
 		step, size = s.text, fmt.Sprintf("INTERVAL '%d' MINUTE", z.size/60e6)

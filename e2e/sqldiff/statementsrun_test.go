@@ -130,10 +130,10 @@ func (o *statements) check(s statement, r *rand.Rand) {
 		if s.early != nil {
 			o.watch(s, p)
 		}
+		end, err := p.run()
 		if p.lanes > 1 {
 			o.kinds["lanes"]++
 		}
-		end, err := p.run()
 		if err == nil && s.early != nil {
 			end.rows, err = s.early.view(end.rows)
 		}

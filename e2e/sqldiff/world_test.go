@@ -39,15 +39,22 @@ type world struct {
 	unique, patient bool
 	// delay is how far watermarks stay behind, in microseconds.
 	delay int64
-	// base is where their time begins.
+	// base is where their time begins; far is set at the ends of what timestamps can be.
 	base int64
+	far  bool
+	// zone is one whose clocks change then, if there is one.
+	zone string
 	// tableRows are the rows of the reference table, tables what queries read it as.
 	tableRows [][]string
 	tables    map[string]*column.Batch
 }
 
-// bases are where time begins: an ordinary day, both changes of the clock, one of them at midnight, the epoch, a leap day.
-var bases = []string{"2026-01-01T00:00:00Z", "2026-03-28T21:00:00Z", "2026-10-24T22:30:00Z", "2026-11-01T03:00:00Z", "2018-11-03T20:00:00Z", "1969-12-31T23:50:00Z", "2024-02-28T23:00:00Z"}
+// bases are where time begins: an ordinary day, changes of the clock, the epoch, a leap day.
+var bases = []struct{ at, zone string }{
+	{"2026-01-01T00:00:00Z", ""}, {"1969-12-31T23:50:00Z", ""}, {"2024-02-28T23:00:00Z", ""},
+	{"2026-03-28T21:00:00Z", "Europe/Berlin"}, {"2026-10-24T22:30:00Z", "Europe/Berlin"}, {"2026-11-01T03:00:00Z", "America/New_York"},
+	{"2018-11-03T20:00:00Z", "America/Sao_Paulo"}, {"2026-04-04T12:00:00Z", "Australia/Lord_Howe"},
+}
 
 // arrived is when the first row of each world did.
 var arrived = time.Date(2026, 5, 5, 0, 0, 0, 0, time.UTC)
@@ -60,11 +67,21 @@ func newWorld(r *rand.Rand) (*world, error) {
 	w := &world{schema: s, unique: r.IntN(2) == 0, patient: r.IntN(2) == 0}
 	w.span = []time.Duration{10 * time.Minute, 26 * time.Hour, 5 * 24 * time.Hour, 400 * 24 * time.Hour}[r.IntN(4)]
 	n := []int{1 + r.IntN(4), 20 + r.IntN(60), 60 + r.IntN(140)}[r.IntN(3)]
-	base, err := time.Parse(time.RFC3339, bases[r.IntN(len(bases))])
+	begin := bases[r.IntN(len(bases))]
+	if begin.zone != "" && r.IntN(2) == 0 {
+		w.span = 12 * time.Hour
+	}
+	base, err := time.Parse(time.RFC3339, begin.at)
 	if err != nil {
 		return nil, err
 	}
-	w.base = base.UnixMicro()
+	switch r.IntN(20) {
+	case 0:
+		base, w.far = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), true
+	case 1:
+		base, w.far = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).Add(-w.span), true
+	}
+	w.base, w.zone = base.UnixMicro(), begin.zone
 	disorder := w.span.Microseconds() / 8
 	w.delay = disorder
 	if !w.patient {
