@@ -41,9 +41,6 @@ type EstimateOptions struct {
 // AssumedRate is the records a second of a stream of which nothing is known.
 const AssumedRate = 1000
 
-// sampleTime is how long a source without an end is listened to.
-const sampleTime = 3 * time.Second
-
 // Estimate is what a sink will write, as far as a sample tells.
 type Estimate struct {
 	Sink string `json:"sink"`
@@ -138,9 +135,7 @@ func (e *estimating) records(ctx context.Context, p *Pipeline, s *Stream) (Store
 		if source.To != s.Name || source.Component.Type == "http" || len(out.Records) >= e.o.Sample {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, sampleTime)
 		records, _, err := Sample(ctx, source.Component, source.Config, e.o.Sample-len(out.Records))
-		cancel()
 		if err != nil {
 			return out, fmt.Errorf("source %q: %w", source.Name, err)
 		}

@@ -14,8 +14,11 @@ import (
 // maxSampled is how many bytes of records a sample has at most, one larger record aside.
 const maxSampled = 64 << 20
 
-// Sample is the first n records that a source would write, fewer if its input ends or ctx is done
-// before. Nothing is stored and no position moves. rejected counts pieces of input that could not
+// sampleTime is how long a source without an end is listened to.
+const sampleTime = 3 * time.Second
+
+// Sample is the first n records that a source would write, fewer if its input ends before, and what came within
+// sampleTime if it has no end. Nothing is stored and no position moves. rejected counts pieces of input that could not
 // become records, of those that were looked at.
 func Sample(ctx context.Context, c sources.Component, cfg any, n int) (records [][]byte, rejected int64, err error) {
 	ctx, enough := context.WithCancel(ctx)
@@ -32,6 +35,11 @@ func Sample(ctx context.Context, c sources.Component, cfg any, n int) (records [
 	})
 	if err != nil {
 		return nil, 0, err
+	}
+	if !source.Bounded() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, sampleTime)
+		defer cancel()
 	}
 	err = source.Run(ctx, s)
 	s.mu.Lock()

@@ -12,8 +12,8 @@ import (
 	"github.com/millrace-io/millrace/pipelines"
 )
 
-// estimated is the estimate of a pipeline with one sink.
-func estimated(t *testing.T, sink string, flags ...string) (pipelines.Estimate, string) {
+// estimated is the estimate of a pipeline with one sink, and what prints it for people.
+func estimated(t *testing.T, sink string, flags ...string) (x pipelines.Estimate, human func() string) {
 	t.Helper()
 	var records strings.Builder
 	for i := range 20_000 {
@@ -27,7 +27,10 @@ func estimated(t *testing.T, sink string, flags ...string) (pipelines.Estimate, 
 		t.Fatal(err)
 	}
 	args := append([]string{"estimate", file, "--data", filepath.Join(dir, "data")}, flags...)
-	_, human, _ := command(t, args...)
+	human = func() string {
+		_, text, _ := command(t, args...)
+		return text
+	}
 	code, out, stderr := command(t, append(args, "--json")...)
 	if code != exitOK {
 		t.Fatalf("code %d: %s", code, stderr)
@@ -51,8 +54,8 @@ func TestEstimateFollowsTheTriggerThatCutsFirst(t *testing.T) {
 	if x.Cut != "age" || math.Abs(x.ChunkRows-6000) > 1 || math.Abs(x.ObjectsPerHour-60) > 0.1 || x.Partitions != 1 {
 		t.Errorf("%+v", x)
 	}
-	if len(x.Warnings) != 1 || !strings.Contains(x.Warnings[0], "buffer: {age: ") || !strings.Contains(human, "warning") {
-		t.Errorf("warnings %q in\n%s", x.Warnings, human)
+	if len(x.Warnings) != 1 || !strings.Contains(x.Warnings[0], "buffer: {age: ") || !strings.Contains(human(), "warning") {
+		t.Errorf("warnings %q in\n%s", x.Warnings, human())
 	}
 	x, _ = estimated(t, s3Sink+", buffer: {size: 32MiB, age: 1h}", "--rate", "1000000")
 	if x.Cut != "size" || x.BytesPerObject < 30<<20 || x.BytesPerObject > 34<<20 || len(x.Warnings) > 0 {
@@ -69,8 +72,8 @@ func TestEstimateCountsPartitionsAndTasks(t *testing.T) {
 	if x.Partitions != 4 || math.Abs(x.ObjectsPerHour-240) > 0.1 || math.Abs(x.RowsPerObject-1500) > 1 || len(x.Largest) != 4 {
 		t.Errorf("%+v", x)
 	}
-	if !strings.Contains(human, "country=c0") || !strings.Contains(x.Warnings[0], "fewer or coarser partitions") {
-		t.Errorf("%q in\n%s", x.Warnings, human)
+	if !strings.Contains(human(), "country=c0") || !strings.Contains(x.Warnings[0], "fewer or coarser partitions") {
+		t.Errorf("%q in\n%s", x.Warnings, human())
 	}
 	// As many partitions as rows: each chunk has as many objects as rows.
 	x, _ = estimated(t, s3Sink+", partition_by: [id], buffer: {rows: 500}", "--rate", "100", "--sample", "2000")

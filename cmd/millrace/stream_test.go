@@ -349,7 +349,7 @@ func TestFollowingGoesOnWhenTheOtherEnds(t *testing.T) {
 
 func awaitFile(t *testing.T, name string) {
 	t.Helper()
-	timeout, tick := time.NewTimer(30*time.Second), time.NewTicker(5*time.Millisecond)
+	timeout, tick := time.NewTimer(3*time.Minute), time.NewTicker(5*time.Millisecond)
 	defer timeout.Stop()
 	defer tick.Stop()
 	for {
