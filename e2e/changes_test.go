@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/millrace-io/millrace/e2e/rig"
 )
@@ -109,7 +108,7 @@ func (p *proof) planned(sink string) map[string]int64 {
 func (p *proof) verifyChanged(summary rig.Summary, planned map[string]int64, agent string, moved bool) tally {
 	p.t.Helper()
 	dir := p.t.TempDir()
-	all, err := store.Download(within(p.t, time.Minute), "bench", p.prefix+"/", dir)
+	all, err := store.Download(within(p.t, patience), "bench", p.prefix+"/", dir)
 	must(p.t, err)
 	there := map[string]bool{}
 	elsewhere := 0

@@ -175,7 +175,7 @@ func strikeAt(t *testing.T, faulty string, a arrow, after bool, do func(*testing
 
 	process = p.start()
 	close(started)
-	exit, err := process.Wait(within(t, time.Minute))
+	exit, err := process.Wait(within(t, patience))
 	must(t, err)
 	if !d.struck() {
 		t.Fatalf("the arrow was never reached\n%s", exit.Stderr)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -38,12 +37,12 @@ func notReady(t *testing.T, process *rig.Process, admin string, words ...string)
 	words = append(words, "lake")
 	var status int
 	var body string
-	err := rig.Until(within(t, time.Minute), "/readyz to name the sink", func() bool {
+	err := rig.Until(within(t, patience), "/readyz to name the sink", func() bool {
 		status, body = ready(admin)
 		return status == http.StatusServiceUnavailable && containsAll(body, words)
 	})
 	if err == nil {
-		err = rig.Until(within(t, time.Minute), "standard error to name the sink", func() bool {
+		err = rig.Until(within(t, patience), "standard error to name the sink", func() bool {
 			return containsAll(process.Stderr(), words)
 		})
 	}
@@ -71,7 +70,7 @@ func faultyPlace(t *testing.T, env []string, replace ...string) (p *place, file,
 func everythingIn(t *testing.T, m *rig.MinIO, bucket, prefix, file string) {
 	t.Helper()
 	dir := t.TempDir()
-	_, err := m.Download(within(t, time.Minute), bucket, prefix+"/", dir)
+	_, err := m.Download(within(t, patience), bucket, prefix+"/", dir)
 	must(t, err)
 	sameEvents(t, file, fmt.Sprintf("read_parquet('%s/**/*.parquet', hive_partitioning=false)", dir))
 }
@@ -113,7 +112,7 @@ func TestUnreachableEndpointIsWaitedFor(t *testing.T) {
 	process := p.start("--admin", admin)
 	notReady(t, process, admin, address)
 
-	late, err := rig.StartMinIO(within(t, time.Minute), t.TempDir(), address)
+	late, err := rig.StartMinIO(within(t, patience), t.TempDir(), address)
 	must(t, err)
 	defer late.Stop()
 	must(t, late.Client.MakeBucket(t.Context(), "bench", minio.MakeBucketOptions{}))
@@ -127,7 +126,7 @@ func TestStoreOutageDelaysAndLosesNothing(t *testing.T) {
 	address, err := rig.FreeAddress()
 	must(t, err)
 	dir := t.TempDir()
-	own, err := rig.StartMinIO(within(t, time.Minute), dir, address)
+	own, err := rig.StartMinIO(within(t, patience), dir, address)
 	must(t, err)
 	must(t, own.Client.MakeBucket(t.Context(), "bench", minio.MakeBucketOptions{}))
 	file := clicks(t, 400_000)
@@ -136,7 +135,7 @@ func TestStoreOutageDelaysAndLosesNothing(t *testing.T) {
 	admin, err := rig.FreeAddress()
 	must(t, err)
 	process := p.start("--admin", admin)
-	must(t, rig.Until(within(t, time.Minute), "the first object", func() bool {
+	must(t, rig.Until(within(t, patience), "the first object", func() bool {
 		objects, err := own.List(t.Context(), "bench", p.prefix+"/")
 		must(t, err)
 		return len(objects) > 0
@@ -144,7 +143,7 @@ func TestStoreOutageDelaysAndLosesNothing(t *testing.T) {
 	own.Stop()
 	notReady(t, process, admin, address)
 
-	back, err := rig.StartMinIO(within(t, time.Minute), dir, address)
+	back, err := rig.StartMinIO(within(t, patience), dir, address)
 	must(t, err)
 	defer back.Stop()
 	p.finish(process)
@@ -164,11 +163,11 @@ sinks:
 	admin, err := rig.FreeAddress()
 	must(t, err)
 	first := p.start("--admin", admin)
-	must(t, rig.Until(within(t, time.Minute), "the first process to be ready", func() bool {
+	must(t, rig.Until(within(t, patience), "the first process to be ready", func() bool {
 		status, _ := ready(admin)
 		return status == http.StatusOK || !first.Running()
 	}))
-	second, err := p.start().Wait(within(t, time.Minute))
+	second, err := p.start().Wait(within(t, patience))
 	must(t, err)
 	if second.Code != 1 || !strings.Contains(second.Stderr, fmt.Sprint(first.Pid())) {
 		t.Errorf("the second process: exit code %d, want 1 and process %d named:\n%s", second.Code, first.Pid(), second.Stderr)

@@ -90,7 +90,7 @@ func TestEveryFormatHoldsTheInputOnceAcrossKills(t *testing.T) {
 	}
 	must(t, os.WriteFile(filepath.Join(p.dir, "blocks.ndjson"), avroAsJSON(t, filepath.Join(out, "blocks")), 0o600))
 	objects := t.TempDir()
-	_, err := store.Download(within(t, time.Minute), "bench", p.prefix+"/", objects)
+	_, err := store.Download(within(t, patience), "bench", p.prefix+"/", objects)
 	must(t, err)
 	for name, table := range map[string]string{
 		"whole":  csvClicks(filepath.Join(out, "whole.csv"), "delim=','"),

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/millrace-io/millrace/e2e/rig"
 )
@@ -45,7 +44,7 @@ func post(url, body string) int {
 // listening waits until posts are taken; the record it sends for that has the id -1.
 func listening(t *testing.T, process *rig.Process, url string) {
 	t.Helper()
-	must(t, rig.Until(within(t, time.Minute), "the http source", func() bool {
+	must(t, rig.Until(within(t, patience), "the http source", func() bool {
 		return post(url, `{"id":-1,"text":"hello"}`) == http.StatusOK || !process.Running()
 	}))
 }

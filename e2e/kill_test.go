@@ -161,7 +161,7 @@ func TestTerminatedRunKeepsWindowsOpen(t *testing.T) {
 	admin, err := rig.FreeAddress()
 	must(t, err)
 	process := p.start("--admin", admin)
-	must(t, rig.Until(within(t, time.Minute), "the query to begin", func() bool {
+	must(t, rig.Until(within(t, patience), "the query to begin", func() bool {
 		return status(admin).Task("revenue").In() > 0 || !process.Running()
 	}))
 	process.Terminate()

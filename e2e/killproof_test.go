@@ -118,7 +118,7 @@ func (p *proof) reshard(shards int, process *rig.Process) {
 	}
 	if process != nil {
 		// One that is through stops answering a moment before it has ended.
-		wait(p.t.Context(), 10*time.Second, process.Done())
+		wait(p.t.Context(), patience, process.Done())
 	}
 	if process == nil || process.Running() {
 		p.t.Errorf("reshard to %d shards: exit code %d\n%s%s", shards, exit.Code, exit.Stdout, exit.Stderr)

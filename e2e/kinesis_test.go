@@ -58,7 +58,7 @@ func (s *server) start() {
 	must(s.t, err)
 	s.process = process
 	s.t.Cleanup(func() { process.Kill() })
-	must(s.t, rig.Until(within(s.t, time.Minute), "the server", func() bool {
+	must(s.t, rig.Until(within(s.t, patience), "the server", func() bool {
 		return !process.Running() || strings.Contains(process.Stderr(), "serving")
 	}))
 	if !process.Running() {
@@ -130,7 +130,7 @@ func TestKinesisStreamsLiveAndDie(t *testing.T) {
 	refused(t, err, "ResourceNotFoundException")
 	_, err = s.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: aws.String("s"), ShardCount: aws.Int32(2)})
 	refused(t, err, "ResourceInUseException")
-	must(t, rig.Until(within(t, time.Minute), "ACTIVE", func() bool { return status() == types.StreamStatusActive }))
+	must(t, rig.Until(within(t, patience), "ACTIVE", func() bool { return status() == types.StreamStatusActive }))
 
 	d := done[*kinesis.DescribeStreamOutput](t)(s.DescribeStream(ctx, &kinesis.DescribeStreamInput{StreamARN: aws.String("arn:aws:kinesis:us-east-1:000000000000:stream/s")})).StreamDescription
 	if len(d.Shards) != 2 || *d.RetentionPeriodHours != 24 || *d.StreamARN != "arn:aws:kinesis:us-east-1:000000000000:stream/s" || d.StreamModeDetails.StreamMode != types.StreamModeProvisioned ||
@@ -231,7 +231,7 @@ func TestKinesisIteratorsBeginWhereTheyAreTold(t *testing.T) {
 		if i == 3 {
 			// Arrival times are whole milliseconds.
 			middle = time.Now().Truncate(time.Millisecond).Add(time.Millisecond)
-			must(t, rig.Until(within(t, time.Minute), "the next millisecond", func() bool { return !time.Now().Before(middle) }))
+			must(t, rig.Until(within(t, patience), "the next millisecond", func() bool { return !time.Now().Before(middle) }))
 		}
 		r := done[*kinesis.PutRecordOutput](t)(s.PutRecord(ctx, &kinesis.PutRecordInput{StreamName: aws.String("s"), Data: []byte{byte('a' + i)}, PartitionKey: aws.String("k")}))
 		numbers = append(numbers, *r.SequenceNumber)
@@ -457,7 +457,7 @@ func TestKinesisConsumersSubscribe(t *testing.T) {
 		}
 		t.Logf("subscribing again: %v", events.Err())
 		events.Close()
-		must(t, rig.Until(within(t, time.Minute), "a subscription", func() bool {
+		must(t, rig.Until(within(t, patience), "a subscription", func() bool {
 			out, err = subscribe()
 			return err == nil
 		}))
@@ -512,7 +512,7 @@ sinks:
 		must(t, err)
 	}
 	s.process.Terminate()
-	exit, err := s.process.Wait(within(t, time.Minute))
+	exit, err := s.process.Wait(within(t, patience))
 	must(t, err)
 	text, err := os.ReadFile(out)
 	must(t, err)

@@ -34,7 +34,7 @@ func (s *server) user(args ...string) (k key) {
 	s.t.Helper()
 	process, err := rig.Command{Path: binary, Args: append(append([]string{"user"}, args...), "--data", s.data)}.Start()
 	must(s.t, err)
-	exit, err := process.Wait(within(s.t, time.Minute))
+	exit, err := process.Wait(within(s.t, patience))
 	must(s.t, err)
 	if exit.Code != 0 {
 		s.t.Fatalf("user %v: %s", args, exit.Stderr)
@@ -99,7 +99,7 @@ func readable(ctx context.Context, c *kinesis.Client, name string) (int, error) 
 // soon waits until an error is of a type, empty for none.
 func soon(t *testing.T, what, code string, ask func() error) {
 	t.Helper()
-	must(t, rig.Until(within(t, time.Minute), what, func() bool {
+	must(t, rig.Until(within(t, patience), what, func() bool {
 		err := ask()
 		return err == nil && code == "" || code != "" && err != nil && strings.Contains(err.Error(), code)
 	}))
@@ -296,7 +296,7 @@ func TestKinesisServerBeyondLoopbackNeedsUsers(t *testing.T) {
 	} {
 		process, err := rig.Command{Path: binary, Args: append([]string{"serve", "--data", data}, c.args...)}.Start()
 		must(t, err)
-		exit, err := process.Wait(within(t, time.Minute))
+		exit, err := process.Wait(within(t, patience))
 		must(t, err)
 		if exit.Code != 2 || !strings.Contains(exit.Stderr, c.want) {
 			t.Errorf("%s: exit code %d, %s", what, exit.Code, exit.Stderr)

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -60,7 +59,7 @@ func program(t *testing.T, path string, env []string, args ...string) string {
 		"AWS_ACCESS_KEY_ID=AKIDCLIENT", "AWS_SECRET_ACCESS_KEY=secret", "AWS_PAGER="}, env...)
 	process, err := rig.Command{Path: path, Args: args, Env: env, Dir: t.TempDir()}.Start()
 	must(t, err)
-	exit, err := process.Wait(within(t, time.Minute))
+	exit, err := process.Wait(within(t, patience))
 	must(t, err)
 	if exit.Code != 0 {
 		t.Fatalf("%s %v ended with %d\n%s%s", path, args, exit.Code, exit.Stdout, exit.Stderr)

@@ -70,7 +70,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 		}
 	}
 	s.process.Terminate()
-	exit, err := s.process.Wait(within(t, time.Minute))
+	exit, err := s.process.Wait(within(t, patience))
 	must(t, err)
 	fmt.Printf("%d connections, %d of them kept open, 20 puts meanwhile took %v, peak RSS %d MiB\n", crowd, open, during.Round(time.Millisecond), exit.PeakRSS>>20)
 	if exit.PeakRSS > rss || open > 4096 || exit.Code != 0 {

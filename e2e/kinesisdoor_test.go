@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -55,7 +54,7 @@ func doorPlace(t *testing.T) (*place, *server) {
 // answering waits until a client is answered.
 func (s *server) answering(process *rig.Process) {
 	s.t.Helper()
-	must(s.t, rig.Until(within(s.t, time.Minute), "the API", func() bool {
+	must(s.t, rig.Until(within(s.t, patience), "the API", func() bool {
 		_, err := s.DescribeLimits(s.t.Context(), &kinesis.DescribeLimitsInput{})
 		return err == nil || !process.Running()
 	}))
@@ -124,7 +123,7 @@ func TestRecordsOfAnSDKBecomeParquetOnce(t *testing.T) {
 	process := p.start()
 	s.answering(process)
 	put := &putter{server: s, acknowledged: map[string]bool{}}
-	ctx := within(t, 2*time.Minute)
+	ctx := within(t, patience)
 	fed := make(chan struct{})
 	go func() { defer close(fed); put.until(ctx, want) }()
 	must(t, rig.Until(ctx, "the middle", func() bool { return put.count() > want/3 }))
@@ -196,7 +195,7 @@ func TestStreamsOfTheFileCannotBeDeleted(t *testing.T) {
 		_, err := s.PutRecord(ctx, &kinesis.PutRecordInput{StreamName: aws.String("events"), Data: fmt.Appendf(nil, `{"id":%d}`, i), PartitionKey: aws.String(strconv.Itoa(i))})
 		must(t, err)
 	}
-	must(t, rig.Until(within(t, time.Minute), "the rows", func() bool {
+	must(t, rig.Until(within(t, patience), "the rows", func() bool {
 		rows, _ := os.ReadFile(filepath.Join(p.dir, "out.ndjson"))
 		return strings.Count(string(rows), "\n") == 10
 	}))
@@ -240,9 +239,9 @@ sinks:
 		text, _ := os.ReadFile(filepath.Join(dir, name+".ndjson"))
 		return string(text)
 	}
-	must(t, rig.Until(within(t, time.Minute), "the rows", func() bool { return rows("one") != "" && rows("two") != "" }))
+	must(t, rig.Until(within(t, patience), "the rows", func() bool { return rows("one") != "" && rows("two") != "" }))
 	s.process.Terminate()
-	exit, err := s.process.Wait(within(t, time.Minute))
+	exit, err := s.process.Wait(within(t, patience))
 	must(t, err)
 	if exit.Code != 0 {
 		t.Fatalf("exit code %d\n%s", exit.Code, exit.Stderr)
@@ -302,7 +301,7 @@ users:
 `, "LISTEN="+address, "CLIENTS="+a.file)
 	s := &server{t: t, address: address, data: p.data}
 	s.process = p.start()
-	must(t, rig.Until(within(t, time.Minute), "the certificate", func() bool {
+	must(t, rig.Until(within(t, patience), "the certificate", func() bool {
 		return !s.process.Running() || strings.Contains(s.process.Stderr(), "clients must be told to trust it")
 	}))
 	if !s.process.Running() {
@@ -326,13 +325,13 @@ users:
 	}
 	_, err = ingest.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: aws.String("events")})
 	refused(t, err, "AccessDeniedException")
-	must(t, rig.Until(within(t, time.Minute), "the row", func() bool {
+	must(t, rig.Until(within(t, patience), "the row", func() bool {
 		rows, _ := os.ReadFile(filepath.Join(p.dir, "out.ndjson"))
 		return string(rows) == "{\"id\":7}\n"
 	}))
 	s.audited("ingest", "kinesis:DeleteStream", "AccessDeniedException")
 	s.process.Terminate()
-	exit, err := s.process.Wait(within(t, time.Minute))
+	exit, err := s.process.Wait(within(t, patience))
 	must(t, err)
 	if exit.Code != 0 {
 		t.Errorf("exit code %d, %s", exit.Code, exit.Stderr)

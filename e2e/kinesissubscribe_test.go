@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -31,7 +30,7 @@ func TestKinesisSubscriptionIsTakenOver(t *testing.T) {
 	var first *kinesis.SubscribeToShardEventStream
 	for heartbeats := 0; heartbeats < 2; {
 		var err error
-		must(t, rig.Until(within(t, time.Minute), "a subscription", func() bool {
+		must(t, rig.Until(within(t, patience), "a subscription", func() bool {
 			first, err = subscribe()
 			return err == nil
 		}))
@@ -44,7 +43,7 @@ func TestKinesisSubscriptionIsTakenOver(t *testing.T) {
 	}
 	var second *kinesis.SubscribeToShardEventStream
 	var err error
-	must(t, rig.Until(within(t, time.Minute), "the second subscription", func() bool {
+	must(t, rig.Until(within(t, patience), "the second subscription", func() bool {
 		second, err = subscribe()
 		return err == nil
 	}))
@@ -55,7 +54,7 @@ func TestKinesisSubscriptionIsTakenOver(t *testing.T) {
 	refused(t, first.Err(), "ResourceInUseException")
 	// A server that is told to stop does not wait for the subscription, which has minutes left.
 	s.process.Terminate()
-	exit, err := s.process.Wait(within(t, time.Minute))
+	exit, err := s.process.Wait(within(t, patience))
 	must(t, err)
 	if exit.Code != 0 {
 		t.Errorf("exit code %d", exit.Code)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -39,13 +38,13 @@ sinks:
 	}
 	process, err := rig.Command{Path: binary, Args: []string{"stream", "get", "clicks", "--user-records", "--raw", "--data", s.data}}.Start()
 	must(t, err)
-	exit, err := process.Wait(within(t, time.Minute))
+	exit, err := process.Wait(within(t, patience))
 	must(t, err)
 	if exit.Stdout != "{\"id\":1}\n{\"id\":3}\n{\"id\":4}\n" {
 		t.Errorf("user records are %q\n%s", exit.Stdout, exit.Stderr)
 	}
 	s.process.Terminate()
-	exit, err = s.process.Wait(within(t, time.Minute))
+	exit, err = s.process.Wait(within(t, patience))
 	must(t, err)
 	text, err := os.ReadFile(out)
 	must(t, err)

@@ -99,6 +99,9 @@ func needStore(t *testing.T) *rig.MinIO {
 	return store
 }
 
+// patience is how long a test waits for what must come, on a machine however slow.
+const patience = 5 * time.Minute
+
 // within is a context for one step of a test.
 func within(t *testing.T, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), d, fmt.Errorf("not within %v", d))
@@ -186,7 +189,7 @@ func (p *place) run(args ...string) (rig.Summary, rig.Exit) {
 // finish waits for a process that is to end by itself with exit code 0.
 func (p *place) finish(process *rig.Process) (rig.Summary, rig.Exit) {
 	p.t.Helper()
-	exit, err := process.Wait(within(p.t, 2*time.Minute))
+	exit, err := process.Wait(within(p.t, patience))
 	must(p.t, err)
 	if exit.Code != 0 {
 		p.t.Fatalf("exit code %d\n%s", exit.Code, exit.Stderr)
@@ -210,7 +213,7 @@ func (p *place) other(args ...string) rig.Exit {
 	p.t.Helper()
 	process, err := rig.Command{Path: binary, Args: args, Env: p.env, Dir: p.dir}.Start()
 	must(p.t, err)
-	exit, err := process.Wait(within(p.t, time.Minute))
+	exit, err := process.Wait(within(p.t, patience))
 	must(p.t, err)
 	return exit
 }
@@ -233,7 +236,7 @@ func status(admin string) (s rig.Summary) {
 func (p *place) delivered() (table string, objects []rig.Downloaded) {
 	p.t.Helper()
 	dir := p.t.TempDir()
-	objects, err := store.Download(within(p.t, time.Minute), "bench", p.prefix+"/", dir)
+	objects, err := store.Download(within(p.t, patience), "bench", p.prefix+"/", dir)
 	must(p.t, err)
 	if len(objects) == 0 {
 		return "", nil

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -172,7 +171,7 @@ func zombie(t *testing.T, late bool) tally {
 	before := stat()
 	if late {
 		close(release)
-		must(t, rig.Until(within(t, time.Minute), "the late request", func() bool { return isClosed(landed) }))
+		must(t, rig.Until(within(t, patience), "the late request", func() bool { return isClosed(landed) }))
 	}
 	if after := stat(); after.ETag != before.ETag || !after.LastModified.Equal(before.LastModified) {
 		t.Errorf("%s was replaced: %v, %v", key, before, after)
@@ -224,7 +223,7 @@ func TestStoreThatIgnoresConditionsIsAnnounced(t *testing.T) {
 			must(t, err)
 			process := p.start("--admin", admin)
 			var said string
-			must(t, rig.Until(within(t, time.Minute), "the guarantee in status", func() bool {
+			must(t, rig.Until(within(t, patience), "the guarantee in status", func() bool {
 				said = status(admin).Task("lake").Guarantee
 				return strings.HasPrefix(said, promise) || !process.Running()
 			}))

@@ -59,7 +59,7 @@ func (p *place) sameBids(summary rig.Summary) {
 	dir := p.t.TempDir()
 	raw := filepath.Join(dir, "raw.ndjson")
 	must(p.t, rig.WriteNexmark(p.t.Context(), raw, bidEvents, 10*time.Millisecond))
-	objects, err := store.Download(within(p.t, time.Minute), "bench", p.prefix+"/", filepath.Join(dir, "objects"))
+	objects, err := store.Download(within(p.t, patience), "bench", p.prefix+"/", filepath.Join(dir, "objects"))
 	must(p.t, err)
 	sameObjects(p.t, summary.Task("q10"), objects)
 	q := &proof{place: p}
@@ -129,7 +129,7 @@ func TestNexmarkBidsAreDeliveredOnceThroughKills(t *testing.T) {
 		life.Store(int64(i))
 		process = p.start()
 		close(started[i])
-		exit, err := process.Wait(within(t, time.Minute))
+		exit, err := process.Wait(within(t, patience))
 		must(t, err)
 		if !exit.Killed {
 			t.Fatalf("life %d was not killed: exit code %d\n%s", i, exit.Code, exit.Stderr)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/millrace-io/millrace/e2e/rig"
 )
@@ -63,14 +62,14 @@ func TestFailureAtEveryRequestOfAnUploadLosesAndDuplicatesNothing(t *testing.T) 
 					p = pipeline(t, "large.yaml", large, "EVENTS="+file, "STORE="+proxy.Endpoint)
 					process = p.start()
 					close(started)
-					exit, err := process.Wait(within(t, 2*time.Minute))
+					exit, err := process.Wait(within(t, patience))
 					must(t, err)
 					if !isClosed(struck) {
 						t.Fatalf("no upload in parts\n%s", exit.Stderr)
 					}
 					summary, _ := p.run()
 					dir := t.TempDir()
-					objects, err := store.Download(within(t, time.Minute), "bench", p.prefix+"/", dir)
+					objects, err := store.Download(within(t, patience), "bench", p.prefix+"/", dir)
 					must(t, err)
 					c := tally{produced: n, acknowledged: summary.Stream("clicks").Records}
 					must(t, duck.Row(t.Context(), fmt.Sprintf("SELECT COUNT(*), COUNT(*) - COUNT(DISTINCT seq) FROM read_ndjson('%s/**/*.ndjson', columns={seq: 'BIGINT'}) WHERE seq BETWEEN 0 AND %d", dir, n-1),

@@ -106,7 +106,7 @@ func (c tally) plus(o tally) tally {
 func (p *proof) verify(summary rig.Summary) tally {
 	p.t.Helper()
 	dir := p.t.TempDir()
-	all, err := store.Download(within(p.t, time.Minute), "bench", p.prefix+"/", dir)
+	all, err := store.Download(within(p.t, patience), "bench", p.prefix+"/", dir)
 	must(p.t, err)
 	lake := p.table(fmt.Sprintf("read_parquet('%s/lake/**/*.parquet', hive_partitioning=false, filename=true)", dir))
 	lines := p.table(jsonClicks(dir+"/lines/**/*.ndjson*", "newline_delimited"))
@@ -264,7 +264,7 @@ func (p *proof) noUploads() {
 // sameObjects wants as many objects of a sink as its ledger has.
 func (p *proof) sameObjects(summary rig.Summary, name string) {
 	p.t.Helper()
-	all, err := store.List(within(p.t, time.Minute), "bench", p.prefix+"/"+name+"/")
+	all, err := store.List(within(p.t, patience), "bench", p.prefix+"/"+name+"/")
 	must(p.t, err)
 	if n := summary.Task(name).Delivered.Objects; n != int64(len(all)) {
 		p.t.Errorf("%s created %d objects in all runs, %d are in the bucket", name, n, len(all))

@@ -27,7 +27,7 @@ type envelope struct {
 // rejected are the lines in the error objects of a place, by how often they are there.
 func (p *place) rejected(codes map[string]string) map[string]int {
 	p.t.Helper()
-	objects, err := store.Download(within(p.t, time.Minute), "bench", p.prefix+"-errors/", p.t.TempDir())
+	objects, err := store.Download(within(p.t, patience), "bench", p.prefix+"-errors/", p.t.TempDir())
 	must(p.t, err)
 	kept := map[string]int{}
 	for _, o := range objects {

@@ -124,7 +124,7 @@ func (k *killLoop) live(random *rand.Rand) (contradictions int, resharded bool) 
 		k.kill(process)
 		return 0, false
 	}
-	must(k.t, rig.Until(within(k.t, time.Minute), "an answer", func() bool {
+	must(k.t, rig.Until(within(k.t, patience), "an answer", func() bool {
 		return k.ledger.answered.Load() > before || !process.Running()
 	}))
 	var seen bytes.Buffer

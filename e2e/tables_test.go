@@ -113,10 +113,10 @@ func TestATableIsReplacedWhileTheProcessIsKilled(t *testing.T) {
 	admin, err := rig.FreeAddress()
 	must(t, err)
 	process := p.start("--admin", admin)
-	must(t, rig.Until(within(t, time.Minute), "a fault that names the table", func() bool {
+	must(t, rig.Until(within(t, patience), "a fault that names the table", func() bool {
 		return strings.Contains(process.Stderr(), `table "versions"`) && strings.Contains(process.Stderr(), "there is no object s3://bench/")
 	}))
-	must(t, rig.Until(within(t, time.Minute), "not to be ready", func() bool {
+	must(t, rig.Until(within(t, patience), "not to be ready", func() bool {
 		answer, err := http.Get("http://" + admin + "/readyz")
 		if err != nil {
 			return false
@@ -142,7 +142,7 @@ func TestATableIsReplacedWhileTheProcessIsKilled(t *testing.T) {
 		for end := time.Now().Add(time.Duration(300+random.IntN(2000)) * time.Millisecond); time.Now().Before(end); {
 			feed()
 		}
-		must(t, rig.Until(within(t, time.Minute), "a plan", func() bool {
+		must(t, rig.Until(within(t, patience), "a plan", func() bool {
 			feed()
 			for range 2000 {
 				if pending() {
@@ -175,7 +175,7 @@ func TestATableIsReplacedWhileTheProcessIsKilled(t *testing.T) {
 		}
 		process = p.start("--log-level", "info")
 	}
-	must(t, rig.Until(within(t, time.Minute), "all events to be there", func() bool {
+	must(t, rig.Until(within(t, patience), "all events to be there", func() bool {
 		rows, _, _ := joinedRows(t, out)
 		return len(rows) == next || !process.Running()
 	}))

@@ -40,7 +40,7 @@ func TestNestedOperandsAreComputedOnce(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.open, err)
 		}
-		if took := time.Since(start); took > 5*time.Second {
+		if took := time.Since(start); took > time.Minute {
 			t.Errorf("%s…%s took %v", c.open, c.close, took)
 		}
 		if got := sqltest.Format(out, 0) + " " + sqltest.Format(out, 1); c.want != "" && got != c.want {

@@ -31,7 +31,7 @@ type Server struct {
 // Serve builds Millrace and starts a server that ends with the test.
 func Serve(t testing.TB) *Server {
 	t.Helper()
-	ctx := within(t, 5*time.Minute)
+	ctx := within(t, patience)
 	binary, err := rig.Build(ctx, t.TempDir())
 	must(t, err)
 	address, err := rig.FreeAddress()
@@ -75,6 +75,9 @@ func (s *Server) Split() {
 	_, err := s.SplitShard(s.t.Context(), &kinesis.SplitShardInput{StreamName: aws.String("s"), ShardToSplit: aws.String(First), NewStartingHashKey: aws.String("85070591730234615865843651857942052864")})
 	must(s.t, err)
 }
+
+// patience is how long a test waits for what must come, on a machine however slow.
+const patience = 5 * time.Minute
 
 func within(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), d, fmt.Errorf("not within %v", d))
@@ -124,7 +127,7 @@ func (p *Tape) End(shard string) {
 // Has waits until there are so many records, and a shard is at its end if one is named.
 func (p *Tape) Has(t testing.TB, n int, shard string) {
 	t.Helper()
-	err := rig.Until(within(t, time.Minute), fmt.Sprint(n, " records"), func() bool {
+	err := rig.Until(within(t, patience), fmt.Sprint(n, " records"), func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return len(p.records) >= n && (shard == "" || p.ended[shard])

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -198,18 +199,28 @@ func TestHostileFilesAreCheap(t *testing.T) {
 		"empty doors":   "doors: [" + strings.Repeat("{},", 10_000) + "]",
 		"long one line": "name: a\nmotto: >\n  " + strings.Repeat("y ", 150_000),
 	} {
-		began := time.Now()
+		began := used(t)
 		d := decode(t, text, &shop{})
 		_ = d.Err()
 		if root := d.Parse([]byte(text)); root != nil && root.Get("motto") != nil {
 			root.Get("motto").Position(1, 250_000)
 		}
-		if spent := time.Since(began); spent > time.Minute {
+		if spent := used(t) - began; spent > time.Minute {
 			t.Errorf("%s: %v", name, spent)
 		} else {
 			t.Logf("%s: %v", name, spent)
 		}
 	}
+}
+
+// used is the time that processors worked for this process: others have a share of the clock's.
+func used(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func manyKeys(n int) string {
