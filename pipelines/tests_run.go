@@ -80,7 +80,7 @@ func (p *Pipeline) RunTest(ctx context.Context, t *Test) (result TestResult, err
 	}
 	d.settled = r.settled
 	failure := r.Wait(ctx)
-	letters, err := r.letters(ctx)
+	letters, err := r.letters(context.WithoutCancel(ctx))
 	if err = errors.Join(err, r.Close()); err != nil {
 		return result, err
 	}
@@ -147,13 +147,19 @@ func (p *Pipeline) testedTables(t *Test) ([]*Table, error) {
 		content, ok := t.Tables[each.Name]
 		switch {
 		case ok:
-			given.Spec.Format = table.NDJSON
+			given.Spec.Format, given.Spec.Source = table.NDJSON, content
 		case each.Type == "file" && p.joined(each.Name, t.queries):
 			var all bytes.Buffer
 			if _, err := each.Spec.Source.Fetch(context.Background(), "", &all); err != nil {
 				return nil, fmt.Errorf("table %q: %w", each.Name, err)
 			}
 			content = all.Bytes()
+		}
+		if p.joined(each.Name, t.queries) {
+			// A query would wait for a content that it can use.
+			if _, err := table.Decode(&given.Spec, bytes.NewReader(content), int64(len(content))); err != nil {
+				return nil, fmt.Errorf("table %q: %s: %w", each.Name, given.Spec.Source, err)
+			}
 		}
 		given.Spec.Source = content
 		out = append(out, &given)

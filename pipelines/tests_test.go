@@ -94,6 +94,36 @@ func TestRowsGoThroughQueriesOfQueries(t *testing.T) {
 	}
 }
 
+func TestATableThatCannotBeReadFailsATestAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "c.csv"), []byte("code,name\nCH,Switzerland\nDE\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ tables, want string }{
+		{"", "line 3: it has 1 cells, 2 are expected"},
+		{"tables: {c: [{code: CH, name: a}, {code: CH, name: b}]}", "given rows: rows 1 and 2 have the same key (code)"},
+	} {
+		path := filepath.Join(dir, "p.yaml")
+		text := `version: 1
+streams: {s: {schema: {k: string}}}
+tables: {c: {type: file, path: ` + filepath.Join(dir, "c.csv") + `, format: csv, schema: {code: string, name: string}, key: [code]}}
+queries: {q: {sql: "SELECT k, name FROM s LEFT JOIN c ON k = code"}}
+sources: {in: {type: generate, kind: clicks, to: s}}
+sinks: {out: {type: stdout, from: q}}
+tests:
+  t:
+    input: [{stream: s, rows: [{k: CH}]}]
+    expect: {q: []}
+    ` + c.tables + "\n"
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := runTests(t, path)[0]; r.OK || !strings.Contains(r.Error, c.want) {
+			t.Errorf("got %+v, want %q", r, c.want)
+		}
+	}
+}
+
 func TestDifferencesNameTheNearestRow(t *testing.T) {
 	r := tested(t, twoRows+`
     expect:

@@ -95,7 +95,7 @@ func starred(item ast.Item, t *ast.Table, in Input) ([]ast.Item, error) {
 	var out []ast.Item
 	for _, p := range parts {
 		inputs = append(inputs, p.Name+".*")
-		if q := item.Qualifier; q != nil && (len(q.Parts) != 1 || q.Parts[0].Text != p.Name) {
+		if q := item.Qualifier; q != nil && (len(q.Parts) != 1 || q.Parts[0].Text != p.Name && (q.Parts[0].Quoted || !strings.EqualFold(q.Parts[0].Text, p.Name))) {
 			continue
 		}
 		for _, f := range p.Fields {

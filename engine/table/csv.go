@@ -129,6 +129,7 @@ func (r *rows) csv(from io.Reader) error {
 	for i := range places {
 		places[i] = i
 	}
+	width := 0
 	if !r.spec.CSV.NoHeader {
 		head, err := in.read()
 		if errors.Is(err, io.EOF) {
@@ -140,10 +141,12 @@ func (r *rows) csv(from io.Reader) error {
 		if err != nil {
 			return err
 		}
+		// Programs that write the number of a row in front of it give that no name, and all names are one off.
+		width = len(head)
 	}
 	to := newLines(r)
 	var row []byte
-	for width := 0; ; {
+	for {
 		cells, err := in.read()
 		if errors.Is(err, io.EOF) {
 			return to.flush()

@@ -85,6 +85,10 @@ func TestContentsBecomeRows(t *testing.T) {
 			table.Spec{Format: table.CSV, Schema: people}, "id,name,ok,born\n1,a,true,2000-01-01\n2,b\n",
 			"line 3: it has 2 cells, 4 are expected",
 		},
+		"lines with a cell more than there are names": {
+			table.Spec{Format: table.CSV, Schema: people}, "id,name,ok,born\n1,7,a,true,2000-01-01\n2,8,b,true,2000-01-01\n",
+			"line 2: it has 5 cells, 4 are expected",
+		},
 		"an open quote": {
 			table.Spec{Format: table.CSV, Schema: people}, "id,name,ok,born\n1,\"a,true,2000-01-01\n",
 			"line 2: a quote is not closed",
