@@ -77,7 +77,7 @@ func (c *compiler) number(e ast.Expr, function string) (node, error) {
 		return x, nil
 	}
 	if !untyped(x) && !isNumber(x.typ()) {
-		return nil, e.Position().Errorf("%s needs a number, but this is of type %s", strings.ToUpper(function), x.typ())
+		return nil, e.Position().Errorf("%s needs a number, but this is of type %s", strings.ToUpper(function), nameOf(x.typ()))
 	}
 	return coerce(x, t, e.Position())
 }

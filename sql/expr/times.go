@@ -170,7 +170,15 @@ func fromEpoch(unit float64) func(*compiler, *ast.Call) (node, error) {
 			return nil, err
 		}
 		s := &scalar{t: timestamp, args: []node{x}, whole: func(v []value) (int64, bool) { return temporal.MulInt(v[0].i, int64(unit)) }}
-		if x.typ().Kind == column.Double {
+		switch x.typ().Kind {
+		case column.Decimal:
+			// Microseconds of all years have 18 digits.
+			exact := decimalType(18, int(math.Log10(unit)))
+			if s.args[0], err = coerce(x, exact, e.Pos); err != nil {
+				return nil, err
+			}
+			s.whole = func(v []value) (int64, bool) { return v[0].i, true }
+		case column.Double:
 			s.whole = func(v []value) (int64, bool) {
 				f := math.Round(v[0].f * unit)
 				return int64(f), f >= -1<<62 && f <= 1<<62
