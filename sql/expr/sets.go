@@ -146,34 +146,60 @@ func (c *compiler) switchCase(e *ast.Case) (node, error) {
 	return fold(b, append(b.conds[:len(b.conds):len(b.conds)], b.values...)...), nil
 }
 
+// meeting is the type that nodes meet in. Those whose type is given come first, since a literal takes the type
+// of what it stands beside, wherever that is.
+func meeting(nodes []node, exprs []ast.Expr, what string) (column.Type, error) {
+	var so node = &constant{null: true}
+	last := -1
+	for _, yielding := range []bool{false, true} {
+		for i, n := range nodes {
+			if yields(n) != yielding {
+				continue
+			}
+			t, ok := common(so, n)
+			switch {
+			case !ok && i < last:
+				return t, exprs[last].Position().Errorf("%s have different types: %s and %s; cast one of them", what, typeName(n), typeName(so))
+			case !ok:
+				return t, exprs[i].Position().Errorf("%s have different types: %s and %s; cast one of them", what, typeName(so), typeName(n))
+			case untyped(so):
+				so = n
+			case yields(so):
+				so = &constant{t: t, null: true}
+			default:
+				so = &reference{t: t}
+			}
+			if !untyped(n) {
+				last = i
+			}
+		}
+	}
+	if t := so.typ(); t.Kind != column.Invalid {
+		return t, nil
+	}
+	return text, nil
+}
+
+// yields reports whether n is a literal that takes another type beside one.
+func yields(n node) bool {
+	c, ok := n.(*constant)
+	return ok && (c.t.Kind == column.Invalid || c.t.Kind == column.String || c.t.Kind == column.BigInt || c.exact != "")
+}
+
 // meet compiles expressions to values of one type.
 func (c *compiler) meet(exprs []ast.Expr, what string) ([]node, column.Type, error) {
 	nodes := make([]node, len(exprs))
-	var meeting node = &constant{null: true}
 	for i, e := range exprs {
-		n, err := c.expr(e)
-		if err != nil {
+		var err error
+		if nodes[i], err = c.expr(e); err != nil {
 			return nil, column.Type{}, err
 		}
-		nodes[i] = n
-		t, ok := common(meeting, n)
-		if !ok {
-			return nil, t, e.Position().Errorf("%s have different types: %s and %s; cast one of them", what, typeName(meeting), typeName(n))
-		}
-		if k, ok := n.(*constant); ok && untyped(meeting) {
-			// A literal still takes the type of what comes behind it.
-			meeting = k
-			continue
-		}
-		meeting = &constant{t: t, null: true}
 	}
-	t := meeting.typ()
-	switch t.Kind {
-	case column.Invalid:
-		t = text
+	t, err := meeting(nodes, exprs, what)
+	if err != nil {
+		return nil, t, err
 	}
 	for i, n := range nodes {
-		var err error
 		if nodes[i], err = coerce(n, t, exprs[i].Position()); err != nil {
 			return nil, t, err
 		}
