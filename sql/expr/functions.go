@@ -325,9 +325,13 @@ func buildNullIf(c *compiler, e *ast.Call) (node, error) {
 // extreme is GREATEST and LEAST: NULLs are left out.
 func extreme(op string) func(*compiler, *ast.Call) (node, error) {
 	return func(c *compiler, e *ast.Call) (node, error) {
-		best := e.Args[0]
-		for _, next := range e.Args[1:] {
-			n, err := c.better(op, best, next, e.Pos)
+		nodes, _, err := c.meet(e.Args, "the arguments of "+upper(e.Name))
+		if err != nil {
+			return nil, err
+		}
+		var best ast.Expr = &compiled{e.Args[0].Position(), nodes[0]}
+		for i, next := range nodes[1:] {
+			n, err := c.better(op, best, &compiled{e.Args[i+1].Position(), next}, e.Pos)
 			if err != nil {
 				return nil, err
 			}
