@@ -128,6 +128,10 @@ func (g *grammar) restTime(depth int) pair {
 		unit := g.pick("DAY", "MONTH", "HOUR")
 		return build("(%s + INTERVAL '5' "+unit+")", "TRY(%s + INTERVAL 5 "+unit+")", g.day(n))
 	case 3:
+		if g.r.IntN(2) == 0 {
+			// Seconds of a decimal, to the microsecond.
+			return build("FROM_EPOCH(%s)", "make_timestamp((%s * 1000000)::BIGINT)", same("%s", g.pick("p", "q")))
+		}
 		return build(g.pick("FROM_EPOCH", "TO_TIMESTAMP")+"(%s)", "make_timestamp(1000000 * %s)", build("%s", "%s::BIGINT", same("%s", "i")))
 	case 4:
 		return build("IF(%s, %s, %s)", "CASE WHEN %s THEN %s ELSE %s END", g.condition(n), g.time(n), g.time(n))
