@@ -41,7 +41,12 @@ func (c *compiler) jsonWalk(e ast.Expr, steps []step, asText bool, keep func(raw
 	if err != nil {
 		return nil, err
 	}
+	// What is in a column of JSON was looked at when it came; a text may be anything behind what is asked for.
+	unseen := x.typ().Kind == column.String
 	s := &scalar{t: jsonText, args: []node{x}, text: func(dst []byte, v []value) ([]byte, bool) {
+		if unseen && !isJSON(v[0].s) {
+			return dst, false
+		}
 		raw, ok := walk(v[0].s, steps)
 		switch {
 		case !ok || !keep(raw):
@@ -85,6 +90,12 @@ func appendJSONText(dst, raw []byte) ([]byte, bool) {
 		return append(dst, out...), err == nil
 	}
 	return append(dst, raw...), string(raw) != "null"
+}
+
+// isJSON reports whether b is one JSON value.
+func isJSON(b []byte) bool {
+	end, err := jsonscan.Skip(b, jsonscan.Space(b, 0))
+	return err == nil && jsonscan.Space(b, end) == len(b)
 }
 
 // walk follows steps and reports whether there is a value.
@@ -242,7 +253,11 @@ func buildJSONLength(c *compiler, e *ast.Call) (node, error) {
 	if err != nil {
 		return nil, err
 	}
+	unseen := x.typ().Kind == column.String
 	return fold(&scalar{t: bigint, args: []node{x}, whole: func(v []value) (int64, bool) {
+		if unseen && !isJSON(v[0].s) {
+			return 0, false
+		}
 		n, ok := jsonLength(v[0].s[jsonscan.Space(v[0].s, 0):])
 		return int64(n), ok
 	}}, x), nil
