@@ -27,7 +27,7 @@ type Evolution struct {
 // Shape is what of a task follows from the schema of its input.
 type Shape struct {
 	Steps []Step
-	// Needs is as in Config.
+	// Needs is as in Feed.
 	Needs []string
 	// Output is the schema of the rows that reach the processor.
 	Output *column.Schema

@@ -27,9 +27,9 @@ var Aggregates = []string{"count", "sum", "avg", "min", "max", "approx_count_dis
 	"stddev", "stddev_samp", "stddev_pop", "median", "approx_quantile", "first", "first_value", "any_value", "last", "last_value",
 	"min_by", "max_by", "arg_min", "arg_max", "array_agg", "approx_top_k", "bool_and", "bool_or", "every", "count_if"}
 
-// LaterAggregates are names that the dialect keeps for aggregates and window functions, for which
+// laterAggregates are names that the dialect keeps for aggregates and window functions, for which
 // there is no operator yet.
-var LaterAggregates = []string{"quantile", "percentile_cont", "percentile_disc", "mode", "top_k", "string_agg", "listagg",
+var laterAggregates = []string{"quantile", "percentile_cont", "percentile_disc", "mode", "top_k", "string_agg", "listagg",
 	"row_number", "rank", "dense_rank", "lag", "lead", "nth_value", "ntile"}
 
 // functions is a function and not a variable because the builders refer back to it.
@@ -185,7 +185,7 @@ func (c *compiler) call(e *ast.Call) (node, error) {
 		return nil, e.Errorf("%s needs OVER behind it: %s(…) OVER (PARTITION BY … ORDER BY …)", strings.ToUpper(e.Name), strings.ToUpper(e.Name))
 	case !ok && e.Name == "unnest":
 		return nil, e.Errorf("UNNEST stands in FROM: CROSS JOIN UNNEST(list) AS t(item)")
-	case !ok && slices.Contains(LaterAggregates, e.Name):
+	case !ok && slices.Contains(laterAggregates, e.Name):
 		return nil, e.Errorf("%s is not available yet; use %s", strings.ToUpper(e.Name), strings.ToUpper(strings.Join(Aggregates, ", ")))
 	case !ok && slices.Contains(clocks, e.Name):
 		return nil, noClock(e.Pos, e.Name)
