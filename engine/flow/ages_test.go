@@ -10,18 +10,22 @@ import (
 	"github.com/millrace-io/millrace/engine/flow"
 )
 
+// running is a task at work whose clock goes ahead by later, and a channel that its end comes from.
+func (w *world) running(c flow.Config) (task *flow.Task, later *atomic.Int64, done <-chan error) {
+	later = new(atomic.Int64)
+	c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	task = flow.NewTask(c)
+	end := make(chan error, 1)
+	go func() { end <- task.Run(w.t.Context()) }()
+	return task, later, end
+}
+
 func TestAgesOfWhatIsNotReadAndNotDelivered(t *testing.T) {
 	w := newWorld(t)
 	w.write(row(0))
-	var later atomic.Int64
 	c := w.config(&sink{w: w})
 	c.Trigger = flow.Trigger{}
-	c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
-	stop := make(chan struct{})
-	c.Stop = stop
-	task := flow.NewTask(c)
-	done := make(chan error)
-	go func() { done <- task.Run(t.Context()) }()
+	task, later, done := w.running(c)
 	until(t, "the row to be read", func() bool { return task.Status().Steps[0].In == 1 })
 	later.Store(int64(time.Hour))
 	s := task.Status()
@@ -33,7 +37,7 @@ func TestAgesOfWhatIsNotReadAndNotDelivered(t *testing.T) {
 			t.Errorf("all is read, and %s is %d records and %v s behind", sh.Shard, sh.Lag, sh.Behind)
 		}
 	}
-	close(stop)
+	close(w.stop)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -57,13 +61,8 @@ func (s *stuck) Add(ctx context.Context, b *column.Batch) (flow.Outcome, error) 
 func TestLagInTimeIsTheAgeOfTheFirstUnreadRecord(t *testing.T) {
 	w := newWorld(t)
 	w.write(row(0))
-	var later atomic.Int64
 	h := &stuck{sink: sink{w: w}, in: make(chan struct{}), out: make(chan struct{})}
-	c := w.config(h)
-	c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
-	task := flow.NewTask(c)
-	done := make(chan error)
-	go func() { done <- task.Run(t.Context()) }()
+	task, later, done := w.running(w.config(h))
 	<-h.in
 	h.out <- struct{}{}
 	until(t, "the row to be read", func() bool { return task.Status().Steps[1].In == 1 })

@@ -2,7 +2,6 @@ package flow_test
 
 import (
 	"context"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,14 +78,10 @@ func (s *stalled) Put(ctx context.Context, plan flow.Plan) error {
 func TestAgeOfTheUndeliveredGrowsWhileTheStoreStallsAndFallsAfterwards(t *testing.T) {
 	w := newWorld(t)
 	w.write(row(0))
-	var later atomic.Int64
 	h := &stalled{sink: sink{w: w}, called: make(chan struct{}), answer: make(chan struct{})}
 	c := w.config(h)
 	c.Trigger = flow.Trigger{Rows: 1}
-	c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
-	task := flow.NewTask(c)
-	done := make(chan error)
-	go func() { done <- task.Run(t.Context()) }()
+	task, later, done := w.running(c)
 	<-h.called
 	for hours := range 3 {
 		later.Store(int64(hours) * int64(time.Hour))
