@@ -24,7 +24,7 @@ fuzz: ## every fuzz target for a few seconds
 	e2e/fuzz.sh
 
 test: lint unit fuzz ## everything, also what CI runs; builds MinIO the first time
-	cd e2e && minio=$$(./minio.sh) && MILLRACE_MINIO=$$minio go test -timeout 20m ./...
+	cd e2e && minio=$$(./minio.sh) && MILLRACE_MINIO=$$minio go test -timeout 40m ./...
 
 clients: ## the clients for Node that tests of the Kinesis API run, from npm
 	e2e/clients/node.sh
