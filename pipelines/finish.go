@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
@@ -41,11 +42,39 @@ func (l *loader) warn(written bool) {
 			l.d.Warnf(q.at, "nothing reads this query; add a sink with from: %s", q.Name)
 		}
 	}
+	l.warnOfSums()
 	for _, s := range l.sinks {
 		if d, ok := s.Config.(sinks.Doubter); ok && s.Schema != nil {
 			for _, p := range d.Doubts(s.Schema) {
 				at, _ := s.at.Find(p.Path)
 				l.d.Warnf(at, "%s", p.Message)
+			}
+		}
+	}
+}
+
+// onceEach is how to count the rows of a query that shows them early once each.
+const onceEach = "%q shows rows early that later ones replace, and all of them are added up here; select window_final in it and read a filter with where: window_final"
+
+// warnOfSums notes who adds up the rows of a query although some replace others.
+func (l *loader) warnOfSums() {
+	for _, early := range l.queries {
+		if early.Query.Query == nil || !early.Query.Query.Early() {
+			continue
+		}
+		for _, q := range l.queries {
+			if x := q.Query.Query; x != nil && x.Windowed() && slices.Contains(x.Inputs(), early.Name) {
+				l.d.Warnf(q.at, onceEach, early.Name)
+			}
+		}
+		for _, s := range l.sinks {
+			a, ok := s.Config.(sinks.Adder)
+			if !ok || s.From != early.Name {
+				continue
+			}
+			for _, path := range a.Adds() {
+				at, _ := s.at.Find(path)
+				l.d.Warnf(at, onceEach, early.Name)
 			}
 		}
 	}

@@ -34,6 +34,10 @@ type Hinter interface{ Hint() string }
 // the same time.
 type Single interface{ Single() string }
 
+// Adder is implemented by the configuration of a sink that adds up the values of rows, so that a row which a later one
+// replaces counts too. Adds returns the paths of the keys that say so.
+type Adder interface{ Adds() []string }
+
 // Reader is implemented by the configuration of a sink that computes with values of rows, such as the
 // names of partitions. Reads returns the columns: they keep their types while records widen others.
 type Reader interface {

@@ -34,6 +34,7 @@ type Query struct {
 	late   *ast.Target
 	into   *ast.Target
 	tables []string
+	early  bool
 }
 
 // CompileQuery compiles a statement; resolve finds its inputs by name. An error is *Error, or Errors
@@ -54,7 +55,8 @@ func CompileQuery(text string, resolve func(name string) (Input, bool)) (*Query,
 	if err := c.oneTime(tree.Body.Position(), p); err != nil {
 		return nil, err
 	}
-	return &Query{inputs: c.inputs, plan: p, late: tree.Late, into: tree.Into, tables: c.tables}, nil
+	early := tree.Emit != nil && tree.Emit.Kind != ast.EmitOnClose
+	return &Query{inputs: c.inputs, plan: p, late: tree.Late, into: tree.Into, early: early, tables: c.tables}, nil
 }
 
 // rowsOnly refuses clauses that have no meaning without windows.
@@ -154,6 +156,9 @@ func (q *Query) OutputEventTime() string { return q.plan.eventTime() }
 func (q *Query) Windowed() bool {
 	return !stateless(q.plan)
 }
+
+// Early reports whether rows leave that later ones replace: EMIT CHANGES or EMIT EVERY of windows.
+func (q *Query) Early() bool { return q.early && q.Windowed() }
 
 // New returns an operator with empty state.
 func (q *Query) New() Operator { return q.plan.operator() }

@@ -101,6 +101,17 @@ func (c *Config) Validate() []config.Problem {
 // Single implements sinks.Single.
 func (*Config) Single() string { return "the series of a prometheus sink are kept in one place" }
 
+// Adds implements sinks.Adder.
+func (c *Config) Adds() []string {
+	var paths []string
+	for i, m := range c.Metrics {
+		if m.Kind == counter {
+			paths = append(paths, fmt.Sprintf("metrics[%d].kind", i))
+		}
+	}
+	return paths
+}
+
 // Renewed implements sinks.Renewer.
 func (*Config) Renewed() []string { return []string{"listen", "token", "insecure"} }
 
