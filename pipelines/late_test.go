@@ -70,7 +70,7 @@ func TestAChangedQueryIsStartedOver(t *testing.T) {
 `)
 	p.run()
 	p.edit("TUMBLE(ts, INTERVAL '1' MINUTE)", "TUMBLE(ts, INTERVAL '30' SECOND)")
-	if _, err := p.attempt(); err == nil || !strings.Contains(err.Error(), "--reset minutes") {
+	if _, err := p.attempt(); err == nil || !strings.Contains(err.Error(), "its windows, keys or aggregates have changed; run once with --reset minutes") {
 		t.Fatalf("a changed query: %v", err)
 	}
 	if _, err := p.attempt("minutes"); err != nil {

@@ -159,7 +159,7 @@ func split(snapshot []byte, n int) ([][]byte, error) {
 	}
 	r := agg.NewReader(snapshot)
 	if v := r.Bytes(1, "version"); v[0] != chainVersion {
-		return nil, fmt.Errorf("restore a query with sub-queries: the snapshot is of another query: %w", agg.ErrSnapshot)
+		return nil, ErrChanged
 	}
 	var parts [][]byte
 	for range n - 1 {

@@ -221,7 +221,7 @@ func (o *rowOperator) Snapshot() ([]byte, error) { return nil, nil }
 // Restore takes an empty snapshot.
 func (o *rowOperator) Restore(snapshot []byte) error {
 	if len(snapshot) > 0 {
-		return fmt.Errorf("restore a query without windows: the snapshot is of another query")
+		return ErrChanged
 	}
 	o.empty()
 	return nil

@@ -42,13 +42,25 @@ func (p *windowPlan) header() []byte {
 // readHeader checks that a snapshot is of this query.
 func (p *windowPlan) readHeader(r *agg.Reader) error { return checkHeader(r, p.shape()) }
 
+// ErrChanged reports state of a query with other windows, keys or aggregates. It is an agg.ErrSnapshot.
+var ErrChanged error = changed{}
+
+type changed struct{}
+
+func (changed) Error() string { return "its windows, keys or aggregates have changed" }
+func (changed) Unwrap() error { return agg.ErrSnapshot }
+
 // checkHeader checks the version and the shape of a snapshot.
 func checkHeader(r *agg.Reader, want []byte) error {
-	if v := r.Bytes(1, "version"); len(v) == 1 && v[0] != snapshotVersion {
+	switch v := r.Bytes(1, "version"); {
+	case len(v) < 1 || v[0] == snapshotVersion:
+	case v[0] == chainVersion || v[0] == unionVersion:
+		return ErrChanged
+	default:
 		return fmt.Errorf("version %d is not known: %w", v[0], agg.ErrSnapshot)
 	}
 	if shape := r.Bytes(r.Count("shape"), "shape"); r.Err() == nil && !slices.Equal(shape, want) {
-		return fmt.Errorf("the query has other windows, keys or aggregates than before: %w", agg.ErrSnapshot)
+		return ErrChanged
 	}
 	return r.Err()
 }

@@ -80,7 +80,11 @@ func (p *windowPlan) early() bool { return p.changes || p.every > 0 }
 
 // windowShape describes what a snapshot depends on beside keys and aggregates.
 func (p *windowPlan) windowShape(dst []byte) []byte {
-	dst = append(append(dst, p.meaning...), flag(p.early()))
+	kind := flag(p.early())
+	if p.event == arrivals {
+		kind |= 2
+	}
+	dst = append(append(dst, p.meaning...), kind)
 	if p.windows != nil {
 		return p.windows.Shape(dst)
 	}

@@ -142,7 +142,11 @@ func (q *Query) restore(state json.RawMessage) error {
 		}
 		q.whole = s.Part
 	}
-	if err := q.op.Restore(s.Operator); err != nil {
+	err := q.op.Restore(s.Operator)
+	if errors.Is(err, sql.ErrChanged) {
+		return Permanent(q.fail(fmt.Errorf("the windows it has saved are not for the query as it is now: %w; run once with --reset %s to start the query over, give it another name, or change it back", sql.ErrChanged, q.Identity.Name)))
+	}
+	if err != nil {
 		return Permanent(q.fail(fmt.Errorf("its saved windows do not fit the query any more (%w); run once with --reset %s to start the query over, or give it another name", err, q.Identity.Name)))
 	}
 	return nil
