@@ -83,7 +83,10 @@ func (g *writer) plainAggregate(only pair) value {
 	if g.clock != "ts" && kind >= 13 && kind <= 18 {
 		// These go by the event time also where windows do not, and rows may have none.
 		order, timed = "ts, sh, ord, nth", "ts IS NOT NULL"
-		if kind == 15 || kind == 16 {
+		switch {
+		case !g.world.unique:
+			kind = 0 // which of equal times is first depends on the window
+		case kind == 15 || kind == 16:
 			kind = 13
 		}
 	}

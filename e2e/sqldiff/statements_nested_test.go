@@ -29,7 +29,7 @@ func (g *writer) inner() inner {
 	w := g.window()
 	g.counts(w.bounds, "wm")
 	return inner{pair{fmt.Sprintf("%s FROM %s WHERE %s GROUP BY %s, kk", columns.ours, g.from.ours, g.where.ours, w.ours),
-		fmt.Sprintf("SELECT within(ws) AS ws, within(we) AS we, %s FROM (SELECT * FROM (%s) WHERE we > wm) GROUP BY ALL", columns.duck, fmt.Sprintf(w.bounds, g.taken()))}, false}
+		fmt.Sprintf("SELECT within(ws) AS ws, within(we) AS we, kk, n, sum, top FROM (SELECT ws, we, %s FROM (SELECT * FROM (%s) WHERE we > wm) GROUP BY ws, we, kk)", columns.duck, fmt.Sprintf(w.bounds, g.taken()))}, false}
 }
 
 // nested is a query over the rows of windows: windows of windows, a join, a filter, or the best of each window.

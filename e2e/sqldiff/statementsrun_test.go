@@ -91,10 +91,10 @@ func TestStatementsAgreeWithDuckDB(t *testing.T) {
 		}
 	}
 	t.Logf("%d statements: %v", kinds["all"], kinds)
-	if t.Failed() {
-		return
+	if t.Failed() || kinds["all"] < 500 {
+		return // so few need not be of all kinds
 	}
-	for kind, share := range map[string]int{"late": 20, "streams": 10, "rows": 2, "emit": 20, "look": 20, "join": 20, "unnest": 20, "stagger": 200, "zone": 30, "arrival": 100, "chain": 200, "lanes": 2} {
+	for kind, share := range map[string]int{"late": 30, "streams": 20, "rows": 2, "emit": 20, "look": 20, "join": 20, "unnest": 20, "stagger": 200, "zone": 30, "arrival": 100, "chain": 200, "lanes": 2} {
 		if kinds[kind]*share < kinds["all"] {
 			t.Errorf("of %d statements %d are of kind %q", kinds["all"], kinds[kind], kind)
 		}
