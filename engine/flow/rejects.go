@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"sort"
+
 	"github.com/millrace-io/millrace/engine/column"
 	"github.com/millrace-io/millrace/engine/record"
 	"github.com/millrace-io/millrace/engine/record/aggregate"
@@ -56,9 +58,10 @@ type reject struct {
 
 // rejectRows looks up the raw records of rejected rows.
 func (l *lane) rejectRows(step string, b *column.Batch, rejects []Reject, frames []stream.Frame) {
+	find := finder{frames: frames}
 	for _, x := range rejects {
 		at := row{ordinal: b.Origin.Ordinals[x.Row], arrival: b.Origin.Arrivals[x.Row]}
-		data := findRecord(frames, at.ordinal)
+		data := find.record(at.ordinal)
 		if b.Origin.Subs != nil {
 			at.sub = b.Origin.Subs[x.Row]
 			data = findUser(data, int(at.sub))
@@ -89,25 +92,34 @@ func (t *Task) keep(r *reader, x reject) error {
 	return nil
 }
 
-// findRecord is the data of one of the records that the open batch was decoded from.
-func findRecord(frames []stream.Frame, ordinal record.Ordinal) []byte {
-	for _, f := range frames {
-		if ordinal < f.First || ordinal >= f.Next() {
-			continue
+// finder finds the data of the records that the open batch was decoded from. It goes on where it was, for the rejects of
+// a batch rise as a rule.
+type finder struct {
+	frames []stream.Frame
+	// next is the end of the frame that body is of; body begins with the record at.
+	at, next record.Ordinal
+	body     []byte
+}
+
+// record is the data of a record, nil if there is none.
+func (f *finder) record(ordinal record.Ordinal) []byte {
+	if ordinal < f.at || ordinal >= f.next {
+		i := sort.Search(len(f.frames), func(i int) bool { return f.frames[i].Next() > ordinal })
+		if i == len(f.frames) || f.frames[i].First > ordinal {
+			return nil
 		}
-		body := f.Body
-		for at := f.First; ; at++ {
-			r, rest, err := record.Next(body)
-			if err != nil {
-				return nil
-			}
-			if at == ordinal {
-				return r.Data
-			}
-			body = rest
-		}
+		f.at, f.next, f.body = f.frames[i].First, f.frames[i].Next(), f.frames[i].Body
 	}
-	return nil
+	for {
+		r, rest, err := record.Next(f.body)
+		if err != nil {
+			return nil
+		}
+		if f.at == ordinal {
+			return r.Data
+		}
+		f.at, f.body = f.at+1, rest
+	}
 }
 
 // findUser is the data of a user record in a record, or the record's if it is no aggregate.

@@ -175,7 +175,7 @@ func NewTask(c Config) *Task {
 	c.Feeds = slices.Clone(c.Feeds)
 	t := &Task{Config: c, keeper: keeper(c.Processor)}
 	rejects := new(record.Spare)
-	rejects.Room(int(c.Memory / 4))
+	rejects.Room(int(c.Memory / 2))
 	t.chunk.dead.spare, t.chunk.late.spare = rejects, rejects
 	if t.Grace == 0 {
 		t.Grace = defaultGrace
