@@ -55,10 +55,13 @@ func (t *Task) newLanes() {
 	}
 }
 
+// leastKept is how many bytes of texts a column may always keep memory for: that of small rows.
+const leastKept = 256 << 10
+
 // decoder makes that of a feed.
 func (l *lane) decoder(f *feed, schema *column.Schema) *column.Decoder {
 	o, each := f.options(), len(l.t.feeds)
-	o.Kept = l.bytes * 3 / 2 / each
+	o.Kept = max(l.bytes*3/2/each/max(l.t.Tasks, 1), leastKept)
 	if l.t.Memory > 0 {
 		o.Dictionaries = int(min(l.t.Memory/2/int64(len(l.t.lanes)*each), maxDictionaries))
 	}

@@ -2,6 +2,7 @@ package encode
 
 import (
 	"fmt"
+	"runtime"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -45,6 +46,16 @@ func newCodec(c Compression, level int) (codec, error) {
 	return codec{}, fmt.Errorf("unknown compression %q", c)
 }
 
+// maxLevel is the highest level of zstd.
+const maxLevel = 22
+
+// An encoder holds up to 2 MiB, so all files of the process share them, by level. No more of them work than there are
+// cores, however many tasks there are: each would hold one.
+var (
+	encoders [maxLevel + 1]sync.Pool
+	atWork   = make(chan struct{}, runtime.GOMAXPROCS(0))
+)
+
 // newZstd is a codec of our own because that of parquet-go leaves literals without entropy coding
 // when they do not repeat, which stores random hexadecimal ids at 6 instead of 4 bits a digit.
 func newZstd(level int) (codec, error) {
@@ -52,8 +63,7 @@ func newZstd(level int) (codec, error) {
 	if err != nil {
 		return codec{}, fmt.Errorf("zstd level %d: %w", level, err)
 	}
-	// An encoder holds 300 KiB, and files that are completed on all cores need one each.
-	var pool sync.Pool
+	pool := &encoders[min(max(level, 1), maxLevel)]
 	pool.Put(first)
 	return codec{
 		id: format.Zstd,
@@ -62,6 +72,8 @@ func newZstd(level int) (codec, error) {
 				// Memory that grew bit by bit would take several times as much.
 				dst = make([]byte, 0, len(src))
 			}
+			atWork <- struct{}{}
+			defer func() { <-atWork }()
 			e, _ := pool.Get().(*zstd.Encoder)
 			if e == nil {
 				var err error

@@ -51,7 +51,13 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // list sends the latest rows.
 func (s *sink) list(out *writer, head, between, last, foot string) error {
-	v := s.current()
+	v, ok := s.pin()
+	if !ok {
+		out.w.Header().Set("Retry-After", "1")
+		http.Error(out.w, "too many slow clients; come again", http.StatusServiceUnavailable)
+		return nil
+	}
+	defer s.unpin(v)
 	position := s.id(v.last)
 	// The rows are kept for it meanwhile, so there is one time for all.
 	out.deadline()
@@ -63,7 +69,10 @@ func (s *sink) list(out *writer, head, between, last, foot string) error {
 		if i > 0 {
 			out.add(between)
 		}
-		if out.buf = append(out.buf, e.text...); len(out.buf) < piece {
+		if err := out.row(e.text); err != nil {
+			return err
+		}
+		if len(out.buf) < piece {
 			continue
 		}
 		if err := out.send(); err != nil {
@@ -153,18 +162,22 @@ func (s *sink) follow(out *writer, r *http.Request) error {
 
 // sendEvents sends as many as fill a piece, and says how many.
 func (s *sink) sendEvents(out *writer, events []*event) (sent int, err error) {
-	for sent < len(events) && (sent == 0 || len(out.buf) < piece) {
+	if len(events) > 0 || len(out.buf) > 0 {
+		out.deadline()
+	}
+	for size := 0; sent < len(events) && size < piece; size += len(events[sent-1].text) {
 		e := events[sent]
 		out.add("id: " + s.id(e.position) + "\ndata: ")
 		// JSON text has no line breaks, which would end the event.
-		out.buf = append(out.buf, e.text...)
+		if err := out.row(e.text); err != nil {
+			return sent, err
+		}
 		out.add("\n\n")
 		sent++
 	}
 	if len(out.buf) == 0 {
 		return sent, nil
 	}
-	out.deadline()
 	return sent, out.send()
 }
 
@@ -179,6 +192,19 @@ type writer struct {
 
 func (o *writer) add(text string) { o.buf = append(o.buf, text...) }
 
+// row sends a row at once if it is large: a client has no copy of it.
+func (o *writer) row(text []byte) error {
+	if len(text) < piece {
+		o.buf = append(o.buf, text...)
+		return nil
+	}
+	if err := o.flush(); err != nil {
+		return err
+	}
+	_, err := o.w.Write(text)
+	return err
+}
+
 // deadline gives the client a time to read what is sent from now on.
 func (o *writer) deadline() {
 	if err := o.control.SetWriteDeadline(time.Now().Add(o.timeout)); err != nil {
@@ -186,15 +212,20 @@ func (o *writer) deadline() {
 	}
 }
 
-// send writes what was gathered and flushes it.
+// send writes what was gathered, and nothing stays behind.
 func (o *writer) send() error {
+	if err := o.flush(); err != nil {
+		return err
+	}
+	return o.control.Flush()
+}
+
+// flush writes what was gathered.
+func (o *writer) flush() error {
 	if o.err != nil {
 		return o.err
 	}
 	_, err := o.w.Write(o.buf)
 	o.buf = o.buf[:0]
-	if err != nil {
-		return err
-	}
-	return o.control.Flush()
+	return err
 }

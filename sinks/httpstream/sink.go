@@ -36,7 +36,9 @@ type sink struct {
 
 	mu sync.Mutex // guards what follows
 	// shown is the table as of the last commit.
-	shown  *view
+	shown *view
+	// pinned is the bytes of rows that answers hold, whether they are still in the table or not.
+	pinned int64
 	server *serve.Server
 	closed bool
 }
@@ -204,6 +206,41 @@ func (s *sink) current() *view {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.shown
+}
+
+// mostPinned is how many times Config.MaxSize the rows of answers under way may take.
+const mostPinned = 4
+
+// pin returns the view for an answer that holds its rows until unpin; ok is false if slow clients hold too many.
+func (s *sink) pin() (v *view, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.pinned
+	for _, e := range s.shown.latest {
+		if e.pins++; e.pins == 1 {
+			s.pinned += e.size()
+		}
+	}
+	if before > 0 && s.pinned > mostPinned*int64(s.cfg.MaxSize) {
+		s.release(s.shown)
+		return nil, false
+	}
+	return s.shown, true
+}
+
+func (s *sink) unpin(v *view) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.release(v)
+}
+
+// release lets go of a view. mu must be held.
+func (s *sink) release(v *view) {
+	for _, e := range v.latest {
+		if e.pins--; e.pins == 0 {
+			s.pinned -= e.size()
+		}
+	}
 }
 
 // Close ends the server.

@@ -12,6 +12,8 @@ type event struct {
 	key      string
 	// text is the row as JSON. It is never changed.
 	text []byte
+	// pins is how many answers hold the row. sink.mu guards it.
+	pins int
 }
 
 // table is the latest rows and the last changes.

@@ -111,6 +111,9 @@ func New(s Settings) (*Chunk, error) {
 	}
 	c.disk.dir, c.disk.log = s.Dir, s.Log
 	c.finished.disk, c.stage.disk = &c.disk, &c.disk
+	if s.Memory > 0 {
+		c.disk.memory = int(min(max(s.Memory/16, leastSpool), spoolMemory))
+	}
 	if len(s.Layout.PartitionBy) == 0 {
 		return c, nil
 	}

@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -11,8 +12,12 @@ import (
 	"sync/atomic"
 )
 
-// spoolMemory is how much of an object stays in memory before it goes to a file.
-const spoolMemory = 1 << 20
+// spoolMemory is how many bytes of an object stay in memory before they go to a file, and leastSpool what that is where
+// the memory is small.
+const (
+	spoolMemory = 1 << 20
+	leastSpool  = 64 << 10
+)
 
 // spoolPattern names the files of spools. What an earlier process left is of no use, for a chunk
 // that was not published is encoded again.
@@ -25,11 +30,16 @@ var Castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type disk struct {
 	dir string
 	log *slog.Logger
+	// memory is what a spool keeps, in bytes; 0 means spoolMemory.
+	memory int
 	// spilled counts bytes written.
 	spilled atomic.Int64
 	// failing is set from an error until something can be written.
 	failing atomic.Bool
 }
+
+// most is what a spool keeps in memory, in bytes.
+func (d *disk) most() int { return cmp.Or(d.memory, spoolMemory) }
 
 // write appends p to *f at an offset; it creates the file first if there is none. An error leaves what was there, so that the same
 // bytes can be written again.
@@ -82,10 +92,10 @@ type spool struct {
 // Write implements io.Writer.
 func (s *spool) Write(p []byte) (int, error) {
 	s.crc = crc32.Update(s.crc, Castagnoli, p)
-	if len(s.memory)+len(p) > spoolMemory {
+	if len(s.memory)+len(p) > s.disk.most() {
 		s.spill()
 	}
-	if len(p) > spoolMemory && len(s.memory) == 0 && s.disk.write(&s.file, p, s.filed) == nil {
+	if len(p) > s.disk.most() && len(s.memory) == 0 && s.disk.write(&s.file, p, s.filed) == nil {
 		s.filed += int64(len(p))
 		return len(p), nil
 	}
