@@ -73,6 +73,8 @@ type Run struct {
 	sources  []*sourceRun
 	tasks    []*consumerRun
 	tables   map[string]*table.Table
+	// frontiers are those of queries by name, where it is known how early their rows may be.
+	frontiers map[string]*flow.Frontier
 	// buffers are those of all tasks.
 	buffers *flow.Buffers
 	began   time.Time

@@ -37,6 +37,7 @@ func (r *Run) openTasks(ctx context.Context) error {
 			return fmt.Errorf("reset %q: the file has no query of this name; a sink starts over under another name", name)
 		}
 	}
+	r.frontiers = frontiers(r.pipeline.Queries)
 	for _, q := range r.pipeline.Queries {
 		if err := r.openQuery(ctx, q, share); err != nil {
 			return fmt.Errorf("query %q: %w", q.Name, err)
@@ -129,9 +130,26 @@ func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
 	}
 	return r.openConsumer(ctx, c, 1, func(int) (flow.Config, error) {
 		t, err := open()
-		t.Recorded = r.recordedQuery(q, share)
+		t.Recorded, t.Frontier = r.recordedQuery(q, share), r.frontiers[q.Name]
+		for i, c := range q.Chains {
+			t.Feeds[i].Upstream = r.frontiers[c.Root]
+		}
 		return t, err
 	})
+}
+
+// frontiers are those of queries that others read, and that are alone in writing to their streams.
+func frontiers(queries []*Query) map[string]*flow.Frontier {
+	all := map[string]*flow.Frontier{}
+	for _, q := range queries {
+		read := slices.ContainsFunc(queries, func(x *Query) bool {
+			return slices.ContainsFunc(x.Chains, func(c Chain) bool { return c.Root == q.Name })
+		})
+		if read && q.Into == "" && q.Query.Bounded() {
+			all[q.Name] = flow.NewFrontier(q.Name)
+		}
+	}
+	return all
 }
 
 // reset makes a query start over.

@@ -62,6 +62,7 @@ func TestStatusSaysWhatAQueryWaitsFor(t *testing.T) {
 		"":                                passingText(flow.Status{HeldBy: "a", Shards: two[:1], Watermark: &at}),
 		"by a, whose watermark is the ea": passingText(flow.Status{HeldBy: "a", Shards: two, Watermark: &at}),
 		"by a, where no event was seen y": passingText(flow.Status{HeldBy: "a", Shards: two}),
+		"by query q, whose rows are yet":  passingText(flow.Status{HeldBy: "query q", Awaits: "q", Shards: two[:1], Watermark: &at}),
 		"time goes on while no shard bri": passingText(flow.Status{Kind: "query", State: "running", Shards: two, Watermark: &at}),
 		"1,000 open, 1 row waiting for the watermark, 2.0 KiB in memory, the next closes at watermark 2026-01-31T12:00:00Z": windowsText(&flow.Figures{
 			Memory: map[string]int64{"windows": 2048}, Windows: &flow.Windows{Open: 1000, Waiting: 1, Closes: &at}}),

@@ -133,6 +133,8 @@ func lagText(sh flow.ShardStatus) string {
 // passingText says what a query's watermark waits for, or that it passes by itself.
 func passingText(t flow.Status) string {
 	switch {
+	case t.Awaits != "":
+		return fmt.Sprintf("held back\tby query %s, whose rows are yet to come", t.Awaits)
 	case t.HeldBy != "" && t.Watermark == nil && len(t.Shards) > 1:
 		return fmt.Sprintf("held back\tby %s, where no event was seen yet; once it has brought nothing for 30s it is not waited for", t.HeldBy)
 	case t.HeldBy != "" && len(t.Shards) > 1:

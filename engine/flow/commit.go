@@ -223,11 +223,13 @@ func (t *Task) insist(ctx context.Context, grace time.Duration, f func(ctx conte
 				t.hasRoom()
 			}
 			t.status.fault(nil)
+			t.Frontier.recover()
 			return err
 		}
 		if ctx.Err() != nil {
 			return gaveUp(ctx, err)
 		}
+		t.Frontier.falter(t.Now())
 		pause := wait.NextBackOff()
 		if isClosed(t.Stop) {
 			pause = min(pause, time.Second)

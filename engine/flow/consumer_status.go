@@ -149,7 +149,7 @@ func (s *Status) addPlace(o Status) {
 	s.Figures = s.Figures.add(o.Figures)
 	s.OldestUndelivered = max(s.OldestUndelivered, o.OldestUndelivered)
 	if s.holds(o) {
-		s.Watermark, s.HeldBy = o.Watermark, o.HeldBy
+		s.Watermark, s.HeldBy, s.Awaits = o.Watermark, o.HeldBy, o.Awaits
 	}
 }
 

@@ -25,6 +25,9 @@ type Feed struct {
 	Steps [][]Step
 	// Evolution is for an input whose schema changes.
 	Evolution Evolution
+	// Upstream is the frontier of the query that alone writes to the input; nil if it is another stream, or if the
+	// frontier is not known.
+	Upstream *Frontier
 	// Start returns the positions that a new task begins at, and one that gets the feed later.
 	Start func() (map[record.ShardID]record.Ordinal, error)
 }
@@ -45,6 +48,9 @@ type feed struct {
 	// places are those of its input and of its steps in the ledger.
 	places   []int
 	evolving evolving
+	// asked is what the query behind it said before the last round of reading, and hold what that means after it.
+	asked *promise
+	hold  hold
 }
 
 // shard is the number in its stream of a shard that has a number of the task's.

@@ -201,6 +201,19 @@ func (q *Query) Ready(watermark int64) bool {
 	return q.op != nil && (q.output.sum().rows > 0 || q.op.Ready(watermark))
 }
 
+// Frontier implements promiser. What is known of it is known by sql.Query.Bounded.
+func (q *Query) Frontier(watermark int64) int64 { return sql.Frontier(q.op, watermark) }
+
+// Rests implements promiser.
+func (q *Query) Rests() bool {
+	w, ok := q.op.(sql.Watched)
+	if !ok {
+		return true
+	}
+	open := w.Open()
+	return open.Windows+open.Rows == 0
+}
+
 // Open describes the open chunk. The windows outlive it, so its memory is not theirs.
 // Once the windows outgrow their share, a chunk is cut: what is in its snapshot can leave the memory. So
 // that what cannot leave does not cut one chunk after the other, a part of the share must have come.

@@ -48,8 +48,10 @@ type Status struct {
 	// Watermark of the input; nil while no event was seen.
 	Watermark *time.Time `json:"watermark,omitempty"`
 	// HeldBy is the shard whose watermark that is, behind its stream if there are several, empty while none holds
-	// it back: then time passes with the clock.
+	// it back: then time passes with the clock. It is "query" and the name of one whose rows are waited for, which
+	// Awaits is, too.
 	HeldBy string        `json:"held_by,omitempty"`
+	Awaits string        `json:"awaits,omitempty"`
 	Shards []ShardStatus `json:"shards"`
 	// OldestUndelivered is the age of the oldest record that is not yet delivered, in seconds; 0 when
 	// there is none.
@@ -239,7 +241,7 @@ func (s *status) end(err error) {
 }
 
 // progress publishes the ledger and the places of the readers.
-func (s *status) progress(task int, ledger []checkpoint.Step, readers []*reader, watermark int64, slowest *reader) {
+func (s *status) progress(task int, ledger []checkpoint.Step, readers []*reader, l level) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	copy(s.now.Steps, ledger)
@@ -253,10 +255,14 @@ func (s *status) progress(task int, ledger []checkpoint.Step, readers []*reader,
 			s.now.Shards[i].Stream = r.feed.Input.Name
 		}
 	}
-	s.now.Watermark, s.now.HeldBy = instant(watermark), ""
-	if slowest != nil {
-		if s.now.HeldBy = slowest.feed.shard(slowest.id).String(); s.several {
-			s.now.HeldBy = slowest.feed.Input.Name + " " + s.now.HeldBy
+	s.now.Watermark, s.now.HeldBy, s.now.Awaits = instant(l.mark), "", ""
+	switch {
+	case l.query != nil:
+		s.now.Awaits = l.query.query
+		s.now.HeldBy = "query " + s.now.Awaits
+	case l.by != nil:
+		if s.now.HeldBy = l.by.feed.shard(l.by.id).String(); s.several {
+			s.now.HeldBy = l.by.feed.Input.Name + " " + s.now.HeldBy
 		}
 	}
 }

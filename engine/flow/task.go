@@ -87,6 +87,9 @@ type Config struct {
 	// document that is not there is not made. It is for plans of another configuration or of another
 	// number of tasks, which must be delivered as they were planned before anything else happens.
 	RedoOnly bool
+	// Frontier is where a query tells how early the rows are that it has yet to give; nil if nobody asks, or if that is
+	// not known. The processor has to know it then.
+	Frontier *Frontier
 	// Generation is a hash of the consumer's configuration.
 	Generation string
 	// Recorded is asked when a plan of another generation is pending; nil when none is recorded.
@@ -150,6 +153,12 @@ type Task struct {
 	limits  map[record.ShardID]Range
 	status  status
 	drained atomic.Bool
+	// passed is what time had passed to, at passedAt, when only queries behind inputs held the watermark back. Their rows
+	// do not undo that, those of streams do.
+	passed   int64
+	passedAt time.Time
+	// sure is how early the rows may be that the task has yet to give, whatever it has to read.
+	sure int64
 	// earlier redoes what another configuration planned, before the task begins.
 	earlier atomic.Pointer[Task]
 	kin     kin
@@ -173,12 +182,15 @@ var errStopped = errors.New("stopped before the last chunk was delivered; the ne
 func NewTask(c Config) *Task {
 	// What a task does to its feeds is its own: others have the same configuration.
 	c.Feeds = slices.Clone(c.Feeds)
-	t := &Task{Config: c, keeper: keeper(c.Processor)}
+	t := &Task{Config: c, keeper: keeper(c.Processor), passed: column.MinWatermark, sure: column.MinWatermark}
 	rejects := new(record.Spare)
 	rejects.Room(int(c.Memory / 2))
 	t.chunk.dead.spare, t.chunk.late.spare = rejects, rejects
 	if t.Grace == 0 {
 		t.Grace = defaultGrace
+	}
+	if t.RedoOnly {
+		t.Frontier = nil // it gives what was planned, and ends
 	}
 	t.newFeeds()
 	t.newLanes()
@@ -191,6 +203,7 @@ func NewTask(c Config) *Task {
 // task can go on from the document; ctx ends it at once.
 func (t *Task) Run(ctx context.Context) error {
 	err := t.run(ctx)
+	t.promiseEnd()
 	if cerr := t.Processor.Close(); err == nil {
 		err = cerr
 	}
@@ -223,6 +236,7 @@ func (t *Task) run(ctx context.Context) error {
 			return nil
 		}
 	}
+	t.Frontier.tell(&promise{at: t.sure})
 	if err := t.open(ctx); err != nil {
 		return err
 	}
@@ -332,6 +346,7 @@ func (t *Task) turn(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	// These are looked at before reading: what comes later wakes the wait below.
+	t.ask()
 	updated := t.updated()
 	ended, stopped, wanted := len(t.unended()) == 0, isClosed(t.Stop), isClosed(t.HandOver)
 	read := false
@@ -339,8 +354,9 @@ func (t *Task) turn(ctx context.Context) (done bool, err error) {
 		if read, err = t.readAll(ctx); err != nil {
 			return false, err
 		}
+		t.weigh()
 	}
-	t.status.progress(t.Identity.Task, t.ledger, t.readers, t.watermark(), t.slowest())
+	t.status.progress(t.Identity.Task, t.ledger, t.readers, t.level())
 	switch {
 	case stopped:
 		return true, t.finish(ctx, "shutdown")
@@ -352,8 +368,13 @@ func (t *Task) turn(ctx context.Context) (done bool, err error) {
 		return true, err
 	}
 	if reason := t.due(); reason != "" {
-		return false, t.commit(ctx, t.cut(reason))
+		if err := t.commit(ctx, t.cut(reason)); err != nil {
+			return false, err
+		}
+		t.promise()
+		return false, nil
 	}
+	t.promise()
 	if read {
 		return false, ctx.Err()
 	}
