@@ -131,21 +131,37 @@ func (r *Run) openQuery(ctx context.Context, q *Query, share int64) error {
 	return r.openConsumer(ctx, c, 1, func(int) (flow.Config, error) {
 		t, err := open()
 		t.Recorded, t.Frontier = r.recordedQuery(q, share), r.frontiers[q.Name]
-		for i, c := range q.Chains {
-			t.Feeds[i].Upstream = r.frontiers[c.Root]
+		if len(q.Chains) > 1 || t.Frontier != nil {
+			for i, c := range q.Chains {
+				t.Feeds[i].Upstream = r.frontiers[c.Root]
+			}
 		}
 		return t, err
 	})
 }
 
-// frontiers are those of queries that others read, and that are alone in writing to their streams.
+// frontiers are those of queries that are alone in writing to their streams, and that a query over several inputs reads,
+// itself or behind others. Where one input is all there is, time passes by its own rows, and nothing overtakes them.
 func frontiers(queries []*Query) map[string]*flow.Frontier {
+	waits := map[string]bool{}
+	var wait func(q *Query)
+	wait = func(q *Query) {
+		for _, c := range q.Chains {
+			i := slices.IndexFunc(queries, func(x *Query) bool { return x.Name == c.Root })
+			if i >= 0 && !waits[c.Root] {
+				waits[c.Root] = true
+				wait(queries[i])
+			}
+		}
+	}
+	for _, q := range queries {
+		if len(q.Chains) > 1 {
+			wait(q)
+		}
+	}
 	all := map[string]*flow.Frontier{}
 	for _, q := range queries {
-		read := slices.ContainsFunc(queries, func(x *Query) bool {
-			return slices.ContainsFunc(x.Chains, func(c Chain) bool { return c.Root == q.Name })
-		})
-		if read && q.Into == "" && q.Query.Bounded() {
+		if waits[q.Name] && q.Into == "" && q.Query.Bounded() {
 			all[q.Name] = flow.NewFrontier(q.Name)
 		}
 	}

@@ -2,6 +2,7 @@ package kinesis
 
 import (
 	"bytes"
+	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -80,6 +81,6 @@ func (p *pipes) begin(t *testing.T, claimed, sent int) net.Conn {
 func (p *pipes) client(protocols *http.Protocols) *http.Transport {
 	return &http.Transport{
 		Protocols: protocols, DisableKeepAlives: protocols == nil,
-		Dial: func(string, string) (net.Conn, error) { return p.dial() },
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return p.dial() },
 	}
 }
