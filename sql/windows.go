@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/millrace-io/millrace/engine/column"
+	"github.com/millrace-io/millrace/engine/config"
 	"github.com/millrace-io/millrace/sql/agg"
 	"github.com/millrace-io/millrace/sql/ast"
 	"github.com/millrace-io/millrace/sql/expr"
@@ -400,10 +401,13 @@ func (p *planner) replace(e ast.Expr) (int, error) {
 			return -1, e.Errorf("write window_end for the end of the window")
 		}
 	case *ast.Ident:
+		name := e.Parts[len(e.Parts)-1].Text
 		if _, err := expr.Compile(e, p.scope); err != nil {
+			if meant := config.Suggest(name, append(p.scope.Schema.Names(), pseudo[:]...)); slices.Contains(pseudo[:], meant) && meant != name {
+				err = e.Errorf("unknown column %q; did you mean %q?", name, meant)
+			}
 			return -1, err
 		}
-		name := e.Parts[len(e.Parts)-1].Text
 		return -1, e.Errorf("%q has many values in a window; add it to GROUP BY, or take MIN(%s) or MAX(%s)", name, name, name)
 	}
 	return -1, nil
