@@ -30,25 +30,36 @@ type frontier interface {
 	leave(watermark int64)
 }
 
+// inner is the operator in those that only change rows on their way in and out.
+func inner(o Operator) Operator {
+	for {
+		switch w := o.(type) {
+		case *fused:
+			o = w.Operator
+		case *merged:
+			o = w.Operator
+		case *after:
+			o = w.Operator
+		case *unnested:
+			o = w.Operator
+		case *looked:
+			o = w.Operator
+		case *renamed:
+			o = w.Operator
+		case *shaped:
+			o = w.Operator
+		case *numbered:
+			o = w.Operator
+		default:
+			return o
+		}
+	}
+}
+
 // frontierOf is the frontier of an operator, nil if it has none.
 func frontierOf(o Operator) frontier {
+	o = inner(o)
 	switch w := o.(type) {
-	case *fused:
-		return frontierOf(w.Operator)
-	case *merged:
-		return frontierOf(w.Operator)
-	case *after:
-		return frontierOf(w.Operator)
-	case *unnested:
-		return frontierOf(w.Operator)
-	case *looked:
-		return frontierOf(w.Operator)
-	case *renamed:
-		return frontierOf(w.Operator)
-	case *shaped:
-		return frontierOf(w.Operator)
-	case *numbered:
-		return frontierOf(w.Operator)
 	case *chained:
 		if frontierOf(w.last) == nil {
 			return nil

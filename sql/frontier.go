@@ -46,23 +46,8 @@ func bounded(p plan) bool {
 // Frontier is the least event time of rows that an operator of a bounded query emits after a watermark, if it is not
 // Ready at it. Rows that come to it behind that watermark, of a shard that was idle, are not counted.
 func Frontier(o Operator, watermark int64) int64 {
+	o = inner(o)
 	switch w := o.(type) {
-	case *fused:
-		return Frontier(w.Operator, watermark)
-	case *merged:
-		return Frontier(w.Operator, watermark)
-	case *after:
-		return Frontier(w.Operator, watermark)
-	case *unnested:
-		return Frontier(w.Operator, watermark)
-	case *looked:
-		return Frontier(w.Operator, watermark)
-	case *renamed:
-		return Frontier(w.Operator, watermark)
-	case *shaped:
-		return Frontier(w.Operator, watermark)
-	case *numbered:
-		return Frontier(w.Operator, watermark)
 	case *union:
 		least := int64(math.MaxInt64)
 		for _, t := range w.terms {

@@ -216,23 +216,10 @@ func (n *net) flow(to string, until time.Duration) {
 // rows are those that a query gave, as minutes since the beginning and the rest.
 func (n *net) rows(query string) (out []string) {
 	n.t.Helper()
-	log := n.streams["p."+query].Log(0)
-	for at := record.Ordinal(0); at < log.Bounds().Next; {
-		frames, err := log.Read(n.t.Context(), at, new(stream.Buffer))
-		if err != nil {
-			n.t.Fatal(err)
-		}
-		for _, f := range frames {
-			body := f.Body
-			for i := range f.Count {
-				rec, rest, err := record.Next(body)
-				if err != nil {
-					n.t.Fatal(err)
-				}
-				body, at = rest, f.First+record.Ordinal(i)+1
-				out = append(out, strings.NewReplacer(`{"window_start":"`+n.began.UTC().Format("2006-01-02T15:"), "", `:00Z","n":`, " ", "}", "").Replace(string(rec.Data)))
-			}
-		}
+	beginning := n.began.UTC().Format("2006-01-02T15:")
+	short := strings.NewReplacer(`{"window_start":"`+beginning, "", `:00Z","n":`, " ", "}", "")
+	for _, text := range n.texts(n.streams["p."+query].Log(0)) {
+		out = append(out, short.Replace(text))
 	}
 	return out
 }
@@ -523,9 +510,11 @@ func (n *net) step(r *rand.Rand, inputs []string) {
 }
 
 // letters are the dead letters.
-func (n *net) letters() string {
-	var out []string
-	log := n.dead.Log(0)
+func (n *net) letters() string { return strings.Join(n.texts(n.dead.Log(0)), "\n") }
+
+// texts are the records of a log.
+func (n *net) texts(log stream.Log) (out []string) {
+	n.t.Helper()
 	for at := record.Ordinal(0); at < log.Bounds().Next; {
 		frames, err := log.Read(n.t.Context(), at, new(stream.Buffer))
 		if err != nil {
@@ -543,7 +532,7 @@ func (n *net) letters() string {
 			}
 		}
 	}
-	return strings.Join(out, "\n")
+	return out
 }
 
 // sum adds up what a query gave.
